@@ -1,0 +1,142 @@
+// Package kinds says what the API is: every resource that floe serves, as one value each.
+//
+// # Vocabulary
+//
+// A kind is a named schema in a group and version (Pod in v1); its resource is the plural under which it is
+// served (pods). A subresource is a part or a verb of a resource with a path of its own (pods/status,
+// pods/binding). A column is one cell of the tables that kubectl prints. An index names a value of an object by
+// which readers look it up.
+//
+// # Laws
+//
+//   - Pure: a kind reads objects and an Env and returns objects, errors or deletions; it has no clock, no
+//     I/O, no state.
+//   - All that is particular to a kind's API stands in its one file; nothing here knows HTTP or the store.
+//   - All lists every kind, in the order in which discovery shows them; there is no registration.
+//
+// # What it leaves to others
+//
+// How resources are served, stored and watched is written once, in api and store. Shared parts, such as the pod
+// template, have packages of their own below this one.
+package kinds
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Object is any API object.
+type Object interface {
+	runtime.Object
+	metav1.Object
+}
+
+// Env is what a kind may know of the request besides its objects.
+type Env struct {
+	Now  time.Time
+	User string // the authenticated user's name
+}
+
+// Kind is all that is particular to one served kind. Functions may be nil where there is nothing to do.
+// They are called with objects of the type that New returns, which the callee may change only where said.
+type Kind struct {
+	GVK        schema.GroupVersionKind
+	Resource   string // plural, lower case
+	Singular   string
+	ShortNames []string
+	Categories []string
+	Namespaced bool
+	Storage    string   // path below /registry; "" means Resource. Nodes stand under "minions", as upstream's do
+	Verbs      []string // as discovery lists them; nil: all eight
+	New        func() Object
+	NewList    func() runtime.Object
+
+	// Default fills unset fields of obj in place. Idempotent; it never looks at status.
+	Default func(obj Object)
+	// PrepareCreate changes obj, already defaulted, into what is stored: status cleared, generation set.
+	PrepareCreate func(env Env, obj Object)
+	// PrepareUpdate changes obj in place; old is read only. It keeps what a plain update may not touch (status), and
+	// raises the generation when the specification changed.
+	PrepareUpdate func(env Env, obj, old Object)
+	// Validate and ValidateUpdate report every violation, with upstream's paths, types and details. Both run on
+	// an update. Object metadata is validated by the caller.
+	Validate       func(obj Object) field.ErrorList
+	ValidateUpdate func(obj, old Object) field.ErrorList
+	// Delete says what a delete request does to obj when no finalizer holds it. nil: removed at once.
+	Delete func(env Env, obj Object, opts *metav1.DeleteOptions) Deletion
+	// Columns are the kind's table. The first is always Name.
+	Columns []Column
+	// Fields are the selectable fields besides metadata.name and metadata.namespace.
+	Fields  func(obj Object) fields.Set
+	Indexes []Index
+	// Subresources by name.
+	Subresources []Subresource
+}
+
+// Deletion is what becomes of an object that is asked to go. Graceful false: it is removed at once (once no
+// finalizer is left). Graceful true: it stays with a deletionTimestamp of now + Grace and this grace
+// period until someone deletes it with grace 0.
+type Deletion struct {
+	Graceful bool
+	Grace    time.Duration // not negative
+}
+
+// Column is one cell of a kind's table. Priority 0 is always shown, 1 with -o wide.
+type Column struct {
+	Name, Type, Format, Description string
+	Priority                        int32
+	// Cell returns a string or an integer. Ages are printed by the kind from env.Now.
+	Cell func(env Env, obj Object) any
+}
+
+// Index names values of an object by which readers look it up, such as pods by "spec.nodeName". An index whose name is
+// a selectable field serves watches with that selector.
+type Index struct {
+	Name   string
+	Values func(obj Object) []string
+}
+
+// Subresource is a part or a verb of a resource with a path of its own. Exactly one of Update, Create, Node and
+// Scale says how it is served.
+type Subresource struct {
+	Name  string
+	GVK   schema.GroupVersionKind // kind of its body, such as Scale in autoscaling/v1
+	Verbs []string
+	New   func() runtime.Object // an empty body
+	// Update serves get, update and patch on the whole object where only a part may change (status). It changes obj in
+	// place so that everything else is old's, and reports violations.
+	Update func(env Env, obj, old Object) field.ErrorList
+	// Create serves create with a body of type New: it changes obj, a copy of the stored parent, in place
+	// (a binding), or returns an API status error. remove asks for obj's deletion instead (an eviction).
+	Create func(env Env, obj Object, body runtime.Object) (remove *metav1.DeleteOptions, err error)
+	// Scale serves get, update and patch of a Scale.
+	Scale *Scale
+	// Node is true when the node that runs the object answers it (log, exec): the request is routed there.
+	Node bool
+}
+
+// Scale maps an object to and from autoscaling/v1's Scale.
+type Scale struct {
+	// Read returns the wanted and the present replicas and the pod selector in string form.
+	Read func(obj Object) (want, have int32, selector string)
+	// Write sets the wanted replicas of obj in place.
+	Write func(obj Object, want int32)
+}
+
+// GVR is the kind's group, version and resource.
+func (k *Kind) GVR() schema.GroupVersionResource {
+	return k.GVK.GroupVersion().WithResource(k.Resource)
+}
+
+// Prefix is where the kind's objects stand in the store, such as "/registry/pods/".
+func (k *Kind) Prefix() string {
+	if k.Storage != "" {
+		return "/registry/" + k.Storage + "/"
+	}
+	return "/registry/" + k.Resource + "/"
+}
