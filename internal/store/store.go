@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -29,6 +30,14 @@ type ConflictError struct {
 	Key           string
 	Wanted, Found Revision
 }
+
+// Error names the key and both revisions.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%s: wanted revision %d, found %d: %v", e.Key, e.Wanted, e.Found, ErrConflict)
+}
+
+// Unwrap returns ErrConflict.
+func (e *ConflictError) Unwrap() error { return ErrConflict }
 
 // Limits of one transaction.
 const (

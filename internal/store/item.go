@@ -1,0 +1,84 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+)
+
+// Item is one object at one revision. It is immutable, and may be copied; copies share their cached forms.
+type Item struct {
+	Key      string
+	Value    []byte // the stored bytes; shared, never written
+	Revision Revision
+
+	cell *cell // nil in an Item that no Store made
+}
+
+// FormID names one encoding of an item. Callers number theirs from zero; negative ones belong to the store.
+type FormID int
+
+// objectForm is the decoded object.
+const objectForm FormID = -1
+
+var errNoDecoder = errors.New("store has no decoder for the key's collection")
+
+// Object returns the item's decoded object, made by the collection's Decode at most once while the bounded cache holds
+// it. It is shared and must not be changed. Errors are not cached.
+func (i *Item) Object() (any, error) {
+	if f := i.cell.find(objectForm); f != nil {
+		return f.value, nil
+	}
+	if i.cell == nil || i.cell.collection.Decode == nil {
+		return nil, fmt.Errorf("decode %s: %w", i.Key, errNoDecoder)
+	}
+	object, size, err := i.cell.collection.Decode(i)
+	if err != nil {
+		return nil, fmt.Errorf("decode %s at revision %d: %w", i.Key, i.Revision, err)
+	}
+	return i.cell.keep(&form{id: objectForm, value: object, size: int64(size)}).value, nil
+}
+
+// Form returns the item's form id, made by make at most once while the bounded cache holds it; when several callers miss at
+// the same time each makes it and one result is kept. The bytes are shared and must not be changed. Errors are not cached.
+func (i *Item) Form(id FormID, make func(*Item) ([]byte, error)) ([]byte, error) {
+	if f := i.cell.find(id); f != nil {
+		return f.bytes, nil
+	}
+	b, err := make(i)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s at revision %d: %w", i.Key, i.Revision, err)
+	}
+	if i.cell == nil {
+		return b, nil
+	}
+	return i.cell.keep(&form{id: id, bytes: b, size: int64(len(b))}).bytes, nil
+}
+
+// cell is what changes about an item: the forms that are cached now. It is apart from the item, so that a form in the
+// cache does not keep the bytes of an item that is gone.
+type cell struct {
+	collection *collection
+	topics     []topic // index values and key that the item stands under
+	forms      atomic.Pointer[form]
+}
+
+// find returns a cached form and marks it as used, without a lock; nil when it is not cached.
+func (c *cell) find(id FormID) *form {
+	if c == nil {
+		return nil
+	}
+	for f := c.forms.Load(); f != nil; f = f.next {
+		if f.id == id {
+			// Written only when it changes, so that readers of a hot item do not fight for its cache line.
+			if !f.used.Load() {
+				f.used.Store(true)
+			}
+			return f
+		}
+	}
+	return nil
+}
+
+// keep caches f, or returns the form that another caller has cached meanwhile.
+func (c *cell) keep(f *form) *form { return c.collection.cache.add(c, f) }

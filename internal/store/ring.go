@@ -1,0 +1,223 @@
+package store
+
+import (
+	"slices"
+	"sync"
+)
+
+// topic is what a cursor may be narrowed to: one value of an index, or one key, for which index is keyTopic.
+type topic struct {
+	index, value string
+}
+
+// keyTopic cannot be the name of an index, see indexKey.
+const keyTopic = "\x00key"
+
+// ringEntry is one event in a ring. It is immutable once published.
+type ringEntry struct {
+	Event
+	bytes int64
+}
+
+// entryOverhead is charged for each event beside the bytes of its previous version. The new version is the table's, or the
+// next event's previous one, and is charged there.
+const entryOverhead = 256
+
+func (e *ringEntry) key() string {
+	if e.Item != nil {
+		return e.Item.Key
+	}
+	return e.Previous.Key
+}
+
+// each calls f with every topic that the event is for: its key, and the index values before and after it.
+func (e *ringEntry) each(f func(topic)) {
+	f(topic{keyTopic, e.key()})
+	if e.Item != nil {
+		for _, t := range e.Item.cell.topics {
+			f(t)
+		}
+	}
+	if e.Previous == nil {
+		return
+	}
+	for _, t := range e.Previous.cell.topics {
+		if e.Item == nil || !slices.Contains(e.Item.cell.topics, t) {
+			f(t)
+		}
+	}
+}
+
+func (e *ringEntry) isFor(t topic) bool {
+	found := false
+	e.each(func(x topic) { found = found || x == t })
+	return found
+}
+
+// ring holds the newest events of one collection, and beside all of them a queue for every topic that a cursor reads.
+type ring struct {
+	budget *ringBudget
+
+	mu     sync.Mutex
+	start  Revision // it is complete after this revision
+	all    queue
+	topics map[topic]*queue
+}
+
+// queue is a run of events. Places count from any origin: queues are extended at both ends.
+type queue struct {
+	topic topic
+	from  Revision // it is complete after this revision, as far as the ring is
+	first int64    // the place of events[0]; what was before it has been evicted
+	// evicted is the revision of the newest event that was taken from the front; 0: none.
+	evicted Revision
+	events  []*ringEntry
+	readers int           // cursors
+	wake    chan struct{} // nil: nobody waits; closed and forgotten by the next event
+}
+
+func (q *queue) end() int64 { return q.first + int64(len(q.events)) }
+
+func (q *queue) push(e *ringEntry) {
+	q.events = append(q.events, e)
+	if q.wake != nil {
+		close(q.wake)
+		q.wake = nil
+	}
+}
+
+func (q *queue) shift() {
+	q.evicted = q.events[0].Revision
+	q.events[0] = nil
+	q.events = q.events[1:]
+	q.first++
+}
+
+func newRing(b *ringBudget) *ring { return &ring{budget: b, topics: make(map[topic]*queue)} }
+
+func (r *ring) begin(rev Revision) { r.start = rev }
+
+// publish appends an event and wakes who waits for it. Only the applier calls it.
+func (r *ring) publish(e *ringEntry) {
+	e.bytes = entryOverhead
+	if e.Previous != nil {
+		e.bytes += int64(len(e.Previous.Value))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all.push(e)
+	if len(r.topics) > 0 {
+		e.each(func(t topic) {
+			if q := r.topics[t]; q != nil {
+				q.push(e)
+			}
+		})
+	}
+	r.budget.used += e.bytes
+}
+
+// oldest returns the revision of the first event; 0: none. Only the applier calls it, and it takes no lock, since
+// nobody else changes all.events.
+func (r *ring) oldest() Revision {
+	if len(r.all.events) == 0 {
+		return 0
+	}
+	return r.all.events[0].Revision
+}
+
+// evict drops the oldest event, for slow cursors too.
+func (r *ring) evict() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.all.events[0]
+	r.all.shift()
+	r.start = e.Revision
+	e.each(func(t topic) {
+		if q := r.topics[t]; q != nil && len(q.events) > 0 && q.events[0] == e {
+			q.shift()
+		}
+	})
+	r.budget.used -= e.bytes
+}
+
+// ringBudget is the bound that all rings share. Only the applier uses it.
+type ringBudget struct {
+	limit, used int64 // bytes
+}
+
+// enforce drops the oldest events of all rings until they are within the limit.
+func (b *ringBudget) enforce(collections []*collection) {
+	for b.used > b.limit {
+		var victim *ring
+		least := Revision(0)
+		for _, c := range collections {
+			if rev := c.ring.oldest(); rev != 0 && (victim == nil || rev < least) {
+				victim, least = c.ring, rev
+			}
+		}
+		if victim == nil {
+			return
+		}
+		victim.evict()
+	}
+}
+
+// join returns the queue of a topic that is complete after a revision, and counts a reader. ok is false when the ring
+// has lost events after that revision.
+func (r *ring) join(t topic, after Revision) (q *queue, next int64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if after < r.start {
+		return nil, 0, false
+	}
+	q = &r.all
+	if t != (topic{}) {
+		if q = r.topics[t]; q == nil {
+			q = &queue{topic: t, from: r.newestLocked()}
+			r.topics[t] = q
+		}
+		r.extendLocked(q, after)
+	}
+	q.readers++
+	i, _ := slices.BinarySearchFunc(q.events, after+1, func(e *ringEntry, rev Revision) int {
+		if e.Revision < rev {
+			return -1
+		}
+		return 1
+	})
+	return q, q.first + int64(i), true
+}
+
+func (r *ring) newestLocked() Revision {
+	if n := len(r.all.events); n > 0 {
+		return r.all.events[n-1].Revision
+	}
+	return r.start
+}
+
+// extendLocked lets q reach back to a revision that the ring still has.
+func (r *ring) extendLocked(q *queue, after Revision) {
+	if q.from <= after {
+		return
+	}
+	var found []*ringEntry
+	for i := len(r.all.events) - 1; i >= 0 && r.all.events[i].Revision > after; i-- {
+		if e := r.all.events[i]; e.Revision <= q.from && e.isFor(q.topic) {
+			found = append(found, e)
+		}
+	}
+	slices.Reverse(found)
+	q.events = slices.Concat(found, q.events)
+	q.first -= int64(len(found))
+	q.from = after
+}
+
+// leave ends one reader of q.
+func (r *ring) leave(q *queue) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q.readers--
+	if q.readers == 0 && q != &r.all && r.topics[q.topic] == q {
+		delete(r.topics, q.topic)
+	}
+}
