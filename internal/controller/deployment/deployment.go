@@ -1,0 +1,229 @@
+// Package deployment rolls pod templates out by scaling replica sets.
+//
+// # Vocabulary
+//
+// The new set is the oldest whose template is the deployment's; all others are old. A rollout moves replicas from old
+// sets to the new one. Surge is how many pods above the wanted number may exist, unavailable how many below it may
+// be missing.
+//
+// # Laws
+//
+//   - Decide is pure: the same objects and time give the same decision.
+//   - During a rolling update the sets together ask for at most replicas + surge pods, and an available pod is
+//     taken away only while more than replicas - unavailable are available.
+//   - While paused nothing rolls; scaling is spread over the sets in proportion.
+//
+// # What it leaves to others
+//
+// Pods belong to replicaset, removing the sets of a deleted deployment to garbage.
+package deployment
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/controller/engine"
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+func deployments() client.Resource { return appsv1.SchemeGroupVersion.WithResource("deployments") }
+func sets() client.Resource        { return appsv1.SchemeGroupVersion.WithResource("replicasets") }
+func pods() client.Resource        { return corev1.SchemeGroupVersion.WithResource("pods") }
+
+// New returns the controller.
+func New() engine.Controller {
+	return engine.Controller{
+		Name: "deployment", Component: "deployment-controller",
+		User: "system:serviceaccount:kube-system:deployment-controller",
+		Inputs: []engine.Input{
+			{Resource: deployments(), Keys: func(_ client.View, c client.Change) []engine.Key {
+				obj := c.New
+				if obj == nil {
+					obj = c.Old
+				}
+				return []engine.Key{key(obj.GetNamespace(), obj.GetName())}
+			}},
+			{Resource: sets(), Keys: setKeys},
+			{Resource: pods(), Keys: podKeys},
+		},
+		Outputs: []engine.Output{
+			{Resource: deployments(), Fields: []string{"status", "metadata.annotations[deployment.kubernetes.io/revision]"}},
+			{Resource: sets(), Fields: []string{"spec.replicas", "metadata.annotations", "metadata.ownerReferences[Deployment]"}},
+		},
+		Workers: 5, Reconcile: reconcile,
+	}
+}
+
+func key(namespace, name string) engine.Key {
+	return engine.Key{Resource: deployments(), Namespace: namespace, Name: name}
+}
+
+func setKeys(view client.View, c client.Change) []engine.Key {
+	var keys []engine.Key
+	for _, obj := range []kinds.Object{c.New, c.Old} {
+		if obj == nil {
+			continue
+		}
+		if ref := metav1.GetControllerOf(obj); ref != nil {
+			if ref.Kind == "Deployment" {
+				keys = append(keys, key(obj.GetNamespace(), ref.Name))
+			}
+			continue
+		}
+		for d := range view.List(deployments(), obj.GetNamespace()) {
+			sel, err := metav1.LabelSelectorAsSelector(d.(*appsv1.Deployment).Spec.Selector)
+			if err == nil && !sel.Empty() && sel.Matches(labels.Set(obj.GetLabels())) {
+				keys = append(keys, key(d.GetNamespace(), d.GetName()))
+			}
+		}
+	}
+	return keys
+}
+
+// podKeys wakes the deployment whose pod has gone or ended: Recreate waits for that. Other pod changes reach it through
+// the status of the set.
+func podKeys(view client.View, c client.Change) []engine.Key {
+	if c.New != nil && running(c.New.(*corev1.Pod)) {
+		return nil
+	}
+	obj := c.New
+	if obj == nil {
+		obj = c.Old
+	}
+	ref := metav1.GetControllerOf(obj)
+	if ref == nil || ref.Kind != "ReplicaSet" {
+		return nil
+	}
+	if set := view.Get(sets(), obj.GetNamespace(), ref.Name); set != nil {
+		if d := metav1.GetControllerOf(set); d != nil && d.Kind == "Deployment" {
+			return []engine.Key{key(obj.GetNamespace(), d.Name)}
+		}
+	}
+	return nil
+}
+
+func running(p *corev1.Pod) bool {
+	return p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
+}
+
+func reconcile(view client.View, k engine.Key, now time.Time) (engine.Plan, error) {
+	d, ok := view.Get(deployments(), k.Namespace, k.Name).(*appsv1.Deployment)
+	if !ok {
+		return engine.Plan{}, nil
+	}
+	sel, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
+	if err != nil {
+		return engine.Plan{}, fmt.Errorf("deployment %s: selector: %w", k, err)
+	}
+	owned, writes := claim(view, d, sel)
+	if len(writes) > 0 {
+		return engine.Plan{Writes: writes}, nil // and again, when they show
+	}
+	in := Input{Deployment: d, Sets: owned, Running: map[string]int{}}
+	for _, rs := range owned {
+		for p := range view.Lookup(pods(), "owner", string(rs.UID)) {
+			if running(p.(*corev1.Pod)) {
+				in.Running[rs.Name]++
+			}
+		}
+	}
+	return plan(view, in, Decide(in, now)), nil
+}
+
+// claim returns the sets of d, or first the writes that adopt and release.
+func claim(view client.View, d *appsv1.Deployment, sel labels.Selector) (owned []*appsv1.ReplicaSet, writes []engine.Write) {
+	for obj := range view.List(sets(), d.Namespace) {
+		rs := obj.(*appsv1.ReplicaSet)
+		ref, matches := metav1.GetControllerOf(rs), sel.Matches(labels.Set(rs.Labels))
+		switch {
+		case ref != nil && ref.UID != d.UID:
+		case ref != nil && (matches || d.DeletionTimestamp != nil):
+			owned = append(owned, rs)
+		case ref != nil:
+			next := rs.DeepCopy()
+			next.OwnerReferences = slices.DeleteFunc(next.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == d.UID })
+			writes = append(writes, engine.NewUpdate(sets(), next, ""))
+		case matches && d.DeletionTimestamp == nil && rs.DeletionTimestamp == nil:
+			next := rs.DeepCopy()
+			next.OwnerReferences = append(next.OwnerReferences, *metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment")))
+			writes = append(writes, engine.NewUpdate(sets(), next, ""))
+		}
+	}
+	return owned, writes
+}
+
+// plan turns a decision into writes and events.
+func plan(view client.View, in Input, dec Decision) engine.Plan {
+	d := in.Deployment
+	p := engine.Plan{After: dec.After, Waiting: dec.Waiting}
+	about := engine.Refer("apps/v1", "Deployment", d)
+	for _, s := range dec.Scaled {
+		p.Events = append(p.Events, engine.Event{About: about, Type: corev1.EventTypeNormal, Reason: "ScalingReplicaSet", Message: s.String()})
+	}
+	if dec.Create != nil {
+		p.Writes = append(p.Writes, engine.NewCreate(sets(), dec.Create))
+		p.OnFailure = func(err error) []engine.Write { return failed(view, d, dec, err) }
+	}
+	for _, rs := range dec.Update {
+		p.Writes = append(p.Writes, engine.NewUpdate(sets(), rs, ""))
+	}
+	for _, rs := range dec.Delete {
+		p.Writes = append(p.Writes, engine.NewDelete(sets(), rs, ""))
+	}
+	next := d.DeepCopy()
+	if dec.Revision != "" && d.Annotations[revisionKey] != dec.Revision {
+		if next.Annotations == nil {
+			next.Annotations = map[string]string{}
+		}
+		next.Annotations[revisionKey] = dec.Revision
+		p.Writes = append(p.Writes, engine.NewUpdate(deployments(), next, ""))
+	}
+	if dec.Status != nil {
+		st := next.DeepCopy()
+		st.Status = *dec.Status
+		st.ResourceVersion = "" // the status has one writer
+		p.Writes = append(p.Writes, engine.NewUpdate(deployments(), st, "status"))
+	}
+	return p
+}
+
+// failed says why the new set could not be made; when its name belongs to another template, the next hash takes one
+// more collision into account.
+func failed(view client.View, d *appsv1.Deployment, dec Decision, err error) []engine.Write {
+	next := d.DeepCopy()
+	next.ResourceVersion = ""
+	if apierrors.IsAlreadyExists(err) {
+		rs, ok := view.Get(sets(), d.Namespace, dec.Create.Name).(*appsv1.ReplicaSet)
+		if !ok || (metav1.IsControlledBy(rs, d) && sameTemplate(&rs.Spec.Template, &d.Spec.Template)) {
+			return nil // ours; the next view shows it
+		}
+		var n int32
+		if d.Status.CollisionCount != nil {
+			n = *d.Status.CollisionCount
+		}
+		n++
+		next.Status.CollisionCount = &n
+		return []engine.Write{engine.NewUpdate(deployments(), next, "status")}
+	}
+	setCondition(&next.Status, condition(appsv1.DeploymentProgressing, corev1.ConditionFalse, "ReplicaSetCreateError",
+		fmt.Sprintf("Failed to create new replica set %q: %v", dec.Create.Name, err), metav1.NewTime(dec.now)))
+	return []engine.Write{engine.NewUpdate(deployments(), next, "status")}
+}
+
+// inherited are the deployment's annotations that its sets carry too.
+func inherited(d *appsv1.Deployment) map[string]string {
+	m := maps.Clone(d.Annotations)
+	for _, k := range []string{corev1.LastAppliedConfigAnnotation, revisionKey, "deployment.kubernetes.io/revision-history", desiredKey, maxKey, appsv1.DeprecatedRollbackTo} {
+		delete(m, k)
+	}
+	return m
+}

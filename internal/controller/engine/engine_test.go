@@ -1,0 +1,198 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/controller/controllertest"
+	"github.com/floe-k8s/floe/internal/controller/deployment"
+	"github.com/floe-k8s/floe/internal/controller/engine"
+	"github.com/floe-k8s/floe/internal/controller/garbage"
+	"github.com/floe-k8s/floe/internal/controller/namespace"
+	"github.com/floe-k8s/floe/internal/controller/replicaset"
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+var (
+	deployments = appsv1.SchemeGroupVersion.WithResource("deployments")
+	sets        = appsv1.SchemeGroupVersion.WithResource("replicasets")
+	pods        = corev1.SchemeGroupVersion.WithResource("pods")
+	namespaces  = corev1.SchemeGroupVersion.WithResource("namespaces")
+	events      = corev1.SchemeGroupVersion.WithResource("events")
+)
+
+func controllers() []engine.Controller {
+	return []engine.Controller{deployment.New(), replicaset.New(),
+		garbage.New([]garbage.Resource{{Resource: deployments, Kind: "Deployment", Namespaced: true}, {Resource: sets, Kind: "ReplicaSet", Namespaced: true}, {Resource: pods, Kind: "Pod", Namespaced: true}}),
+		namespace.New([]client.Resource{deployments, sets, pods})}
+}
+
+// start runs an engine over c in a synctest bubble and returns what stops it.
+func start(t *testing.T, c *controllertest.Cluster, list ...engine.Controller) (stop func()) {
+	t.Helper()
+	e := engine.New(engine.Config{Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Rand: rand.New(rand.NewSource(1)),
+		Clients: func(string) client.Client { return c }})
+	for _, ctl := range list {
+		if err := e.Register(ctl); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: got %v, want canceled", err)
+		}
+	}
+}
+
+func web(replicas int32) *appsv1.Deployment {
+	l := map[string]string{"app": "web"}
+	return &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: appsv1.DeploymentSpec{Replicas: &replicas,
+		Selector: &metav1.LabelSelector{MatchLabels: l}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: l}}}}
+}
+
+func count(c *controllertest.Cluster, res client.Resource) int {
+	v, _ := c.View(context.Background())
+	n := 0
+	for range v.List(res, "") {
+		n++
+	}
+	return n
+}
+
+func TestDeploymentToPodsAndBack(t *testing.T) {
+	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan} {
+		synctest.Test(t, func(t *testing.T) {
+			c := controllertest.New(clock.RealClock{})
+			defer start(t, c, controllers()...)()
+			if _, err := c.Create(t.Context(), deployments, web(3), metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			settle()
+			if n := count(c, pods); n != 3 {
+				t.Fatalf("%s: %d pods, want 3", policy, n)
+			}
+			if !slices.ContainsFunc(c.Causes(), func(s string) bool { return len(s) > 22 && s[:22] == "deployment default/web" }) {
+				t.Errorf("no write names the deployment as its cause: %q", c.Causes())
+			}
+			if err := c.Delete(t.Context(), deployments, "default", "web", metav1.DeleteOptions{PropagationPolicy: &policy}); err != nil {
+				t.Fatal(err)
+			}
+			settle()
+			want := [3]int{}
+			if policy == metav1.DeletePropagationOrphan {
+				want = [3]int{0, 1, 3}
+			}
+			if got := [3]int{count(c, deployments), count(c, sets), count(c, pods)}; got != want {
+				t.Errorf("%s: left %v, want %v", policy, got, want)
+			}
+		})
+	}
+}
+
+// settle lets everything that is due within a minute happen, in virtual time.
+func settle() {
+	timer := clock.RealClock{}.NewTimer(time.Minute)
+	<-timer.C()
+	synctest.Wait()
+}
+
+func TestNamespaceEmpties(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := controllertest.New(clock.RealClock{})
+		defer start(t, c, controllers()...)()
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}}
+		for res, obj := range map[client.Resource]kinds.Object{namespaces: ns, pods: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p", Finalizers: []string{"x/y"}}}} {
+			if _, err := c.Create(t.Context(), res, obj, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Delete(t.Context(), namespaces, "", "default", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		obj, err := c.Get(t.Context(), namespaces, "", "default")
+		if err != nil {
+			t.Fatalf("namespace went before its pod: %v", err)
+		}
+		got := map[corev1.NamespaceConditionType]string{}
+		for _, cond := range obj.(*corev1.Namespace).Status.Conditions {
+			got[cond.Type] = cond.Message
+		}
+		if want := "Some resources are remaining: pods. has 1 resource instances"; got[corev1.NamespaceContentRemaining] != want {
+			t.Errorf("got %q, want %q", got[corev1.NamespaceContentRemaining], want)
+		}
+		pod, _ := c.Get(t.Context(), pods, "default", "p")
+		free := pod.(*corev1.Pod).DeepCopy()
+		free.Finalizers = nil
+		if _, err := c.Update(t.Context(), pods, free, ""); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if n := count(c, namespaces); n != 0 {
+			t.Errorf("namespace is still there")
+		}
+	})
+}
+
+func TestExpiryRetryAndEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := controllertest.New(clock.RealClock{})
+		defer start(t, c, controllers()...)()
+		failures := 0
+		c.Fail(func(verb string, res client.Resource, _ kinds.Object) error {
+			if verb == "create" && res == pods && failures < 4 {
+				failures++
+				return fmt.Errorf("no luck")
+			}
+			return nil
+		})
+		settle()
+		c.Expire()
+		if _, err := c.Create(t.Context(), deployments, web(2), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if n := count(c, pods); n != 2 || failures != 4 {
+			t.Errorf("%d pods after %d failures, want 2 after 4", n, failures)
+		}
+		v, _ := c.View(t.Context())
+		counted := map[string]int32{}
+		for obj := range v.List(events, "") {
+			counted[obj.(*corev1.Event).Message] += obj.(*corev1.Event).Count
+		}
+		if counted["Error creating: no luck"] != 4 {
+			t.Errorf("events: %v, want 4 times Error creating", counted)
+		}
+	})
+}
+
+func TestRegisterRefusesSecondOwner(t *testing.T) {
+	e := engine.New(engine.Config{Rand: rand.New(rand.NewSource(1))})
+	if err := e.Register(replicaset.New()); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Register(replicaset.New()); !errors.Is(err, engine.ErrOutputTaken) {
+		t.Errorf("got %v, want ErrOutputTaken", err)
+	}
+	want := "replicaset reads pods\nreplicaset reads replicasets.apps\nreplicaset writes pods metadata.ownerReferences[ReplicaSet]\nreplicaset writes replicasets.apps status\n"
+	if got := e.Graph(); got != want {
+		t.Errorf("graph:\n%swant\n%s", got, want)
+	}
+}

@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// Plan is what a reconcile asks for. The zero plan asks for nothing.
+type Plan struct {
+	// Writes are done in order. Neighbours with the same Batch above 0 are done together. After a write or a
+	// batch that failed, the rest is not done.
+	Writes []Write
+	// OnFailure, when set, gives the writes to do when Writes failed with err, such as a condition.
+	OnFailure func(err error) []Write
+	// Events are recorded after all Writes succeeded.
+	Events []Event
+	// After is when to look again without a change; 0 means never.
+	After time.Duration
+	// Waiting says what the plan waits for, for people; "" when for nothing.
+	Waiting string
+}
+
+// Verb is what a write does.
+type Verb int
+
+// The verbs of writes.
+const (
+	Create Verb = iota
+	Update
+	Delete
+)
+
+// Write is one write. Object is required but for Delete, and is not changed; its resourceVersion is a
+// precondition.
+type Write struct {
+	Verb            Verb
+	Resource        client.Resource
+	Object          kinds.Object
+	Subresource     string // of an Update: "status", "finalize" or ""
+	Namespace, Name string // of a Delete
+	Options         metav1.DeleteOptions
+	Batch           int
+	// Event, when set, tells of the write done or failed. stored is nil after a Delete or a failure.
+	Event func(stored kinds.Object, err error) *Event
+}
+
+// NewCreate, NewUpdate and NewDelete make the common writes.
+func NewCreate(res client.Resource, obj kinds.Object) Write {
+	return Write{Verb: Create, Resource: res, Object: obj}
+}
+
+// NewUpdate replaces obj, or its subresource.
+func NewUpdate(res client.Resource, obj kinds.Object, subresource string) Write {
+	return Write{Verb: Update, Resource: res, Object: obj, Subresource: subresource}
+}
+
+// NewDelete deletes exactly this obj (its UID is a precondition). policy "" leaves the default.
+func NewDelete(res client.Resource, obj kinds.Object, policy metav1.DeletionPropagation) Write {
+	uid := obj.GetUID()
+	w := Write{Verb: Delete, Resource: res, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+	w.Options.Preconditions = &metav1.Preconditions{UID: &uid}
+	if policy != "" {
+		w.Options.PropagationPolicy = &policy
+	}
+	return w
+}
+
+// Refer names obj in an event.
+func Refer(apiVersion, kind string, obj kinds.Object) corev1.ObjectReference {
+	return corev1.ObjectReference{APIVersion: apiVersion, Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName(),
+		UID: obj.GetUID(), ResourceVersion: obj.GetResourceVersion()}
+}
+
+// carryOut does the writes and returns the highest revision that one of them made, and the first error.
+func (l *loop) carryOut(ctx context.Context, writes []Write) (uint64, error) {
+	var high uint64
+	for start := 0; start < len(writes); {
+		end := start + 1
+		for end < len(writes) && writes[start].Batch > 0 && writes[end].Batch == writes[start].Batch {
+			end++
+		}
+		rev, err := l.together(ctx, writes[start:end])
+		high = max(high, rev)
+		if err != nil {
+			return high, err
+		}
+		start = end
+	}
+	return high, nil
+}
+
+// together does one batch, at most 16 writes at a time.
+func (l *loop) together(ctx context.Context, batch []Write) (uint64, error) {
+	if len(batch) == 1 {
+		return l.write(ctx, batch[0])
+	}
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex // guards high and first
+		high  uint64
+		first error
+		slots = make(chan struct{}, 16) // as many writes in flight
+	)
+	for _, w := range batch {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			rev, err := l.write(ctx, w)
+			mu.Lock()
+			defer mu.Unlock()
+			high = max(high, rev)
+			if first == nil {
+				first = err
+			}
+		})
+	}
+	wg.Wait()
+	return high, first
+}
+
+// write does one write. Deleting what is gone already succeeds.
+func (l *loop) write(ctx context.Context, w Write) (uint64, error) {
+	var stored kinds.Object
+	var err error
+	what := ""
+	switch w.Verb {
+	case Create:
+		what = "create"
+		stored, err = l.client.Create(ctx, w.Resource, w.Object, metav1.CreateOptions{})
+	case Update:
+		what = "update"
+		stored, err = l.client.Update(ctx, w.Resource, w.Object, w.Subresource)
+	case Delete:
+		what = "delete"
+		err = l.client.Delete(ctx, w.Resource, w.Namespace, w.Name, w.Options)
+		if apierrors.IsNotFound(err) {
+			return 0, nil
+		}
+	default:
+		panic(fmt.Sprintf("engine: write with unknown verb %d", w.Verb))
+	}
+	if w.Event != nil {
+		if ev := w.Event(stored, err); ev != nil {
+			l.events.record(ctx, *ev)
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s %s: %w", what, resourceName(w.Resource), err)
+	}
+	if stored == nil {
+		return 0, nil
+	}
+	return revisionOf(stored), nil
+}
