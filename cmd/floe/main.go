@@ -1,0 +1,40 @@
+// Command floe is a whole Kubernetes in one program: server, node and command line.
+//
+// This package binds subcommands and flags to the configuration of the parts; it decides nothing itself. Programs that a
+// server does not need stand behind it in the same file (package carry) and are run from there.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is floe's own, set at link time; a plain go build says dev.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := root().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "floe:", err)
+		os.Exit(1)
+	}
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "floe",
+		Short:         "A whole Kubernetes in one program",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	cmd.AddCommand(imagesCommand(), versionCommand(),
+		carriedCommand("kubectl", "floe-kubectl", "Run kubectl (against this machine's cluster, unless told otherwise)"),
+		carriedCommand("bench", "floe-bench", "Measure a Kubernetes API: create, get, list, watch, leases, patches, pod start"))
+	return cmd
+}

@@ -1,0 +1,147 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/yaml"
+)
+
+// KubernetesVersion is the version of the Kubernetes API that floe serves.
+const KubernetesVersion = "v1.36.3"
+
+// The configuration file's type.
+const (
+	ConfigAPIVersion = "config.floe.dev/v1alpha1"
+	ConfigKind       = "ServerConfiguration"
+)
+
+// Config is all that a server is told. The flags of `floe server` are bound to its fields, and the configuration file has the
+// same fields by their JSON names; a flag that is given wins over the file.
+type Config struct {
+	APIVersion string `json:"apiVersion,omitempty"`
+	Kind       string `json:"kind,omitempty"`
+
+	// DataDir holds everything the server keeps. Default /var/lib/floe.
+	DataDir string `json:"dataDir,omitempty"`
+	// BindAddress is the address that the API listens on; 0.0.0.0 or :: means all. Default 0.0.0.0.
+	BindAddress string `json:"bindAddress,omitempty"`
+	// SecurePort is the API's port, 0 to 65535; 0 takes a free one. Default 6443.
+	SecurePort int `json:"securePort"`
+	// WriteKubeconfig is where a copy of the administrator's kubeconfig file goes, 0600. Empty: only DataDir/admin.kubeconfig.
+	WriteKubeconfig string  `json:"writeKubeconfig,omitempty"`
+	Logging         Logging `json:"logging,omitempty"`
+	Node            Node    `json:"node,omitempty"`
+}
+
+// Logging says what the server's log looks like.
+type Logging struct {
+	// Format is text or json. Default text.
+	Format string `json:"format,omitempty"`
+	// Verbosity 0 shows information; each step more shows one level of debug more. Default 0.
+	Verbosity int `json:"verbosity,omitempty"`
+}
+
+// Node says how the server runs pods itself.
+type Node struct {
+	// Disabled leaves pods to other nodes.
+	Disabled bool `json:"disabled,omitempty"`
+	// Name is the Node object's name. Default the host name, in lower case.
+	Name string `json:"name,omitempty"`
+	// Port is where the node's own API listens, 0 to 65535; 0 takes a free one. Default 10250.
+	Port int `json:"port"`
+	// PodCIDR is the range that pods on this node get addresses from. Default 10.244.0.0/24.
+	PodCIDR string `json:"podCIDR,omitempty"`
+	// RootDir holds the pods' files. Default /var/lib/kubelet.
+	RootDir string `json:"rootDir,omitempty"`
+	// LogDir holds the containers' logs. Default /var/log/pods.
+	LogDir string `json:"logDir,omitempty"`
+	// CgroupRoot is the cgroup that all pods stand below. Default /floe.
+	CgroupRoot string `json:"cgroupRoot,omitempty"`
+}
+
+// DefaultConfig is what a server does that is told nothing.
+func DefaultConfig() Config {
+	return Config{
+		DataDir: "/var/lib/floe", BindAddress: "0.0.0.0", SecurePort: 6443,
+		Logging: Logging{Format: "text"},
+		Node: Node{
+			Port: 10250, PodCIDR: "10.244.0.0/24", RootDir: "/var/lib/kubelet", LogDir: "/var/log/pods", CgroupRoot: "/floe",
+		},
+	}
+}
+
+// LoadFile reads the file over c: fields that it does not name keep their value. An unknown field is an error.
+func (c *Config) LoadFile(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("--config: %w", err)
+	}
+	loaded := *c
+	loaded.APIVersion, loaded.Kind = "", ""
+	if err := yaml.UnmarshalStrict(data, &loaded); err != nil {
+		return fmt.Errorf("--config %s: %w", path, err)
+	}
+	if loaded.APIVersion != ConfigAPIVersion || loaded.Kind != ConfigKind {
+		return fmt.Errorf("--config %s: apiVersion %q, kind %q: want apiVersion %q, kind %q",
+			path, loaded.APIVersion, loaded.Kind, ConfigAPIVersion, ConfigKind)
+	}
+	*c = loaded
+	return nil
+}
+
+// Complete fills in what is taken from the host, then reports every field that is out of range, with its value and what is allowed.
+func (c *Config) Complete() error {
+	if c.Node.Name == "" && !c.Node.Disabled {
+		name, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("node.name: %w", err)
+		}
+		c.Node.Name = strings.ToLower(name)
+	}
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, fmt.Errorf("%s: %v: must be %s", field, value, want))
+	}
+	for field, port := range map[string]int{"securePort": c.SecurePort, "node.port": c.Node.Port} {
+		if port < 0 || port > 65535 {
+			bad(field, port, "a port from 0 to 65535")
+		}
+	}
+	if _, err := netip.ParseAddr(c.BindAddress); err != nil {
+		bad("bindAddress", fmt.Sprintf("%q", c.BindAddress), "an IP address, such as 0.0.0.0 or 127.0.0.1")
+	}
+	for field, path := range map[string]*string{"dataDir": &c.DataDir, "node.rootDir": &c.Node.RootDir, "node.logDir": &c.Node.LogDir} {
+		abs, err := filepath.Abs(*path)
+		if err != nil || *path == "" {
+			bad(field, fmt.Sprintf("%q", *path), "a directory")
+		}
+		*path = abs
+	}
+	if c.Logging.Format != "text" && c.Logging.Format != "json" {
+		bad("logging.format", fmt.Sprintf("%q", c.Logging.Format), "text or json")
+	}
+	if !c.Node.Disabled {
+		errs = append(errs, c.Node.validate()...)
+	}
+	return errors.Join(errs...)
+}
+
+func (n *Node) validate() (errs []error) {
+	if msgs := utilvalidation.IsDNS1123Subdomain(n.Name); len(msgs) > 0 {
+		errs = append(errs, fmt.Errorf("node.name: %q: %s", n.Name, msgs[0]))
+	}
+	prefix, err := netip.ParsePrefix(n.PodCIDR)
+	if err != nil || !prefix.Addr().Is4() || prefix.Bits() > 30 || prefix.Masked() != prefix {
+		errs = append(errs, fmt.Errorf("node.podCIDR: %q: must be an IPv4 range of at least four addresses, such as 10.244.0.0/24", n.PodCIDR))
+	}
+	if !strings.HasPrefix(n.CgroupRoot, "/") {
+		errs = append(errs, fmt.Errorf("node.cgroupRoot: %q: must begin with /", n.CgroupRoot))
+	}
+	return errs
+}
