@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/cgroups/manager"
+	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runc/libcontainer/specconv"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/floe-k8s/floe/internal/runtime/pidfd"
+	"github.com/floe-k8s/floe/internal/runtime/shim"
+)
+
+// drainLimit is how long a container's output may go on after its first process ended, when others still hold the pipe.
+const drainLimit = 2 * time.Second
+
+// libcontainerDir is where libcontainer keeps its own state, below the sandbox's directory; only this process ever reads it.
+const libcontainerDir = "lc"
+
+// container is one container, from the request to start it on.
+type container struct {
+	state   shim.ContainerState // guarded by pod.mu
+	rootfs  string
+	process *specs.Process // what an exec takes its identity from
+	lc      *libcontainer.Container
+	init    *libcontainer.Process
+	groups  cgroups.Manager
+	log     *shim.Log // nil: output is dropped
+	stdio   stdio
+}
+
+// start carries out a StartRequest. Whatever fails, the container ends up Exited with StartError, written down, and nothing is left.
+func (p *pod) start(r shim.StartRequest) (any, error) {
+	c := &container{
+		state:  shim.ContainerState{ID: r.ID, Status: shim.Created},
+		rootfs: filepath.Join(p.dir, shim.ContainersDir, r.ID, shim.RootfsName),
+	}
+	if err := p.register(c); err != nil {
+		return nil, err
+	}
+	defer p.worked()
+	if err := p.launch(c, r); err != nil {
+		c.discard()
+		now := time.Now().UnixNano()
+		p.update(c, func(s *shim.ContainerState) {
+			s.Status, s.StartedAt, s.FinishedAt = shim.Exited, now, now
+			s.ExitCode, s.Reason, s.Message = shim.CodeStartError, shim.ReasonStartError, err.Error()
+		})
+		return nil, err
+	}
+	pid, _ := c.init.Pid() // it was started, so it has one
+	state := p.update(c, func(s *shim.ContainerState) {
+		s.Status, s.PID, s.StartedAt = shim.Running, pid, time.Now().UnixNano()
+	})
+	p.work.Go(func() { p.watch(c) })
+	return state, nil
+}
+
+// register takes the container's name; a container starts once in its life.
+func (p *pod) register(c *container) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return &shim.Error{Code: shim.CodeNotRunning, Message: errClosing.Error()}
+	}
+	if p.containers[c.state.ID] != nil {
+		return &shim.Error{Code: shim.CodeInvalid, Message: fmt.Sprintf("container %s was started before", c.state.ID)}
+	}
+	p.containers[c.state.ID] = c
+	return nil
+}
+
+func (p *pod) launch(c *container, r shim.StartRequest) error {
+	var spec specs.Spec
+	if err := json.Unmarshal(r.Spec, &spec); err != nil {
+		return fmt.Errorf("container spec: %w", err)
+	}
+	if spec.Process == nil || spec.Linux == nil || spec.Root == nil {
+		return errors.New("container spec: process, root and linux are required")
+	}
+	c.process = spec.Process
+	if err := mountOverlay(c.rootfs, r.Lower, r.Upper, r.Work); err != nil {
+		return err
+	}
+	spec.Root.Path = c.rootfs
+	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: r.ID, Spec: &spec})
+	if err != nil {
+		return fmt.Errorf("container spec: %w", err)
+	}
+	if r.LogPath != "" {
+		if c.log, err = shim.OpenLog(r.LogPath, time.Now); err != nil {
+			return err
+		}
+	}
+	if c.lc, err = libcontainer.Create(filepath.Join(p.dir, libcontainerDir), r.ID, config); err != nil {
+		return err
+	}
+	c.init = newProcess(spec.Process)
+	c.init.Init = true
+	if err := c.stdio.open(c.init, c.log, r.Stdin, spec.Process.Terminal); err != nil {
+		return err
+	}
+	p.orphans.starts(func() (pid int) {
+		if err = c.lc.Run(c.init); err == nil {
+			pid, err = c.init.Pid()
+		}
+		return pid
+	})
+	c.stdio.started(err == nil)
+	if err != nil {
+		return err
+	}
+	state, err := c.lc.State()
+	if err != nil {
+		return err
+	}
+	c.groups, err = manager.NewWithPaths(config.Cgroups, state.CgroupPaths)
+	return err
+}
+
+// newProcess is the libcontainer process of a spec's, with its identity and limits.
+func newProcess(s *specs.Process) *libcontainer.Process {
+	p := &libcontainer.Process{
+		Args: s.Args, Env: s.Env, Cwd: s.Cwd,
+		UID: int(s.User.UID), GID: int(s.User.GID),
+		NoNewPrivileges: &s.NoNewPrivileges,
+	}
+	for _, g := range s.User.AdditionalGids {
+		p.AdditionalGroups = append(p.AdditionalGroups, int(g))
+	}
+	return p
+}
+
+// signal sends sig to the first process; libcontainer extends SIGKILL to all when they have no PID namespace of their own.
+func (c *container) signal(sig unix.Signal) error {
+	err := c.lc.Signal(sig)
+	if errors.Is(err, libcontainer.ErrNotRunning) || errors.Is(err, os.ErrProcessDone) || errors.Is(err, unix.ESRCH) {
+		return &shim.Error{Code: shim.CodeNotRunning, Message: "the container is not running"}
+	}
+	return err
+}
+
+// watch owns a running container until its end has been written down.
+func (p *pod) watch(c *container) {
+	status := p.wait(c.init)
+	finished := time.Now().UnixNano()
+	oom, err := c.groups.OOMKillCount()
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintf(os.Stderr, "container %s: count of OOM kills: %v\n", c.state.ID, err)
+	}
+	c.discard()
+	p.update(c, func(s *shim.ContainerState) {
+		s.Status, s.FinishedAt = shim.Exited, finished
+		s.ExitCode, s.Signal = exitCode(status)
+		switch {
+		case oom > 0:
+			s.Reason = shim.ReasonOOMKilled
+		case s.ExitCode == 0:
+			s.Reason = shim.ReasonCompleted
+		default:
+			s.Reason = shim.ReasonError
+		}
+	})
+	p.worked()
+}
+
+// wait parks until the process ended, without holding a thread, and reaps it.
+func (p *pod) wait(process *libcontainer.Process) *os.ProcessState {
+	pid, err := process.Pid()
+	if err != nil {
+		return nil
+	}
+	if h, err := pidfd.Open(pid, 0); err == nil {
+		_ = h.Wait(context.Background())
+		h.Close()
+	}
+	status, _ := process.Wait() // its error is an exit code other than 0, which status says too
+	p.orphans.waited(pid)
+	return status
+}
+
+// exitCode is the code as shells count it: 128 + the signal for a process that a signal ended.
+func exitCode(status *os.ProcessState) (code, signal int) {
+	if status == nil {
+		return shim.CodeUnknown, 0
+	}
+	ws, ok := status.Sys().(syscall.WaitStatus)
+	if ok && ws.Signaled() {
+		return 128 + int(ws.Signal()), int(ws.Signal())
+	}
+	return status.ExitCode(), 0
+}
+
+// discard takes down what a container that does not run needs no more: output, cgroups, libcontainer's state, the overlay. What fails is
+// told in the shim's log; floe removes it with the sandbox.
+func (c *container) discard() {
+	var errs []error
+	c.stdio.drain(drainLimit)
+	if c.log != nil {
+		errs = append(errs, c.log.Err(), c.log.Close())
+	}
+	if c.lc != nil {
+		errs = append(errs, c.lc.Destroy())
+	}
+	errs = append(errs, unmountOverlay(c.rootfs))
+	if err := errors.Join(errs...); err != nil {
+		fmt.Fprintf(os.Stderr, "container %s: %v\n", c.state.ID, err)
+	}
+}
+
+// stdio is a container's standard streams: pipes, or one terminal.
+type stdio struct {
+	child  []*os.File // the process's ends
+	parent []*os.File // ours, to read
+	stdin  *os.File   // ours, kept open while the container runs; nil
+	copies sync.WaitGroup
+}

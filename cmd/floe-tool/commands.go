@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func echo(_ context.Context, args []string) error {
+	fmt.Println(strings.Join(args, " "))
+	return nil
+}
+
+func printEnv(_ context.Context, args []string) error {
+	if len(args) != 1 || args[0] != "env" {
+		return errUsage
+	}
+	for _, kv := range os.Environ() {
+		fmt.Println(kv)
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	d, err := duration(args[0])
+	if err != nil {
+		return err
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return nil
+}
+
+func duration(s string) (time.Duration, error) {
+	if s == "forever" || s == "infinity" {
+		return math.MaxInt64, nil
+	}
+	if n, err := strconv.ParseInt(s, 10, 32); err == nil {
+		return time.Duration(n) * time.Second, nil
+	}
+	return time.ParseDuration(s)
+}
+
+func fail(_ context.Context, args []string) error {
+	flags := flagsOf("fail")
+	code := flags.Int("code", 1, "")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+		return errUsage
+	}
+	fmt.Fprintf(os.Stderr, "floe-tool: failing with code %d, as asked\n", *code)
+	return exitCode(*code)
+}
+
+// burn touches every page, so the memory is really used, and then waits.
+func burn(ctx context.Context, args []string) error {
+	flags := flagsOf("burn")
+	size := flags.Int64("memory", 0, "")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *size <= 0 {
+		return errUsage
+	}
+	const step = 1 << 20
+	var held [][]byte
+	for used := int64(0); used < *size && ctx.Err() == nil; used += step {
+		block := make([]byte, min(step, *size-used))
+		for i := 0; i < len(block); i += 4096 {
+			block[i] = 1
+		}
+		held = append(held, block)
+	}
+	fmt.Printf("holding %d bytes\n", *size)
+	<-ctx.Done()
+	_ = held[len(held)-1][0]
+	return nil
+}
+
+func lookup(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	addrs, err := net.DefaultResolver.LookupHost(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		fmt.Println(a)
+	}
+	return nil
+}
+
+func flagsOf(name string) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags
+}

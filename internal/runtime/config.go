@@ -1,0 +1,83 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"k8s.io/utils/clock"
+)
+
+// Config is all that New needs. Fields without a stated default are required.
+type Config struct {
+	// Root is the absolute path of the directory for images, layers and the containers' writable layers: DATA/images. It must lie
+	// on a file system that overlayfs accepts as upper directory.
+	Root string
+	// State is the absolute path of the directory for what runs: DATA/run. Only root may enter it.
+	State string
+	// ShimPath is the absolute path of the floe-shim executable. It must stay in place while any of its processes run.
+	ShimPath string
+	// CgroupParent is the absolute cgroup path under which sandboxes go whose request names none; default "/floe". It is created in
+	// every v1 hierarchy, or in the v2 one, when first needed.
+	CgroupParent string
+	// Network attaches sandboxes that are not on the host's network.
+	Network Network
+	// Clock gives creation times and the deadlines of stops; default the real one.
+	Clock clock.WithTicker
+	// Random makes identifiers; default crypto/rand.
+	Random io.Reader
+	// Log takes what an operator should read; default slog.Default().
+	Log *slog.Logger
+	// Version is floe's own, as Version reports it; default "0.0.0".
+	Version string
+}
+
+// Validate fills defaults in and checks the rest; its errors name field, value and what is allowed.
+func (c *Config) Validate() error {
+	if c.CgroupParent == "" {
+		c.CgroupParent = "/floe"
+	}
+	if c.Clock == nil {
+		c.Clock = clock.RealClock{}
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Version == "" {
+		c.Version = "0.0.0"
+	}
+	var errs []error
+	for _, p := range []struct{ field, value string }{
+		{"Root", c.Root}, {"State", c.State}, {"ShimPath", c.ShimPath}, {"CgroupParent", c.CgroupParent},
+	} {
+		if !filepath.IsAbs(p.value) || filepath.Clean(p.value) != p.value {
+			errs = append(errs, fmt.Errorf("runtime config: %s %q must be a clean absolute path", p.field, p.value))
+		}
+	}
+	if strings.ContainsAny(c.Root+c.State, "\n\x00") {
+		errs = append(errs, fmt.Errorf("runtime config: Root %q and State %q must not contain line breaks", c.Root, c.State))
+	}
+	if c.Network == nil {
+		errs = append(errs, errors.New("runtime config: Network is required"))
+	}
+	if err := checkShim(c.ShimPath); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// checkShim says early, in words, what would otherwise fail the first pod.
+func checkShim(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("runtime config: ShimPath: %w", err)
+	case !info.Mode().IsRegular() || info.Mode().Perm()&0o100 == 0:
+		return fmt.Errorf("runtime config: ShimPath %q is not an executable file", path)
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+// Package runtime is the container runtime inside floe. The node agent calls it in process through the methods and messages of
+// the CRI v1 definition; nothing is encoded and nothing listens.
+//
+// # Story
+//
+// A pod is a sandbox: namespaces that its containers share, a cgroup, and one floe-shim process that stands over it. RunPodSandbox
+// makes the namespaces and, while Network gives them an address, starts the shim. CreateContainer turns the request into an OCI
+// spec and writes it down; StartContainer sends it to the shim, which mounts the root file system, starts the process with
+// libcontainer, writes its log and keeps its exit code on disk. floe only remembers, asks and listens. So a restart of floe, however
+// rude, restarts no container: Run finds the shims again by their sockets and hears what happened in between.
+//
+// # Vocabulary
+//
+//   - sandbox: what CRI calls a pod sandbox. Its ID, like a container's, is 64 hexadecimal digits (log collectors expect that).
+//   - shim: the floe-shim process of one sandbox; package shim holds what it and floe agree on.
+//   - image, layer, chain: see package image. A container's root file system is an overlay of its image's layers below a writable
+//     directory of its own.
+//
+// # On disk
+//
+//	Config.Root/                          survives reboots
+//	  blobs/ layers/ index.json lock …    package image
+//	  pins/CONTAINER                      the layers a container uses, so that nobody removes them
+//	  containers/CONTAINER/{upper,work}   its writable layer
+//	Config.State/                         0700; what was running. After a reboot everything in it is found dead
+//	  SANDBOX/
+//	    sandbox.json                      the request, addresses, state; written by floe
+//	    shim.sock shim.log                0600
+//	    ns/{net,ipc,uts}                  namespaces, held by bind mounts, so there is no pause process
+//	    shm/                              the tmpfs its containers see as /dev/shm
+//	    c/CONTAINER/container.json        the request as understood; written by floe
+//	    c/CONTAINER/state.json            running or exited, code, times; written by the shim
+//	    c/CONTAINER/rootfs/               the overlay, mounted while it runs
+//
+// The cgroup of a sandbox is PARENT/SANDBOX, its shim's PARENT/SANDBOX/shim and a container's PARENT/SANDBOX/CONTAINER, where
+// PARENT is what the request asks, or Config.CgroupParent.
+//
+// # States
+//
+//	sandbox:    RunPodSandbox → READY ─ StopPodSandbox, or its shim died → NOTREADY ─ RemovePodSandbox → gone
+//	container:  CreateContainer → CREATED ─ StartContainer → RUNNING ─ its process ended → EXITED ─ RemoveContainer → gone
+//	                                └─ StartContainer failed (128, StartError), or its shim died (255, Unknown) ┘
+//
+// # Laws
+//
+//   - What a request asks and this runtime cannot give is refused with an error that names it; nothing is silently left out. What
+//     the host lacks (CAP_SYS_RESOURCE, AppArmor, SELinux) is degraded, and Status says so.
+//   - Every method may be repeated: stopping what is stopped and removing what is gone succeed.
+//   - Killing one shim touches no other pod. Its own containers are killed through their cgroup and reported as exited.
+//   - A half-made sandbox or container is undone at once, or, after a crash, by the next Run.
+//
+// # Locks
+//
+// Each sandbox has an operation lock (run, stop, remove, create: one at a time) that is taken before Runtime.mu; Runtime.mu guards
+// what is remembered and is never held over I/O. Waiting for a container to stop holds neither.
+//
+// # Left to others
+//
+// Addresses, links and host ports belong to Network; /etc/hosts, /etc/resolv.conf and volumes come as mounts from the node agent,
+// which also decides when anything happens at all.
+package runtime

@@ -1,0 +1,195 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/floe-k8s/floe/internal/runtime/layer"
+)
+
+// ErrNotFound says that no image of that name or ID is in the store.
+var ErrNotFound = errors.New("image not found")
+
+// Unpacker unpacks the layer in blob into the empty directory target, on top of parents (uppermost first). It must confine what the
+// layer can do to target. It may be called concurrently.
+type Unpacker func(ctx context.Context, blob, target *os.File, parents []*os.File) (layer.Result, error)
+
+// Store is the images below one root directory. Its methods are safe for concurrent use, also by several processes.
+type Store struct {
+	root   string
+	unpack Unpacker
+	now    func() time.Time
+	limits Limits
+
+	mu      sync.Mutex // guards what follows
+	cached  []*Image
+	version seen
+}
+
+// Open opens the store below root, making its directories when absent. now stamps images.
+func Open(root string, unpack Unpacker, now func() time.Time) (*Store, error) {
+	for _, dir := range []string{"", "blobs/sha256", "layers", "pins", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
+			return nil, fmt.Errorf("image store: %w", err)
+		}
+	}
+	// Layers hold set-user-ID programs and device nodes; nobody but root may reach them, whatever made the directory.
+	if err := os.Chmod(root, 0o700); err != nil {
+		return nil, fmt.Errorf("image store: %w", err)
+	}
+	return &Store{root: root, unpack: unpack, now: now, limits: DefaultLimits}, nil
+}
+
+// List returns all images, the eldest first.
+func (s *Store) List() ([]*Image, error) {
+	images, err := s.images()
+	return slices.Clone(images), err
+}
+
+// Resolve finds the image that ref means: a name (completed as Normalize does), name@digest, an ID, or an ID's digits. The error is
+// ErrNotFound when there is none.
+func (s *Store) Resolve(ref string) (*Image, error) {
+	images, err := s.images()
+	if err != nil {
+		return nil, err
+	}
+	match, err := matcher(ref)
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(images, match); i >= 0 {
+		return images[i], nil
+	}
+	return nil, fmt.Errorf("image %q: %w", ref, ErrNotFound)
+}
+
+func matcher(ref string) (func(*Image) bool, error) {
+	if digest, ok := asDigest(ref); ok {
+		return func(i *Image) bool { return i.ID == digest || slices.Contains(i.Manifests, digest) }, nil
+	}
+	full, err := Normalize(ref)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(full, "@") {
+		return func(i *Image) bool { return slices.Contains(i.RepoDigests, full) }, nil
+	}
+	return func(i *Image) bool { return slices.Contains(i.Names, full) }, nil
+}
+
+// asDigest says whether ref is a bare digest or its 64 digits.
+func asDigest(ref string) (string, bool) {
+	digits := strings.TrimPrefix(ref, "sha256:")
+	if len(digits) != 64 || strings.Trim(digits, "0123456789abcdef") != "" {
+		return "", false
+	}
+	return "sha256:" + digits, true
+}
+
+// Config reads an image's configuration.
+func (s *Store) Config(i *Image) (*v1.ConfigFile, error) {
+	f, err := os.Open(s.blobPath(i.ID))
+	if err != nil {
+		return nil, fmt.Errorf("configuration of image %s: %w", i.ID, err)
+	}
+	defer f.Close()
+	c, err := v1.ParseConfigFile(f)
+	if err != nil {
+		return nil, fmt.Errorf("configuration of image %s: %w", i.ID, err)
+	}
+	return c, nil
+}
+
+// Pin keeps the layers of image i until Unpin of the same owner, whatever happens to the image, and returns their directories, uppermost
+// first, as overlayfs wants them. It may be repeated.
+func (s *Store) Pin(owner string, i *Image) ([]string, error) {
+	unlock, err := s.lock("gc.lock", unix.LOCK_SH)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if _, err := s.Resolve(i.ID); err != nil { // it may have been removed since the caller looked
+		return nil, err
+	}
+	var chains strings.Builder
+	for _, l := range i.Layers {
+		chains.WriteString(l.Chain + "\n")
+	}
+	// Not synced: after a power failure no container runs, and floe unpins those it does not find any more.
+	if err := os.WriteFile(filepath.Join(s.root, "pins", owner), []byte(chains.String()), 0o600); err != nil {
+		return nil, fmt.Errorf("pin image %s: %w", i.ID, err)
+	}
+	return s.layerDirs(i), nil
+}
+
+// Unpin undoes Pin; an unknown owner is no error.
+func (s *Store) Unpin(owner string) error {
+	err := os.Remove(filepath.Join(s.root, "pins", owner))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Pins lists the owners of pins.
+func (s *Store) Pins() ([]string, error) { return dirNames(filepath.Join(s.root, "pins")) }
+
+func (s *Store) layerDirs(i *Image) []string {
+	dirs := make([]string, 0, len(i.Layers))
+	for _, l := range slices.Backward(i.Layers) {
+		dirs = append(dirs, filepath.Join(s.layerPath(l.Chain), "fs"))
+	}
+	return dirs
+}
+
+func (s *Store) blobPath(digest string) string {
+	return filepath.Join(s.root, "blobs", "sha256", strings.TrimPrefix(digest, "sha256:"))
+}
+
+func (s *Store) layerPath(chain string) string {
+	return filepath.Join(s.root, "layers", strings.TrimPrefix(chain, "sha256:"))
+}
+
+// Usage is what the images take on disk, in bytes and inodes: blobs and unpacked layers, each counted once.
+func (s *Store) Usage() (bytes, inodes int64, err error) {
+	images, err := s.images()
+	if err != nil {
+		return 0, 0, err
+	}
+	counted := map[string]bool{}
+	for _, i := range images {
+		for _, l := range i.Layers {
+			if !counted[l.Digest] {
+				bytes, inodes = bytes+l.Size, inodes+1
+			}
+			if !counted[l.Chain] {
+				bytes, inodes = bytes+l.Bytes, inodes+l.Entries
+			}
+			counted[l.Digest], counted[l.Chain] = true, true
+		}
+	}
+	return bytes, inodes, nil
+}
+
+func dirNames(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, nil
+}

@@ -1,0 +1,141 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/floe-k8s/floe/internal/runtime/image"
+)
+
+// findImage resolves an image and says how to get one that is absent.
+func (r *Runtime) findImage(ref string) (*image.Image, error) {
+	if ref == "" {
+		return nil, invalid("no image is named")
+	}
+	img, err := r.images.Resolve(ref)
+	if errors.Is(err, image.ErrNotFound) {
+		return nil, notFound("image %q is not on this node: this release pulls from no registry; load it with `floe images load FILE`", ref)
+	}
+	return img, err
+}
+
+// imageRef is what containers report as the image they run: by digest when it has a name, else by ID.
+func imageRef(i *image.Image) string {
+	if len(i.RepoDigests) > 0 {
+		return i.RepoDigests[0]
+	}
+	return i.ID
+}
+
+func (r *Runtime) criImage(i *image.Image) (*runtimeapi.Image, error) {
+	config, err := r.images.Config(i)
+	if err != nil {
+		return nil, err
+	}
+	out := &runtimeapi.Image{Id: i.ID, RepoTags: i.Names, RepoDigests: i.RepoDigests, Size: uint64(i.Size), Spec: &runtimeapi.ImageSpec{Image: i.ID}}
+	user, _, _ := strings.Cut(config.Config.User, ":")
+	if uid, err := strconv.ParseInt(user, 10, 64); err == nil {
+		out.Uid = &runtimeapi.Int64Value{Value: uid}
+	} else {
+		out.Username = user
+	}
+	if out.Username == "" && out.Uid == nil {
+		out.Uid = &runtimeapi.Int64Value{Value: 0}
+	}
+	return out, nil
+}
+
+// ListImages lists the images, all or the one that the filter names.
+func (r *Runtime) ListImages(_ context.Context, req *runtimeapi.ListImagesRequest) (*runtimeapi.ListImagesResponse, error) {
+	images, err := r.images.List()
+	if ref := req.GetFilter().GetImage().GetImage(); ref != "" {
+		var one *image.Image
+		one, err = r.images.Resolve(ref)
+		images = []*image.Image{one}
+		if errors.Is(err, image.ErrNotFound) {
+			images, err = nil, nil
+		}
+	}
+	if err != nil {
+		return nil, failed(err, "list images")
+	}
+	resp := &runtimeapi.ListImagesResponse{}
+	for _, i := range images {
+		c, err := r.criImage(i)
+		if err != nil {
+			return nil, failed(err, "list images")
+		}
+		resp.Images = append(resp.Images, c)
+	}
+	return resp, nil
+}
+
+// ImageStatus tells about one image; an absent one is no error, but an answer without image.
+func (r *Runtime) ImageStatus(_ context.Context, req *runtimeapi.ImageStatusRequest) (*runtimeapi.ImageStatusResponse, error) {
+	i, err := r.images.Resolve(req.GetImage().GetImage())
+	if errors.Is(err, image.ErrNotFound) {
+		return &runtimeapi.ImageStatusResponse{}, nil
+	}
+	if err != nil {
+		return nil, failed(err, "image status")
+	}
+	c, err := r.criImage(i)
+	if err != nil {
+		return nil, failed(err, "image status")
+	}
+	return &runtimeapi.ImageStatusResponse{Image: c}, nil
+}
+
+// PullImage returns the ID of an image that is here. This release pulls from no registry: an absent one is NotFound, with what to do.
+func (r *Runtime) PullImage(_ context.Context, req *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
+	i, err := r.findImage(req.GetImage().GetImage())
+	if err != nil {
+		return nil, failed(err, "pull image")
+	}
+	return &runtimeapi.PullImageResponse{ImageRef: i.ID}, nil
+}
+
+// RemoveImage removes an image with all its names; an absent one is removed. Containers keep the layers they use.
+func (r *Runtime) RemoveImage(_ context.Context, req *runtimeapi.RemoveImageRequest) (*runtimeapi.RemoveImageResponse, error) {
+	err := r.images.Remove(req.GetImage().GetImage())
+	if err != nil && !errors.Is(err, image.ErrNotFound) {
+		return nil, failed(err, "remove image")
+	}
+	return &runtimeapi.RemoveImageResponse{}, nil
+}
+
+// ImageFsInfo tells what images take on disk. Bytes of writable layers are not counted by this release.
+func (r *Runtime) ImageFsInfo(context.Context, *runtimeapi.ImageFsInfoRequest) (*runtimeapi.ImageFsInfoResponse, error) {
+	bytes, inodes, err := r.images.Usage()
+	if err != nil {
+		return nil, failed(err, "image file system")
+	}
+	usage := &runtimeapi.FilesystemUsage{
+		Timestamp: r.cfg.Clock.Now().UnixNano(), FsId: &runtimeapi.FilesystemIdentifier{Mountpoint: r.cfg.Root},
+		UsedBytes: &runtimeapi.UInt64Value{Value: uint64(bytes)}, InodesUsed: &runtimeapi.UInt64Value{Value: uint64(inodes)},
+	}
+	return &runtimeapi.ImageFsInfoResponse{
+		ImageFilesystems: []*runtimeapi.FilesystemUsage{usage}, ContainerFilesystems: []*runtimeapi.FilesystemUsage{usage},
+	}, nil
+}
+
+// criSignal is the CRI name of a signal number.
+func criSignal(n int) runtimeapi.Signal {
+	name := unix.SignalName(unix.Signal(n))
+	switch {
+	case n == 34:
+		name = "SIGRTMIN"
+	case n > 34 && n <= 49:
+		name = "SIGRTMINPLUS" + strconv.Itoa(n-34)
+	case n >= 50 && n < 64:
+		name = "SIGRTMAXMINUS" + strconv.Itoa(64-n)
+	case n == 64:
+		name = "SIGRTMAX"
+	}
+	return runtimeapi.Signal(runtimeapi.Signal_value[name])
+}

@@ -1,0 +1,217 @@
+package runtime
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// mounts lists what is mounted in the container: the standard file systems, the sandbox's files, and what the request asks, which takes the
+// place of standard ones.
+func (r *Runtime) mounts(c *container) ([]specs.Mount, error) {
+	asked := map[string]bool{}
+	var mounts []specs.Mount
+	for _, m := range c.config.GetMounts() {
+		mount, err := bindMount(m)
+		if err != nil {
+			return nil, err
+		}
+		asked[mount.Destination] = true
+		mounts = append(mounts, mount)
+	}
+	var all []specs.Mount
+	for _, m := range append(standardMounts(c), etcMounts(c)...) {
+		if !asked[m.Destination] {
+			all = append(all, m)
+		}
+	}
+	all = append(all, mounts...)
+	// Parents before what is inside them; else in the order given.
+	slices.SortStableFunc(all, func(a, b specs.Mount) int { return depth(a.Destination) - depth(b.Destination) })
+	return all, nil
+}
+
+func depth(p string) int {
+	if p == "/" {
+		return 0
+	}
+	return strings.Count(p, "/")
+}
+
+func standardMounts(c *container) []specs.Mount {
+	access := "ro"
+	if c.config.GetLinux().GetSecurityContext().GetPrivileged() {
+		access = "rw"
+	}
+	shm := filepath.Join(c.pod.dir, "shm")
+	if c.pod.hostIPC() {
+		shm = "/dev/shm"
+	}
+	return []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev/shm", Type: "bind", Source: shm, Options: []string{"rbind", "rprivate", "nosuid", "noexec", "nodev"}},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", access}},
+		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", access}},
+	}
+}
+
+// bindMount turns a requested mount into its OCI form.
+func bindMount(m *runtimeapi.Mount) (specs.Mount, error) {
+	none := specs.Mount{}
+	target, source := m.GetContainerPath(), m.GetHostPath()
+	switch {
+	case m.GetImage().GetImage() != "":
+		return none, unsupported("mount %s: image volumes are not supported by this release", target)
+	case len(m.GetUidMappings())+len(m.GetGidMappings()) > 0:
+		return none, unsupported("mount %s: ID-mapped mounts are not supported by this release", target)
+	case target == "" || source == "":
+		return none, invalid("mount from %q to %q: both paths are required", source, target)
+	}
+	if !path.IsAbs(target) {
+		target = path.Join("/", target)
+	}
+	source, err := filepath.EvalSymlinks(source)
+	if err != nil {
+		return none, invalid("mount %s: failed to stat %q: %v", target, m.GetHostPath(), err)
+	}
+	options := []string{"rbind"}
+	shared, slave, err := propagation(source)
+	if err != nil {
+		return none, err
+	}
+	switch m.GetPropagation() {
+	case runtimeapi.MountPropagation_PROPAGATION_PRIVATE:
+		options = append(options, "rprivate")
+	case runtimeapi.MountPropagation_PROPAGATION_HOST_TO_CONTAINER:
+		if !shared && !slave {
+			return none, invalid("mount %s: path %q is on a mount that is neither shared nor slave, so nothing propagates from it", target, source)
+		}
+		options = append(options, "rslave")
+	case runtimeapi.MountPropagation_PROPAGATION_BIDIRECTIONAL:
+		if !shared {
+			return none, invalid("mount %s: path %q is on a mount that is not shared, so nothing propagates to it", target, source)
+		}
+		options = append(options, "rshared")
+	default:
+		return none, invalid("mount %s: unknown propagation %s", target, m.GetPropagation())
+	}
+	access := "rw"
+	if m.GetReadonly() {
+		access = "ro"
+	}
+	options = append(options, access)
+	if m.GetRecursiveReadOnly() {
+		if !m.GetReadonly() || m.GetPropagation() != runtimeapi.MountPropagation_PROPAGATION_PRIVATE {
+			return none, invalid("mount %s: recursive read-only needs readonly and private propagation", target)
+		}
+		options = append(options, "rro")
+	}
+	return specs.Mount{Destination: path.Clean(target), Type: "bind", Source: source, Options: options}, nil
+}
+
+// rootPropagation lets what propagates through a mount pass the container's root.
+func rootPropagation(mounts []*runtimeapi.Mount) string {
+	result := ""
+	for _, m := range mounts {
+		switch m.GetPropagation() {
+		case runtimeapi.MountPropagation_PROPAGATION_BIDIRECTIONAL:
+			return "rshared"
+		case runtimeapi.MountPropagation_PROPAGATION_HOST_TO_CONTAINER:
+			result = "rslave"
+		}
+	}
+	return result
+}
+
+// propagation says how the mount that path is on takes part in propagation on the host.
+func propagation(target string) (shared, slave bool, err error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return false, false, err
+	}
+	defer f.Close()
+	best := -1
+	scan := bufio.NewScanner(f)
+	for scan.Scan() {
+		fields := strings.Fields(scan.Text())
+		if len(fields) < 7 {
+			continue
+		}
+		point := unescapeMount.Replace(fields[4])
+		if point != "/" && target != point && !strings.HasPrefix(target, point+"/") || len(point) < best {
+			continue
+		}
+		best, shared, slave = len(point), false, false // a later mount at the same point covers the earlier
+		for _, option := range fields[6:] {
+			if option == "-" {
+				break
+			}
+			shared = shared || strings.HasPrefix(option, "shared:")
+			slave = slave || strings.HasPrefix(option, "master:")
+		}
+	}
+	return shared, slave, scan.Err()
+}
+
+var unescapeMount = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+// etcFiles are the files that containers of a sandbox share when the request mounts none of its own.
+var etcFiles = [...]string{"hostname", "hosts", "resolv.conf"}
+
+// writeEtcFiles makes them: the sandbox's host name, the host's own hosts, and the DNS configuration of the request or of the host.
+func writeEtcFiles(p *pod) error {
+	hosts, err := os.ReadFile("/etc/hosts")
+	if err != nil {
+		hosts = []byte("127.0.0.1\tlocalhost\n::1\tlocalhost\n")
+	}
+	content := map[string][]byte{"hostname": []byte(p.config.GetHostname() + "\n"), "hosts": hosts, "resolv.conf": resolvConf(p)}
+	for _, name := range etcFiles {
+		if err := os.WriteFile(filepath.Join(p.dir, name), content[name], 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func resolvConf(p *pod) []byte {
+	dns := p.config.GetDnsConfig()
+	if dns == nil {
+		data, _ := os.ReadFile("/etc/resolv.conf") // a host without one resolves nothing, and neither do its pods
+		return data
+	}
+	var b strings.Builder
+	if len(dns.GetSearches()) > 0 {
+		fmt.Fprintf(&b, "search %s\n", strings.Join(dns.GetSearches(), " "))
+	}
+	for _, s := range dns.GetServers() {
+		fmt.Fprintf(&b, "nameserver %s\n", s)
+	}
+	if len(dns.GetOptions()) > 0 {
+		fmt.Fprintf(&b, "options %s\n", strings.Join(dns.GetOptions(), " "))
+	}
+	return []byte(b.String())
+}
+
+func etcMounts(c *container) []specs.Mount {
+	access := "rw"
+	if c.config.GetLinux().GetSecurityContext().GetReadonlyRootfs() {
+		access = "ro"
+	}
+	var all []specs.Mount
+	for _, name := range etcFiles {
+		all = append(all, specs.Mount{
+			Destination: "/etc/" + name, Type: "bind", Source: filepath.Join(c.pod.dir, name), Options: []string{"rbind", "rprivate", access},
+		})
+	}
+	return all
+}

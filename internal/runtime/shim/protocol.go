@@ -1,0 +1,173 @@
+package shim
+
+import (
+	"encoding/json"
+	"errors"
+)
+
+// Version is the protocol this package speaks.
+const Version = 1
+
+// SocketName and LogName are the shim's socket and its own log (not a container's) inside the sandbox's directory; StateName is the
+// file it keeps per container, below ContainersDir/CONTAINER.
+const (
+	SocketName    = "shim.sock"
+	LogName       = "shim.log"
+	ContainersDir = "c"
+	StateName     = "state.json"
+	RootfsName    = "rootfs"
+)
+
+// MaxExecOutput bounds what is kept of each of an exec's two streams, in bytes; what comes after it is read and dropped.
+const MaxExecOutput = 1 << 20
+
+// Methods of requests, and the one event.
+const (
+	MethodHello    = "hello"    // HelloRequest → HelloReply; must be first
+	MethodStart    = "start"    // StartRequest → ContainerState
+	MethodSignal   = "signal"   // SignalRequest → nothing
+	MethodReopen   = "reopen"   // ReopenRequest → nothing
+	MethodExec     = "exec"     // ExecRequest → ExecReply
+	MethodShutdown = "shutdown" // nothing → the shim ends, which is the answer. Refused while a container runs
+	EventState     = "state"    // ContainerState
+)
+
+// HelloRequest opens a connection.
+type HelloRequest struct {
+	Version int `json:"version"`
+}
+
+// HelloReply says who answers and how its containers are. After it every change arrives as an event.
+type HelloReply struct {
+	Version int `json:"version"`
+	// PID and StartTime (clock ticks after boot, as /proc/PID/stat has it) identify the shim beyond reuse of the number.
+	PID        int              `json:"pid"`
+	StartTime  uint64           `json:"startTime"`
+	Containers []ContainerState `json:"containers,omitempty"`
+}
+
+// StartRequest makes and starts a container. Paths are absolute and of floe's mount namespace.
+type StartRequest struct {
+	ID string `json:"id"`
+	// Spec is an OCI runtime configuration whose root.path the shim sets to the overlay it mounts.
+	Spec json.RawMessage `json:"spec"`
+	// Lower are the layers, uppermost first; at least one. Upper and Work exist and are empty.
+	Lower []string `json:"lower"`
+	Upper string   `json:"upper"`
+	Work  string   `json:"work"`
+	// LogPath is the file to append output to in CRI's format; "" drops it.
+	LogPath string `json:"logPath,omitempty"`
+	// Stdin keeps standard input open; else it is empty.
+	Stdin bool `json:"stdin,omitempty"`
+}
+
+// SignalRequest sends a signal to a container's first process; SIGKILL ends all of its processes.
+type SignalRequest struct {
+	ID     string `json:"id"`
+	Signal int    `json:"signal"`
+}
+
+// ReopenRequest makes the shim open the container's log anew, because the old file was renamed.
+type ReopenRequest struct {
+	ID string `json:"id"`
+}
+
+// ExecRequest runs one more process in a running container, with the container's user, environment and capabilities, and waits.
+type ExecRequest struct {
+	ID   string   `json:"id"`
+	Args []string `json:"args"`
+	// TimeoutMillis ends the process and everything it started; 0 waits for ever.
+	TimeoutMillis int64 `json:"timeoutMillis,omitempty"`
+}
+
+// ExecReply is the end of an exec.
+type ExecReply struct {
+	Stdout   []byte `json:"stdout,omitempty"`
+	Stderr   []byte `json:"stderr,omitempty"`
+	ExitCode int    `json:"exitCode"`
+	TimedOut bool   `json:"timedOut,omitempty"`
+}
+
+// Status is where a container is in its life; it only moves forward.
+//
+//	created → running → exited
+//	   └───────────────────┘ could not be started
+type Status string
+
+// The states.
+const (
+	Created Status = "created"
+	Running Status = "running"
+	Exited  Status = "exited"
+)
+
+// Before says whether s comes earlier in a container's life than t.
+func (s Status) Before(t Status) bool { return s.rank() < t.rank() }
+
+func (s Status) rank() int {
+	switch s {
+	case Running:
+		return 1
+	case Exited:
+		return 2
+	}
+	return 0
+}
+
+// Reasons and codes of containers that did not end by themselves, as other runtimes report them.
+const (
+	ReasonCompleted  = "Completed"
+	ReasonError      = "Error"
+	ReasonOOMKilled  = "OOMKilled"
+	ReasonStartError = "StartError"
+	ReasonUnknown    = "Unknown"
+	CodeStartError   = 128
+	CodeUnknown      = 255
+)
+
+// ContainerState is what is known about a container; StateName holds it as JSON.
+type ContainerState struct {
+	ID     string `json:"id"`
+	Status Status `json:"status"`
+	// PID is that of the first process in floe's PID namespace; 0 before it runs. It stays when the process ended.
+	PID int `json:"pid,omitempty"`
+	// StartedAt and FinishedAt are nanoseconds since 1970; 0: not yet.
+	StartedAt  int64 `json:"startedAt,omitempty"`
+	FinishedAt int64 `json:"finishedAt,omitempty"`
+	// ExitCode is 128 + Signal when a signal ended it.
+	ExitCode int `json:"exitCode"`
+	Signal   int `json:"signal,omitempty"`
+	// Reason is one of the Reason constants once exited; Message says more when there is more to say.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// Code is a class of error that the other side branches on.
+type Code string
+
+// The classes. CodeInternal is whatever has no other.
+const (
+	CodeInternal   Code = "internal"
+	CodeInvalid    Code = "invalid"
+	CodeNotFound   Code = "notFound"
+	CodeNotRunning Code = "notRunning"
+	CodeBusy       Code = "busy"
+	CodeVersion    Code = "version"
+)
+
+// Error is an error that crossed the socket.
+type Error struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// CodeOf gives the class of an error that came from the other side; CodeInternal when it has none.
+func CodeOf(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return CodeInternal
+}
