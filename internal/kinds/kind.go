@@ -12,7 +12,7 @@
 //   - Pure: a kind reads objects and an Env and returns objects, errors or deletions; it has no clock, no
 //     I/O, no state.
 //   - All that is particular to a kind's API stands in its one file; nothing here knows HTTP or the store.
-//   - All lists every kind, in the order in which discovery shows them; there is no registration.
+//   - Package all lists every kind, in the order in which discovery shows them; there is no registration.
 //
 // # What it leaves to others
 //
@@ -52,7 +52,7 @@ type Kind struct {
 	Categories []string
 	Namespaced bool
 	Storage    string   // path below /registry; "" means Resource. Nodes stand under "minions", as upstream's do
-	Verbs      []string // as discovery lists them; nil: all eight
+	Verbs      []string // as discovery lists them; nil: all eight. Namespaces, for example, have no deletecollection
 	New        func() Object
 	NewList    func() runtime.Object
 
@@ -67,8 +67,12 @@ type Kind struct {
 	// an update. Object metadata is validated by the caller.
 	Validate       func(obj Object) field.ErrorList
 	ValidateUpdate func(obj, old Object) field.ErrorList
-	// Delete says what a delete request does to obj when no finalizer holds it. nil: removed at once.
+	// Delete is asked on every delete request, whether finalizers hold obj or not. It may change obj, a copy of what is stored (a
+	// namespace's phase becomes Terminating). nil: removed as soon as no finalizer is left.
 	Delete func(env Env, obj Object, opts *metav1.DeleteOptions) Deletion
+	// Gone says that nothing of the kind's own holds obj any longer. It is asked after each change of an object that has a
+	// deletionTimestamp and no finalizer left; true removes it. nil: it goes when its grace period is 0.
+	Gone func(obj Object) bool
 	// Columns are the kind's table. The first is always Name.
 	Columns []Column
 	// Fields are the selectable fields besides metadata.name and metadata.namespace.
@@ -80,7 +84,7 @@ type Kind struct {
 
 // Deletion is what becomes of an object that is asked to go. Graceful false: it is removed at once (once no
 // finalizer is left). Graceful true: it stays with a deletionTimestamp of now + Grace and this grace
-// period until someone deletes it with grace 0.
+// period until someone deletes it with grace 0, or until Kind.Gone says so.
 type Deletion struct {
 	Graceful bool
 	Grace    time.Duration // not negative
@@ -108,7 +112,7 @@ type Subresource struct {
 	GVK   schema.GroupVersionKind // kind of its body, such as Scale in autoscaling/v1
 	Verbs []string
 	New   func() runtime.Object // an empty body
-	// Update serves get, update and patch on the whole object where only a part may change (status). It changes obj in
+	// Update serves those of get, update and patch that Verbs names, on the whole object where only a part may change (status). It changes obj in
 	// place so that everything else is old's, and reports violations.
 	Update func(env Env, obj, old Object) field.ErrorList
 	// Create serves create with a body of type New: it changes obj, a copy of the stored parent, in place
