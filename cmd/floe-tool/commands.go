@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -83,7 +84,7 @@ func burn(ctx context.Context, args []string) error {
 	}
 	fmt.Printf("holding %d bytes\n", *size)
 	<-ctx.Done()
-	_ = held[len(held)-1][0]
+	runtime.KeepAlive(held)
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +22,7 @@ type container struct {
 	id  string
 	pod *pod
 	dir string // pod.dir/c/id
-	// config is the request; immutable, like record but for its Start.
+	// config is the request; immutable, like record but for its Start, which Runtime.mu guards.
 	config *runtimeapi.ContainerConfig
 	record containerRecord
 	// exited is closed when state becomes Exited.
@@ -46,7 +45,7 @@ type containerRecord struct {
 	User      identity        `json:"user"`
 	// StopSignal is what a graceful stop begins with.
 	StopSignal int `json:"stopSignal"`
-	// Start is what the shim is to be asked; forgotten once it was.
+	// Start is what the shim is to be asked; forgotten once the container has started or failed to.
 	Start *shim.StartRequest `json:"start,omitempty"`
 }
 
@@ -174,7 +173,7 @@ func (r *Runtime) StartContainer(ctx context.Context, req *runtimeapi.StartConta
 	}
 	defer c.pod.unlock()
 	r.mu.Lock()
-	client, status, begun := c.pod.client, c.state.Status, c.begun
+	client, status, begun, start := c.pod.client, c.state.Status, c.begun, c.record.Start
 	ready := c.pod.ready && client != nil
 	if ready && !begun {
 		c.begun = true
@@ -187,13 +186,12 @@ func (r *Runtime) StartContainer(ctx context.Context, req *runtimeapi.StartConta
 		return nil, wrongState("container %s: sandbox %s is not ready", c.id, c.pod.id)
 	}
 	var state shim.ContainerState
-	err = client.Call(ctx, shim.MethodStart, c.record.Start, &state)
+	err = client.Call(ctx, shim.MethodStart, start, &state)
 	if err != nil {
 		return nil, failed(err, "start container %s", c.id)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c.record.Start = nil
 	r.applyLocked(c.pod, state)
 	return &runtimeapi.StartContainerResponse{}, nil
 }
@@ -338,36 +336,4 @@ func (r *Runtime) findContainer(ctx context.Context, id string) (*container, err
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return lookup(r.containers, "container", id)
-}
-
-// stopSignal is what the request asks, or the image, or SIGTERM.
-func stopSignal(asked runtimeapi.Signal, image string) (int, error) {
-	name := image
-	if asked != runtimeapi.Signal_RUNTIME_DEFAULT {
-		name = asked.String()
-		name = strings.ReplaceAll(strings.ReplaceAll(name, "PLUS", "+"), "MINUS", "-")
-	}
-	if name == "" {
-		return int(unix.SIGTERM), nil
-	}
-	if n, err := strconv.Atoi(name); err == nil && n > 0 && n < 65 {
-		return n, nil
-	}
-	name = "SIG" + strings.TrimPrefix(strings.ToUpper(name), "SIG")
-	if n := unix.SignalNum(name); n != 0 {
-		return int(n), nil
-	}
-	// The real-time signals as programs see them; the first two are the C library's own.
-	for prefix, base := range map[string]int{"SIGRTMIN": 34, "SIGRTMAX": 64} {
-		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			n, err := strconv.Atoi("0" + rest)
-			if rest != "" {
-				n, err = strconv.Atoi(rest)
-			}
-			if err == nil && base+n >= 34 && base+n <= 64 {
-				return base + n, nil
-			}
-		}
-	}
-	return 0, invalid("stop signal %q is unknown", name)
 }

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/floe-k8s/floe/internal/runtime/image"
@@ -122,20 +121,4 @@ func (r *Runtime) ImageFsInfo(context.Context, *runtimeapi.ImageFsInfoRequest) (
 	return &runtimeapi.ImageFsInfoResponse{
 		ImageFilesystems: []*runtimeapi.FilesystemUsage{usage}, ContainerFilesystems: []*runtimeapi.FilesystemUsage{usage},
 	}, nil
-}
-
-// criSignal is the CRI name of a signal number.
-func criSignal(n int) runtimeapi.Signal {
-	name := unix.SignalName(unix.Signal(n))
-	switch {
-	case n == 34:
-		name = "SIGRTMIN"
-	case n > 34 && n <= 49:
-		name = "SIGRTMINPLUS" + strconv.Itoa(n-34)
-	case n >= 50 && n < 64:
-		name = "SIGRTMAXMINUS" + strconv.Itoa(64-n)
-	case n == 64:
-		name = "SIGRTMAX"
-	}
-	return runtimeapi.Signal(runtimeapi.Signal_value[name])
 }

@@ -179,7 +179,7 @@ func (r *Runtime) applyLocked(p *pod, s shim.ContainerState) {
 		return
 	}
 	before := c.state.Status
-	c.state = s
+	c.state, c.record.Start = s, nil
 	if before == shim.Created && s.StartedAt != 0 && s.Reason != shim.ReasonStartError {
 		r.eventLocked(p, c.id, runtimeapi.ContainerEventType_CONTAINER_STARTED_EVENT)
 	}

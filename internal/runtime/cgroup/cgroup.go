@@ -86,10 +86,10 @@ func (h Host) mounts() []string {
 	return slices.Compact(all)
 }
 
-// Join makes the group at path where this process is to be accounted (memory, pids and cpu; the v2 hierarchy where there is one) and moves
-// the process there. Parents are made too.
+// Join makes the group at path and moves this process there: where it is to be accounted (memory, pids, cpu), in the v2 hierarchy where there
+// is one, and in systemd's own, lest it ends with the service that started it. Parents are made too.
 func (h Host) Join(path string) error {
-	into := []string{h.Unified, h.V1["memory"], h.V1["pids"], h.V1["cpu"]}
+	into := []string{h.Unified, h.V1["memory"], h.V1["pids"], h.V1["cpu"], h.V1["name=systemd"]}
 	slices.Sort(into)
 	for _, m := range slices.Compact(into) {
 		if m == "" {

@@ -45,7 +45,7 @@ func TestKillAndRemove(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	cmd := exec.Command("sh", "-c", "cat & wait")
+	cmd := exec.Command("sh", "-c", "cat; true")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

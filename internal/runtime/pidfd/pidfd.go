@@ -19,7 +19,7 @@ import (
 // ErrGone says that the process does not exist any more, or that its number belongs to another one now.
 var ErrGone = errors.New("process is gone")
 
-// Process is a handle of a process. Its methods are safe for concurrent use, except with Close.
+// Process is a handle of a process. Its methods are safe for concurrent use, except that one Wait at a time is allowed, and none with Close.
 type Process struct {
 	pid  int
 	file *os.File
@@ -54,8 +54,17 @@ func (p *Process) Wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { p.file.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		p.file.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer func() {
+		if !stop() { // the next Wait must not end at once because this one did
+			<-interrupted
+			p.file.SetReadDeadline(time.Time{})
+		}
+	}()
 	err = conn.Read(func(fd uintptr) bool {
 		set := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(set, 0)

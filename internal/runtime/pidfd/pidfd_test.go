@@ -42,11 +42,10 @@ func TestLifeOfAProcess(t *testing.T) {
 		t.Errorf("signal to one that lives: %v", err)
 	}
 	stdin.Close()
-	for range 2 { // the end of a wait by its context must not spoil later ones
+	for range 2 { // that a wait ended with its context must not spoil later ones
 		if err := p.Wait(context.Background()); err != nil {
 			t.Error(err)
 		}
-		p.file.SetReadDeadline(time.Time{})
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
