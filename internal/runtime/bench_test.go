@@ -47,3 +47,14 @@ func BenchmarkPod(b *testing.B) {
 		b.ReportMetric(float64(all[len(all)*95/100].Microseconds())/1000, name+"-p95-ms")
 	}
 }
+
+// BenchmarkFortyPods measures forty pods at once, from the first request until the last process runs.
+func BenchmarkFortyPods(b *testing.B) {
+	w := newWorld(b)
+	for b.Loop() {
+		w.runAtOnce(40)
+		b.StopTimer()
+		w.removeAll()
+		b.StartTimer()
+	}
+}

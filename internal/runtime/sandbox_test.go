@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -240,31 +241,37 @@ func TestHalfMadeIsRemoved(t *testing.T) {
 
 func TestManyPodsAtOnce(t *testing.T) {
 	w := newWorld(t)
-	var wg sync.WaitGroup
-	for _, name := range strings.Fields("a b c d e f g h i j k l m n o p q r s t") {
-		wg.Go(func() {
-			resp, err := w.rt.RunPodSandbox(w.ctx, &runtimeapi.RunPodSandboxRequest{Config: w.podConfig(name)})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			created, err := w.rt.CreateContainer(w.ctx, &runtimeapi.CreateContainerRequest{
-				PodSandboxId: resp.PodSandboxId, Config: containerConfig("main", "sleep", "forever"),
-			})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if _, err := w.rt.StartContainer(w.ctx, &runtimeapi.StartContainerRequest{ContainerId: created.ContainerId}); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
+	w.runAtOnce(20)
 	list, err := w.rt.ListContainers(w.ctx, &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{
 		State: &runtimeapi.ContainerStateValue{State: runtimeapi.ContainerState_CONTAINER_RUNNING},
 	}})
 	if err != nil || len(list.Containers) != 20 {
 		t.Errorf("%d containers run (%v)", len(list.GetContainers()), err)
 	}
+}
+
+// runAtOnce runs count pods of one container each, all at the same time.
+func (w *world) runAtOnce(count int) {
+	var wg sync.WaitGroup
+	for i := range count {
+		wg.Go(func() {
+			config := w.podConfig("many-" + strconv.Itoa(i))
+			resp, err := w.rt.RunPodSandbox(w.ctx, &runtimeapi.RunPodSandboxRequest{Config: config})
+			if err != nil {
+				w.t.Error(err)
+				return
+			}
+			created, err := w.rt.CreateContainer(w.ctx, &runtimeapi.CreateContainerRequest{
+				PodSandboxId: resp.PodSandboxId, Config: containerConfig("main", "sleep", "forever"),
+			})
+			if err != nil {
+				w.t.Error(err)
+				return
+			}
+			if _, err := w.rt.StartContainer(w.ctx, &runtimeapi.StartContainerRequest{ContainerId: created.ContainerId}); err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }
