@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/client/record"
 )
 
 const (
@@ -40,7 +41,7 @@ type Config struct {
 // Scheduler places pods. Run it once.
 type Scheduler struct {
 	cfg      Config
-	recorder *recorder
+	recorder *record.Recorder
 	changes  chan client.Change // unbuffered: the streams feed the one goroutine that owns what follows
 
 	table   *Table
@@ -64,7 +65,7 @@ type waiting struct {
 
 // New returns a scheduler. It starts nothing.
 func New(cfg Config) *Scheduler {
-	return &Scheduler{cfg: cfg, recorder: newRecorder(cfg.Client, cfg.Clock, cfg.Log, name),
+	return &Scheduler{cfg: cfg, recorder: record.New(cfg.Client, cfg.Clock, cfg.Log, name),
 		changes: make(chan client.Change), table: NewTable(), waiting: map[types.UID]*waiting{}}
 }
 
@@ -294,7 +295,7 @@ func (s *Scheduler) bind(ctx context.Context, batch []*waiting, bindings []*core
 	for i, w := range batch {
 		if errs[i] == nil {
 			delete(s.waiting, w.pod.UID)
-			s.recorder.record(ctx, event{About: refer(w.pod), Type: corev1.EventTypeNormal, Reason: "Scheduled",
+			s.recorder.Record(ctx, record.Event{About: refer(w.pod), Type: corev1.EventTypeNormal, Reason: "Scheduled",
 				Message: fmt.Sprintf("Successfully assigned %s/%s to %s", w.pod.Namespace, w.pod.Name, bindings[i].Target.Name)})
 			continue
 		}
@@ -306,7 +307,7 @@ func (s *Scheduler) bind(ctx context.Context, batch []*waiting, bindings []*core
 
 // explain tells why pod has no node: an event, and the condition PodScheduled when it says something new.
 func (s *Scheduler) explain(ctx context.Context, pod *corev1.Pod, message string) {
-	s.recorder.record(ctx, event{About: refer(pod), Type: corev1.EventTypeWarning, Reason: "FailedScheduling", Message: message})
+	s.recorder.Record(ctx, record.Event{About: refer(pod), Type: corev1.EventTypeWarning, Reason: "FailedScheduling", Message: message})
 	c := corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: message,
 		ObservedGeneration: pod.Generation, LastTransitionTime: metav1.NewTime(s.cfg.Clock.Now())}
 	next := pod.DeepCopy()
@@ -327,4 +328,9 @@ func (s *Scheduler) explain(ctx context.Context, pod *corev1.Pod, message string
 	if _, err := s.cfg.Client.Update(client.WithCause(ctx, cause), podResource(), next, "status"); err != nil && !apierrors.IsNotFound(err) {
 		s.cfg.Log.Debug("condition not written", "pod", pod.Namespace+"/"+pod.Name, "err", err) // the next try says it again
 	}
+}
+
+// refer names a pod as events do.
+func refer(pod *corev1.Pod) corev1.ObjectReference {
+	return corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion}
 }

@@ -17,7 +17,7 @@
 //   - No two controllers own the same field of a resource.
 //   - Run starts all goroutines and returns after they have ended.
 //
-// Locks: queue.mu, Engine.mu and recorder.mu are leaves; none is held during I/O or a callback.
+// Locks: queue.mu, Engine.mu and the recorder's lock are leaves; none is held during I/O or a callback.
 //
 // # What it leaves to others
 //
@@ -36,11 +36,11 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/client/record"
 )
 
 // ErrOutputTaken is returned when a controller claims fields that another one owns.
@@ -183,8 +183,5 @@ func resourceName(r client.Resource) string {
 	return r.Resource + "." + r.Group
 }
 
-// Event is something worth telling about an object. Type is corev1.EventTypeNormal or Warning.
-type Event struct {
-	About                 corev1.ObjectReference
-	Type, Reason, Message string
-}
+// Event is something worth telling about an object.
+type Event = record.Event

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/client/record"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -27,7 +28,7 @@ type loop struct {
 	ctl    Controller
 	client client.Client
 	queue  *queue
-	events *recorder
+	events *record.Recorder
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -37,7 +38,7 @@ type loop struct {
 func newLoop(e *Engine, c Controller) *loop {
 	cl := e.cfg.Clients(c.User)
 	return &loop{engine: e, ctl: c, client: cl, queue: newQueue(e.cfg.Clock),
-		events: newRecorder(cl, e.cfg.Clock, e.cfg.Log, c.Component),
+		events: record.New(cl, e.cfg.Clock, e.cfg.Log, c.Component),
 		log:    e.cfg.Log.With("controller", c.Name), written: map[Key]uint64{}}
 }
 
@@ -142,7 +143,7 @@ func (l *loop) reconcile(ctx context.Context, key Key) (time.Duration, error) {
 		return 0, err
 	}
 	for _, ev := range plan.Events {
-		l.events.record(ctx, ev)
+		l.events.Record(ctx, ev)
 	}
 	if plan.Waiting != "" {
 		l.log.Debug("waiting", "key", key.String(), "for", plan.Waiting)

@@ -150,7 +150,7 @@ func (l *loop) write(ctx context.Context, w Write) (uint64, error) {
 	}
 	if w.Event != nil {
 		if ev := w.Event(stored, err); ev != nil {
-			l.events.record(ctx, *ev)
+			l.events.Record(ctx, *ev)
 		}
 	}
 	if err != nil {

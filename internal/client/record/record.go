@@ -1,4 +1,9 @@
-package scheduler
+// Package record writes v1 Events for components: what happened to an object, why, and how often.
+//
+// An event is told once; the same one about the same object again raises the first one's count, as upstream's recorders do. Events
+// are never worth a retry: one that cannot be written is logged and dropped. What the reasons and messages are belongs to the
+// components, since clients read them.
+package record
 
 import (
 	"context"
@@ -17,37 +22,35 @@ import (
 // remembered bounds how many events a recorder can count up rather than create anew, as upstream's.
 const remembered = 4096
 
-// event is something worth telling about an object.
-type event struct {
-	About                 corev1.ObjectReference
+// Event is something worth telling about an object.
+type Event struct {
+	About corev1.ObjectReference
+	// Type is corev1.EventTypeNormal or corev1.EventTypeWarning.
 	Type, Reason, Message string
 }
 
-func refer(pod *corev1.Pod) corev1.ObjectReference {
-	return corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion}
-}
-
-// recorder, which the controllers' engine has too (neither may import the other), writes v1 Events: the same event about the same object again raises the first one's count. It is safe
-// for concurrent use. A failed record is logged and dropped: events are never worth a retry.
-type recorder struct {
-	client    client.Client
-	clock     clock.WithTicker
+// Recorder writes events in one component's name. It is safe for concurrent use; its lock is a leaf and not held during I/O.
+type Recorder struct {
+	client    client.Writer
+	clock     clock.PassiveClock
 	log       *slog.Logger
 	component string
 
 	mu    sync.Mutex // guards all below
-	known map[event]*corev1.Event
-	order []event // of known, oldest first
+	known map[Event]*corev1.Event
+	order []Event // of known, oldest first
 	last  int64   // nanoseconds in the newest name; only rises, so names differ under a coarse clock
 }
 
-func newRecorder(c client.Client, clk clock.WithTicker, log *slog.Logger, component string) *recorder {
-	return &recorder{client: c, clock: clk, log: log, component: component, known: map[event]*corev1.Event{}}
+// New returns a recorder that writes through c; component is the events' source and reporting controller.
+func New(c client.Writer, clk clock.PassiveClock, log *slog.Logger, component string) *Recorder {
+	return &Recorder{client: c, clock: clk, log: log, component: component, known: map[Event]*corev1.Event{}}
 }
 
 func eventResource() client.Resource { return corev1.SchemeGroupVersion.WithResource("events") }
 
-func (r *recorder) record(ctx context.Context, ev event) {
+// Record writes ev, or counts it up. It returns when that is done or has failed.
+func (r *Recorder) Record(ctx context.Context, ev Event) {
 	same := ev
 	same.About.ResourceVersion = ""
 	now := r.clock.Now()
@@ -74,7 +77,7 @@ func (r *recorder) record(ctx context.Context, ev event) {
 }
 
 // first is the event as it is created.
-func (r *recorder) first(ev event) *corev1.Event {
+func (r *Recorder) first(ev Event) *corev1.Event {
 	now := metav1.NewTime(r.clock.Now())
 	r.mu.Lock()
 	r.last = max(r.last+1, now.UnixNano())
@@ -92,7 +95,7 @@ func (r *recorder) first(ev event) *corev1.Event {
 	}
 }
 
-func (r *recorder) remember(same event, stored *corev1.Event) {
+func (r *Recorder) remember(same Event, stored *corev1.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, ok := r.known[same]; !ok {
