@@ -64,4 +64,9 @@ func checkVersion(path string) error {
 	return pki.WriteFile(file, []byte(dataFormat+"\n"), 0o600)
 }
 
+// join is the path of what stands in the directory.
+func (d *dataDir) join(elem ...string) string {
+	return filepath.Join(append([]string{d.path}, elem...)...)
+}
+
 func (d *dataDir) close() error { return d.lock.Close() }

@@ -21,6 +21,7 @@
 package kinds
 
 import (
+	"net/url"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,6 +56,16 @@ type Kind struct {
 	Verbs      []string // as discovery lists them; nil: all eight. Namespaces, for example, have no deletecollection
 	New        func() Object
 	NewList    func() runtime.Object
+
+	// ValidName says what is wrong with a name, or with prefix set with a generateName. nil: the rules of a DNS subdomain.
+	ValidName func(name string, prefix bool) []string
+	// CreateOnUpdate: a put of an object that does not exist creates it (leases).
+	CreateOnUpdate bool
+	// RequireVersion: a put must name the resourceVersion that it replaces (leases).
+	RequireVersion bool
+
+	// ReturnDeleted: a deletion answers with the object that is gone, not with a Status (pods).
+	ReturnDeleted bool
 
 	// Default fills unset fields of obj in place. Idempotent; it never looks at status.
 	Default func(obj Object)
@@ -120,8 +131,9 @@ type Subresource struct {
 	Create func(env Env, obj Object, body runtime.Object) (remove *metav1.DeleteOptions, err error)
 	// Scale serves get, update and patch of a Scale.
 	Scale *Scale
-	// Node is true when the node that runs the object answers it (log, exec): the request is routed there.
-	Node bool
+	// Node says where the node that runs obj answers (log, exec): the node's name, and the path and query on its own API. It returns
+	// an API status error for bad options; node "" says that there is nothing to answer yet.
+	Node func(obj Object, query url.Values) (node, path string, rest url.Values, err error)
 }
 
 // Scale maps an object to and from autoscaling/v1's Scale.

@@ -150,13 +150,13 @@ func (s *Store) Commit(ctx context.Context, txn Txn) ([]Revision, error) {
 	return revs, nil
 }
 
-// Head returns the newest state of key, unsynced included; false when it is absent there. What rests on it must be written
-// with a condition on its revision.
+// Head returns the newest state of key, unsynced included; false when it is absent there, and then the item's revision is that of an
+// unsynced deletion, or 0. What rests on it must be written with a condition on its revision, and refused only after Wait for it.
 func (s *Store) Head(key string) (Item, bool) {
 	// The log first: a record leaves its head only after the table shows it.
 	if r, ok := s.log.Head(key); ok {
 		if r.Value == nil {
-			return Item{}, false
+			return Item{Key: key, Revision: r.Revision}, false
 		}
 		// The table may have the very same item, with its cached forms.
 		if item := s.Snapshot().Get(key); item != nil && item.Revision == r.Revision {
@@ -210,4 +210,14 @@ func (s *Store) newItem(key string, value []byte, rev Revision) *Item {
 		item.cell = &cell{collection: c}
 	}
 	return item
+}
+
+// Err says why the table stands still: nil while Run goes on, or before it has begun.
+func (s *Store) Err() error {
+	select {
+	case <-s.ended.done:
+		return s.ended.get()
+	default:
+		return nil
+	}
 }

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/cluster"
+	"github.com/floe-k8s/floe/internal/observe"
+)
+
+func serverCommand() *cobra.Command {
+	cfg, file := cluster.DefaultConfig(), ""
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run a cluster on this machine: API, controllers, scheduler and node",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := loadConfig(cmd.Flags(), &cfg, file); err != nil {
+				return err
+			}
+			log, err := observe.NewLogger(os.Stderr, cfg.Logging.Format, cfg.Logging.Verbosity)
+			if err != nil {
+				return err
+			}
+			programs, err := carried()
+			if err != nil {
+				return err
+			}
+			return cluster.Run(cmd.Context(), cluster.Environment{
+				Config: cfg, Version: version, Clock: clock.RealClock{}, Log: log, Programs: programs,
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&cfg.DataDir, "data-dir", cfg.DataDir, "directory that holds everything the server keeps")
+	flags.StringVar(&cfg.BindAddress, "bind-address", cfg.BindAddress, "address that the API listens on; 0.0.0.0 or :: means all")
+	flags.IntVar(&cfg.SecurePort, "secure-port", cfg.SecurePort, "port of the API; 0 takes a free one")
+	flags.StringVar(&cfg.WriteKubeconfig, "write-kubeconfig", cfg.WriteKubeconfig, "file for a copy of the administrator's kubeconfig (DATA-DIR/admin.kubeconfig is always written)")
+	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
+	flags.StringVar(&file, "config", file, "configuration file (config.floe.dev/v1alpha1, kind ServerConfiguration); flags that are given win over it")
+	flags.IntVar(&cfg.Logging.Verbosity, "v", cfg.Logging.Verbosity, "how much the log says: 0 information, each step more shows more")
+	flags.StringVar(&cfg.Logging.Format, "logging-format", cfg.Logging.Format, "text or json")
+	return cmd
+}
+
+// loadConfig reads file below the flags that were given: it is loaded over everything, then those flags are set again.
+func loadConfig(flags *pflag.FlagSet, cfg *cluster.Config, file string) error {
+	if file != "" {
+		given := map[string]string{}
+		flags.Visit(func(f *pflag.Flag) { given[f.Name] = f.Value.String() })
+		if err := cfg.LoadFile(file); err != nil {
+			return err
+		}
+		for name, value := range given {
+			if err := flags.Set(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return cfg.Complete()
+}

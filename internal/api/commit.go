@@ -1,0 +1,129 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+// attempts bounds how often a write is computed again after it lost a race.
+const attempts = 64
+
+// Result is what answers a request. Object is shared unless said otherwise. Item is set when Object is exactly what
+// the table holds, so that cached encodings serve.
+type Result struct {
+	Object runtime.Object
+	Item   *store.Item
+	// Created: the object did not exist before. Removed: it is gone, and Object is its last state.
+	Created, Removed bool
+}
+
+// decision is an object's next state. next is private to revise; nil with remove set keeps what old was as the answer.
+type decision struct {
+	next   kinds.Object
+	remove bool
+}
+
+// revise computes an object's next state from its head and commits it. decide must not change old. dryRun commits nothing.
+func (s *Server) revise(ctx context.Context, req Request, dryRun bool, decide func(old kinds.Object) (decision, error)) (Result, error) {
+	for range attempts {
+		item, ok := s.Store.Head(req.key())
+		if !ok {
+			return Result{}, s.settle(ctx, item.Revision, apierrors.NewNotFound(req.resource(), req.Name))
+		}
+		old, err := Object(&item)
+		if err != nil {
+			return Result{}, apierrors.NewInternalError(err)
+		}
+		d, err := decide(old)
+		if err != nil {
+			return Result{}, s.settle(ctx, item.Revision, err)
+		}
+		result, err := s.replace(ctx, req, &item, d, dryRun)
+		if !errors.Is(err, store.ErrConflict) {
+			return result, storeError(err)
+		}
+	}
+	return Result{}, apierrors.NewServerTimeout(req.resource(), "update", 1)
+}
+
+// replace commits one decision about item.
+func (s *Server) replace(ctx context.Context, req Request, item *store.Item, d decision, dryRun bool) (Result, error) {
+	change := store.Change{Key: item.Key}
+	if !d.remove {
+		value, err := encodeStored(req.Kind, d.next)
+		if err != nil {
+			return Result{}, err
+		}
+		if bytes.Equal(value, item.Value) { // nothing changed: nothing is written, as upstream
+			d.next.SetResourceVersion(Version(item.Revision))
+			typed(req.Kind, d.next)
+			return Result{Object: d.next, Item: item}, s.settle(ctx, item.Revision, nil)
+		}
+		change.Value = value
+	}
+	result := Result{Object: d.next, Removed: d.remove}
+	if dryRun {
+		d.next.SetResourceVersion(Version(item.Revision))
+		typed(req.Kind, d.next)
+		return result, s.settle(ctx, item.Revision, nil)
+	}
+	revs, err := s.Store.Commit(ctx, store.Txn{
+		Conditions: []store.Condition{{Key: item.Key, Revision: item.Revision}}, Changes: []store.Change{change},
+		Actor: req.User.Name, Cause: req.Cause,
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	d.next.SetResourceVersion(Version(revs[0]))
+	typed(req.Kind, d.next)
+	return result, nil
+}
+
+// insert commits a new object, on condition that its key is free and its namespace stands. obj is private.
+func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, dryRun bool) (Result, error) {
+	value, err := encodeStored(req.Kind, obj)
+	if err != nil {
+		return Result{}, apierrors.NewInternalError(err)
+	}
+	key := keyOf(req.Kind, obj.GetNamespace(), obj.GetName())
+	for range attempts {
+		conditions := []store.Condition{{Key: key}}
+		at, err := s.namespaceAccepts(ctx, req, obj)
+		if err != nil {
+			return Result{}, err
+		}
+		if at.Key != "" {
+			conditions = append(conditions, at)
+		}
+		if item, ok := s.Store.Head(key); ok {
+			return Result{}, s.settle(ctx, item.Revision, apierrors.NewAlreadyExists(req.resource(), obj.GetName()))
+		}
+		if !dryRun {
+			revs, err := s.Store.Commit(ctx, store.Txn{
+				Conditions: conditions, Changes: []store.Change{{Key: key, Value: value}}, Actor: req.User.Name, Cause: req.Cause,
+			})
+			if errors.Is(err, store.ErrConflict) {
+				continue
+			}
+			if err != nil {
+				return Result{}, storeError(err)
+			}
+			obj.SetResourceVersion(Version(revs[0]))
+		}
+		typed(req.Kind, obj)
+		return Result{Object: obj, Created: true}, nil
+	}
+	return Result{}, apierrors.NewServerTimeout(req.resource(), "create", 1)
+}
+
+// isDryRun reads the options' list, whose only value is All.
+func isDryRun(list []string) bool { return slices.Contains(list, metav1.DryRunAll) }

@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+const (
+	nameLetters    = "bcdfghjklmnpqrstvwxz2456789" // upstream's: no vowels, nothing that looks alike
+	nameSuffix     = 5
+	maxGeneratedAt = 63 - nameSuffix // a longer generateName is cut
+	nameTries      = 8               // as upstream, when a generated name is taken
+)
+
+// Create stores a new object.
+func (s *Server) Create(ctx context.Context, req Request, given kinds.Object, opts metav1.CreateOptions) (Result, error) {
+	if err := s.authorize(req, "create"); err != nil {
+		return Result{}, err
+	}
+	if errs := metavalidation.ValidateCreateOptions(&opts); len(errs) > 0 {
+		return Result{}, apierrors.NewInvalid(optionsKind("CreateOptions"), "", errs)
+	}
+	return s.create(ctx, req, given, isDryRun(opts.DryRun))
+}
+
+func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dryRun bool) (Result, error) {
+	for try := 1; ; try++ {
+		obj := copyOf(given)
+		if err := s.prepareCreate(req, obj); err != nil {
+			return Result{}, err
+		}
+		result, err := s.insert(ctx, req, obj, dryRun)
+		if generated := given.GetName() == "" && given.GetGenerateName() != ""; generated && apierrors.IsAlreadyExists(err) {
+			if try < nameTries {
+				continue
+			}
+			return Result{}, apierrors.NewGenerateNameConflict(req.resource(), obj.GetName(), 1)
+		}
+		return result, err
+	}
+}
+
+// prepareCreate changes obj, private to the caller, into what is stored.
+func (s *Server) prepareCreate(req Request, obj kinds.Object) error {
+	if err := ownNamespace(req, obj); err != nil {
+		return err
+	}
+	if obj.GetResourceVersion() != "" {
+		return apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
+	}
+	if k := req.Kind; k.Default != nil {
+		k.Default(obj)
+	}
+	if err := s.fillMeta(obj); err != nil {
+		return apierrors.NewInternalError(err)
+	}
+	if f := req.Kind.PrepareCreate; f != nil {
+		f(s.env(req), obj)
+	}
+	errs := validation.ValidateObjectMetaAccessor(obj, req.Kind.Namespaced, validName(req.Kind), field.NewPath("metadata"))
+	if f := req.Kind.Validate; f != nil {
+		errs = append(errs, f(obj)...)
+	}
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
+	}
+	return nil
+}
+
+func validName(k *kinds.Kind) validation.ValidateNameFunc {
+	if k.ValidName != nil {
+		return k.ValidName
+	}
+	return validation.NameIsDNSSubdomain
+}
+
+// ownNamespace holds the object's namespace against the one that the request names, and completes it.
+func ownNamespace(req Request, obj kinds.Object) error {
+	switch {
+	case !req.Kind.Namespaced:
+		if obj.GetNamespace() != "" {
+			return apierrors.NewBadRequest("namespace is not allowed on cluster-scoped objects: the namespace of the provided object does not match the namespace sent on the request")
+		}
+	case obj.GetNamespace() == "":
+		obj.SetNamespace(req.Namespace)
+	case obj.GetNamespace() != req.Namespace:
+		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
+	return nil
+}
+
+// fillMeta sets what the system owns of a new object's metadata.
+func (s *Server) fillMeta(obj kinds.Object) error {
+	id, err := uuid.NewRandomFromReader(s.Random)
+	if err != nil {
+		return fmt.Errorf("making a UID: %w", err)
+	}
+	obj.SetUID(types.UID(id.String()))
+	obj.SetCreationTimestamp(metav1.NewTime(s.Clock.Now()).Rfc3339Copy())
+	obj.SetDeletionTimestamp(nil)
+	obj.SetDeletionGracePeriodSeconds(nil)
+	obj.SetSelfLink("")
+	obj.SetGeneration(0)
+	// Nobody's fields are tracked yet: what a client says of them is dropped rather than kept and believed.
+	obj.SetManagedFields(nil)
+	if base := obj.GetGenerateName(); obj.GetName() == "" && base != "" {
+		suffix, err := randomName(s.Random)
+		if err != nil {
+			return err
+		}
+		obj.SetName(base[:min(len(base), maxGeneratedAt)] + suffix)
+	}
+	return nil
+}
+
+func randomName(random io.Reader) (string, error) {
+	var out []byte
+	var b [1]byte
+	for len(out) < nameSuffix {
+		if _, err := io.ReadFull(random, b[:]); err != nil {
+			return "", fmt.Errorf("making a name: %w", err)
+		}
+		// 9 x 27 values: the rest would favour some letters.
+		if n := int(b[0]); n < 9*len(nameLetters) {
+			out = append(out, nameLetters[n%len(nameLetters)])
+		}
+	}
+	return string(out), nil
+}

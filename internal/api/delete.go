@@ -1,0 +1,147 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// Delete removes an object, or marks it when its grace period or a finalizer holds it.
+func (s *Server) Delete(ctx context.Context, req Request, opts metav1.DeleteOptions) (Result, error) {
+	if err := s.authorize(req, "delete"); err != nil {
+		return Result{}, err
+	}
+	if errs := metavalidation.ValidateDeleteOptions(&opts); len(errs) > 0 {
+		return Result{}, apierrors.NewInvalid(optionsKind("DeleteOptions"), "", errs)
+	}
+	return s.delete(ctx, req, opts)
+}
+
+func (s *Server) delete(ctx context.Context, req Request, opts metav1.DeleteOptions) (Result, error) {
+	if err := mayDelete(req); err != nil {
+		return Result{}, err
+	}
+	return s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
+		if err := checkPreconditions(req, opts.Preconditions, old.GetUID(), old.GetResourceVersion()); err != nil {
+			return decision{}, err
+		}
+		return decideDelete(s.env(req), req.Kind, copyOf(old), opts), nil
+	})
+}
+
+// decideDelete makes obj, private to the caller, what it is after the wish to delete it.
+//
+//	│ delete                      grace 0, no finalizer, kind lets go
+//	├───────────────────────────────────────────────────────────────► removed
+//	│ delete with grace                                                  ▲
+//	├──────────────► deletionTimestamp, grace > 0 ── delete, grace 0 ────┤
+//	│ finalizer, or held by the kind              │                      │
+//	└──────────────► deletionTimestamp, grace 0 ◄─┘ ── let go by update ─┘
+func decideDelete(env kinds.Env, k *kinds.Kind, obj kinds.Object, opts metav1.DeleteOptions) decision {
+	setFinalizers(obj, opts)
+	var d kinds.Deletion
+	if k.Delete != nil {
+		d = k.Delete(env, obj, &opts)
+	}
+	grace, was := int64(d.Grace/time.Second), obj.GetDeletionGracePeriodSeconds()
+	switch at := obj.GetDeletionTimestamp(); {
+	case at == nil && d.Graceful:
+		mark(env, obj, grace)
+	case at == nil:
+		if k.Gone != nil || len(obj.GetFinalizers()) > 0 {
+			mark(env, obj, 0)
+		}
+	case was == nil || !d.Graceful:
+	case opts.GracePeriodSeconds != nil && grace < *was: // only ever shorter
+		sooner := metav1.NewTime(at.Add(time.Duration(grace-*was) * time.Second))
+		obj.SetDeletionTimestamp(&sooner)
+		obj.SetDeletionGracePeriodSeconds(&grace)
+	}
+	return decision{next: obj, remove: obj.GetDeletionTimestamp() == nil || released(k, obj)}
+}
+
+// mark says that obj is being deleted: now plus the grace period, in seconds. It is a change of what is wanted.
+func mark(env kinds.Env, obj kinds.Object, grace int64) {
+	at := metav1.NewTime(env.Now.Add(time.Duration(grace) * time.Second)).Rfc3339Copy()
+	obj.SetDeletionTimestamp(&at)
+	obj.SetDeletionGracePeriodSeconds(&grace)
+	if obj.GetGeneration() > 0 {
+		obj.SetGeneration(obj.GetGeneration() + 1)
+	}
+}
+
+// released says that nothing holds an object that is being deleted.
+func released(k *kinds.Kind, obj kinds.Object) bool {
+	if obj.GetDeletionTimestamp() == nil || len(obj.GetFinalizers()) > 0 {
+		return false
+	}
+	if k.Gone != nil {
+		return k.Gone(obj)
+	}
+	grace := obj.GetDeletionGracePeriodSeconds()
+	return grace == nil || *grace == 0
+}
+
+// setFinalizers records what is to become of dependents, for the garbage collector.
+func setFinalizers(obj kinds.Object, opts metav1.DeleteOptions) {
+	want := ""
+	switch {
+	case opts.OrphanDependents != nil && *opts.OrphanDependents:
+		want = metav1.FinalizerOrphanDependents
+	case opts.PropagationPolicy == nil && opts.OrphanDependents == nil:
+		return // those that the object has stay
+	case opts.PropagationPolicy != nil && *opts.PropagationPolicy == metav1.DeletePropagationOrphan:
+		want = metav1.FinalizerOrphanDependents
+	case opts.PropagationPolicy != nil && *opts.PropagationPolicy == metav1.DeletePropagationForeground:
+		want = metav1.FinalizerDeleteDependents
+	}
+	list := slices.DeleteFunc(slices.Clone(obj.GetFinalizers()), func(f string) bool {
+		return f == metav1.FinalizerOrphanDependents || f == metav1.FinalizerDeleteDependents
+	})
+	if want != "" {
+		list = append(list, want)
+	}
+	obj.SetFinalizers(list)
+}
+
+// DeleteCollection deletes every object that list selects, and returns them as they were listed.
+func (s *Server) DeleteCollection(ctx context.Context, req Request, opts metav1.DeleteOptions, list metav1.ListOptions) (List, error) {
+	if err := s.authorize(req, "deletecollection"); err != nil {
+		return List{}, err
+	}
+	if errs := metavalidation.ValidateDeleteOptions(&opts); len(errs) > 0 {
+		return List{}, apierrors.NewInvalid(optionsKind("DeleteOptions"), "", errs)
+	}
+	found, err := s.list(ctx, req, list)
+	if err != nil {
+		return List{}, err
+	}
+	for _, item := range found.Items {
+		obj, err := Object(item)
+		if err != nil {
+			return List{}, apierrors.NewInternalError(err)
+		}
+		one := req
+		one.Namespace, one.Name = obj.GetNamespace(), obj.GetName()
+		if _, err := s.delete(ctx, one, opts); err != nil && !apierrors.IsNotFound(err) {
+			return List{}, err
+		}
+	}
+	return found, nil
+}
+
+// Gone is what answers a deletion that is done, for kinds that do not return the object.
+func Gone(req Request, obj runtime.Object) *metav1.Status {
+	details := &metav1.StatusDetails{Name: req.Name, Group: req.Kind.GVK.Group, Kind: req.Kind.Resource}
+	if o, ok := obj.(kinds.Object); ok {
+		details.UID = o.GetUID()
+	}
+	return &metav1.Status{Status: metav1.StatusSuccess, Details: details}
+}

@@ -1,0 +1,83 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+// storeError turns the store's errors into what the API answers. Errors that are already answers stay as they are.
+func storeError(err error) error {
+	var status apierrors.APIStatus
+	switch {
+	case err == nil, errors.As(err, &status):
+		return err
+	case errors.Is(err, store.ErrTooLarge):
+		return apierrors.NewRequestEntityTooLargeError("etcdserver: request is too large")
+	case errors.Is(err, store.ErrExpired):
+		return apierrors.NewResourceExpired("The resourceVersion for the provided list is too old.")
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return apierrors.NewTimeoutError("request did not complete within the allotted timeout", 0)
+	case errors.Is(err, store.ErrClosed):
+		return apierrors.NewServiceUnavailable("the server is stopping: " + err.Error())
+	}
+	return apierrors.NewInternalError(err)
+}
+
+// Forbidden is the refusal of what attrs want.
+func Forbidden(user auth.User, attrs auth.Attributes, reason string) error {
+	if attrs.Path != "" {
+		err := apierrors.NewForbidden(schema.GroupResource{}, "", fmt.Errorf("User %q cannot %s path %q", user.Name, attrs.Verb, attrs.Path))
+		return withReason(err, reason)
+	}
+	resource := attrs.Resource
+	if attrs.Subresource != "" {
+		resource += "/" + attrs.Subresource
+	}
+	text := fmt.Sprintf("User %q cannot %s resource %q in API group %q", user.Name, attrs.Verb, resource, attrs.Group)
+	if attrs.Namespace != "" {
+		text += fmt.Sprintf(" in the namespace %q", attrs.Namespace)
+	} else {
+		text += " at the cluster scope"
+	}
+	return withReason(apierrors.NewForbidden(schema.GroupResource{Group: attrs.Group, Resource: attrs.Resource}, attrs.Name, errors.New(text)), reason)
+}
+
+func withReason(err *apierrors.StatusError, reason string) error {
+	if reason != "" {
+		err.ErrStatus.Message += ": " + reason
+	}
+	return err
+}
+
+// errModified is upstream's text for an update of an older version.
+var errModified = errors.New("the object has been modified; please apply your changes to the latest version and try again")
+
+func conflict(req Request, cause error) error {
+	return apierrors.NewConflict(req.resource(), req.Name, cause)
+}
+
+// checkPreconditions holds an object against a client's wish for one UID or version; nil wishes for nothing.
+func checkPreconditions(req Request, p *metav1.Preconditions, uid types.UID, version string) error {
+	switch {
+	case p == nil:
+	case p.UID != nil && *p.UID != uid:
+		return conflict(req, fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", *p.UID, uid)) //nolint:staticcheck // upstream's text
+	case p.ResourceVersion != nil && *p.ResourceVersion != version:
+		return conflict(req, fmt.Errorf("Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v", *p.ResourceVersion, version)) //nolint:staticcheck // upstream's text
+	}
+	return nil
+}
+
+func unprocessable(message string) error {
+	return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", message, 0, false)
+}

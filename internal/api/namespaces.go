@@ -1,0 +1,59 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+// This file is upstream's admission plug-in NamespaceLifecycle.
+
+func isNamespace(k *kinds.Kind) bool { return k.GVK.Group == "" && k.Resource == "namespaces" }
+
+// mayDelete refuses the deletion of namespaces that a cluster cannot be without.
+func mayDelete(req Request) error {
+	if isNamespace(req.Kind) {
+		switch req.Name {
+		case metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic:
+			return apierrors.NewForbidden(req.resource(), req.Name, errors.New("this namespace may not be deleted"))
+		}
+	}
+	return nil
+}
+
+// namespaceAccepts refuses new content for a namespace that is not there or is going, and returns the condition that it
+// stays as it was found; an empty one for objects without a namespace.
+func (s *Server) namespaceAccepts(ctx context.Context, req Request, obj kinds.Object) (store.Condition, error) {
+	if !req.Kind.Namespaced {
+		return store.Condition{}, nil
+	}
+	name := obj.GetNamespace()
+	group := corev1.Resource("namespaces")
+	k := s.kinds[corev1.SchemeGroupVersion.WithResource("namespaces")]
+	if k == nil {
+		return store.Condition{}, apierrors.NewInternalError(errors.New("namespaces are not served"))
+	}
+	item, ok := s.Store.Head(keyOf(k, "", name))
+	if !ok {
+		return store.Condition{}, s.settle(ctx, item.Revision, apierrors.NewNotFound(group, name))
+	}
+	ns, err := Object(&item)
+	if err != nil {
+		return store.Condition{}, apierrors.NewInternalError(err)
+	}
+	if ns.GetDeletionTimestamp() != nil {
+		err := apierrors.NewForbidden(req.resource(), obj.GetName(), fmt.Errorf("unable to create new content in namespace %s because it is being terminated", name))
+		err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{
+			Type: corev1.NamespaceTerminatingCause, Message: fmt.Sprintf("namespace %s is being terminated", name), Field: "metadata.namespace",
+		})
+		return store.Condition{}, s.settle(ctx, item.Revision, err)
+	}
+	return store.Condition{Key: item.Key, Revision: item.Revision}, nil
+}

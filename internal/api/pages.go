@@ -1,0 +1,105 @@
+package api
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+const (
+	maxPinned = 64              // snapshots kept for lists in pages; the eldest goes first
+	pinnedFor = 5 * time.Minute // after its first page
+)
+
+// pages keeps the snapshots that lists in pages are answered from, so that every page is of one revision.
+type pages struct {
+	clock clock.PassiveClock
+
+	mu     sync.Mutex
+	pinned []pin // in order of time
+}
+
+type pin struct {
+	snapshot *store.Snapshot
+	at       time.Time
+}
+
+// token is upstream's continue token, with the time of issue added.
+type pageToken struct {
+	Version  string         `json:"v"`
+	Revision store.Revision `json:"rv"`
+	Start    string         `json:"start"`
+	Issued   int64          `json:"t,omitempty"` // seconds
+}
+
+const tokenVersion = "meta.k8s.io/v1"
+
+// token pins the snapshot and returns what asks for the page that begins at key.
+func (p *pages) token(s *store.Snapshot, key string, now time.Time) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropLocked(now)
+	if p.findLocked(s.Revision()) == nil {
+		if len(p.pinned) == maxPinned {
+			p.pinned = p.pinned[1:]
+		}
+		p.pinned = append(p.pinned, pin{s, now})
+	}
+	data, err := json.Marshal(pageToken{tokenVersion, s.Revision(), key, now.Unix()})
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	return base64.RawURLEncoding.EncodeToString(data)
+}
+
+func (p *pages) dropLocked(now time.Time) {
+	for len(p.pinned) > 0 && now.Sub(p.pinned[0].at) > pinnedFor {
+		p.pinned[0] = pin{}
+		p.pinned = p.pinned[1:]
+	}
+}
+
+func (p *pages) findLocked(rev store.Revision) *store.Snapshot {
+	for _, pin := range p.pinned {
+		if pin.snapshot.Revision() == rev {
+			return pin.snapshot
+		}
+	}
+	return nil
+}
+
+// find returns the snapshot and the key of a token for a collection. A token whose snapshot is gone gets 410 with a token that continues at
+// the newest state, as upstream's inconsistent continuation.
+func (p *pages) find(text, prefix string, newest *store.Snapshot) (*store.Snapshot, string, error) {
+	var t pageToken
+	data, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || json.Unmarshal(data, &t) != nil || t.Version != tokenVersion || !strings.HasPrefix(t.Start, prefix) {
+		return nil, "", apierrors.NewBadRequest("continue key is not valid: it is no token of this list")
+	}
+	if t.Revision == 0 {
+		return newest, t.Start, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropLocked(p.clock.Now())
+	if s := p.findLocked(t.Revision); s != nil {
+		return s, t.Start, nil
+	}
+	next, err := json.Marshal(pageToken{Version: tokenVersion, Start: t.Start})
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	expired := apierrors.NewResourceExpired("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue " +
+		"parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an " +
+		"inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.")
+	expired.ErrStatus.ListMeta = metav1.ListMeta{Continue: base64.RawURLEncoding.EncodeToString(next)}
+	return nil, "", expired
+}

@@ -1,0 +1,178 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	listvalidation "k8s.io/apimachinery/pkg/apis/meta/internalversion/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+// freshWait bounds the wait for a revision that a client has seen elsewhere, as upstream's watch cache does.
+const freshWait = 3 * time.Second
+
+// List is a collection at one revision. Items are the table's; an empty list has none.
+type List struct {
+	Items    []*store.Item
+	Revision store.Revision
+	// Continue asks for what follows; "" when this is all. Remaining counts it; nil when it is not known.
+	Continue  string
+	Remaining *int64
+}
+
+// Get returns one object, or the part of it that the request's subresource is.
+func (s *Server) Get(ctx context.Context, req Request, opts metav1.GetOptions) (Result, error) {
+	if err := s.authorize(req, "get"); err != nil {
+		return Result{}, err
+	}
+	part, err := subresource(req, "get")
+	if err != nil {
+		return Result{}, err
+	}
+	if _, err := s.fresh(ctx, opts.ResourceVersion); err != nil {
+		return Result{}, err
+	}
+	item := s.Store.Snapshot().Get(req.key())
+	if item == nil {
+		return Result{}, apierrors.NewNotFound(req.resource(), req.Name)
+	}
+	obj, err := Object(item)
+	if err != nil {
+		return Result{}, apierrors.NewInternalError(err)
+	}
+	if part != nil && part.Scale != nil {
+		return Result{Object: scaleOf(part.Scale, obj)}, nil
+	}
+	return Result{Object: obj, Item: item}, nil
+}
+
+// List returns what is selected of a collection.
+func (s *Server) List(ctx context.Context, req Request, opts metav1.ListOptions) (List, error) {
+	if err := s.authorize(req, "list"); err != nil {
+		return List{}, err
+	}
+	return s.list(ctx, req, opts)
+}
+
+func (s *Server) list(ctx context.Context, req Request, opts metav1.ListOptions) (List, error) {
+	if err := validateList(opts); err != nil {
+		return List{}, err
+	}
+	sel, err := newSelector(req, opts)
+	if err != nil {
+		return List{}, err
+	}
+	snapshot, from, err := s.snapshotFor(ctx, req, opts)
+	if err != nil {
+		return List{}, err
+	}
+	out := List{Revision: snapshot.Revision()}
+	for item := range sel.candidates(snapshot, from) {
+		ok, err := sel.matches(item)
+		if err != nil {
+			return List{}, apierrors.NewInternalError(err)
+		}
+		if !ok {
+			continue
+		}
+		if opts.Limit > 0 && int64(len(out.Items)) == opts.Limit {
+			out.Continue = s.pages.token(snapshot, item.Key, s.Clock.Now())
+			if sel.everything() {
+				left := remaining(sel.all(snapshot, item.Key))
+				out.Remaining = &left
+			}
+			break
+		}
+		out.Items = append(out.Items, item)
+	}
+	return out, nil
+}
+
+func remaining(items iter.Seq[*store.Item]) (n int64) {
+	for range items {
+		n++
+	}
+	return n
+}
+
+func validateList(opts metav1.ListOptions) error {
+	check := internalversion.ListOptions{
+		Watch: opts.Watch, AllowWatchBookmarks: opts.AllowWatchBookmarks, ResourceVersion: opts.ResourceVersion,
+		ResourceVersionMatch: opts.ResourceVersionMatch, Limit: opts.Limit, Continue: opts.Continue, SendInitialEvents: opts.SendInitialEvents,
+	}
+	if errs := listvalidation.ValidateListOptions(&check, true); len(errs) > 0 {
+		return apierrors.NewInvalid(optionsKind("ListOptions"), "", errs)
+	}
+	return nil
+}
+
+// snapshotFor returns the state that a list is answered from, and the key at which it begins.
+func (s *Server) snapshotFor(ctx context.Context, req Request, opts metav1.ListOptions) (*store.Snapshot, string, error) {
+	if opts.Continue != "" {
+		return s.pages.find(opts.Continue, req.prefix(), s.Store.Snapshot())
+	}
+	rev, err := s.fresh(ctx, opts.ResourceVersion)
+	if err != nil {
+		return nil, "", err
+	}
+	snapshot := s.Store.Snapshot()
+	if opts.ResourceVersionMatch == metav1.ResourceVersionMatchExact && snapshot.Revision() != rev {
+		return nil, "", apierrors.NewResourceExpired(fmt.Sprintf("The resourceVersion for the provided list is too old: history is not kept; the list is at %d", snapshot.Revision()))
+	}
+	return snapshot, "", nil
+}
+
+// fresh waits until the table has the version that a client has seen; "" and "0" ask for nothing.
+func (s *Server) fresh(ctx context.Context, version string) (store.Revision, error) {
+	if version == "" || version == "0" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(version, 10, 64)
+	if err != nil {
+		return 0, apierrors.NewBadRequest(fmt.Sprintf("resourceVersion: Invalid value: %q: %v", version, err))
+	}
+	rev := store.Revision(n)
+	if s.Store.Snapshot().Revision() >= rev {
+		return rev, nil
+	}
+	wait, cancel := context.WithTimeout(ctx, freshWait)
+	defer cancel()
+	if err := s.Store.Wait(wait, rev); err != nil {
+		if ctx.Err() != nil {
+			return 0, storeError(err)
+		}
+		return 0, tooLarge(rev, s.Store.Snapshot().Revision())
+	}
+	return rev, nil
+}
+
+// tooLarge is upstream's answer for a version that is not there yet.
+func tooLarge(wanted, have store.Revision) error {
+	err := apierrors.NewTimeoutError(fmt.Sprintf("Too large resource version: %d, current: %d", wanted, have), 1)
+	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
+	return err
+}
+
+// Parent returns the object whose subresource a node answers, after asking whether the user may.
+func (s *Server) Parent(_ context.Context, req Request, verb string) (kinds.Object, error) {
+	if err := s.authorize(req, verb); err != nil {
+		return nil, err
+	}
+	item := s.Store.Snapshot().Get(req.key())
+	if item == nil {
+		return nil, apierrors.NewNotFound(req.resource(), req.Name)
+	}
+	obj, err := Object(item)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	return obj, nil
+}

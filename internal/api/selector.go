@@ -1,0 +1,134 @@
+package api
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+// selector is what a list or a watch wants of a collection.
+type selector struct {
+	kind   *kinds.Kind
+	prefix string
+	labels labels.Selector
+	fields fields.Selector
+	key    string // the one object that can match; "": any
+	// index and value name an index that has all that can match; index "": none does.
+	index, value string
+}
+
+func newSelector(req Request, opts metav1.ListOptions) (selector, error) {
+	sel := selector{kind: req.Kind, prefix: req.prefix()}
+	var err error
+	if sel.labels, err = labels.Parse(opts.LabelSelector); err != nil {
+		return sel, apierrors.NewBadRequest(fmt.Sprintf("unable to parse requirement: %v", trimParse(err)))
+	}
+	if sel.fields, err = fields.ParseSelector(opts.FieldSelector); err != nil {
+		return sel, apierrors.NewBadRequest(err.Error())
+	}
+	known := selectable(req.Kind, req.Kind.New())
+	for _, r := range sel.fields.Requirements() {
+		if _, ok := known[r.Field]; !ok {
+			return sel, apierrors.NewBadRequest(fmt.Sprintf("field label not supported: %s", r.Field))
+		}
+	}
+	name := req.Name
+	if exact, ok := sel.fields.RequiresExactMatch("metadata.name"); ok {
+		name = exact
+	}
+	switch namespace, one := sel.namespace(req); {
+	case name != "" && one:
+		sel.key = keyOf(req.Kind, namespace, name)
+	default:
+		sel.chooseIndex()
+	}
+	return sel, nil
+}
+
+func trimParse(err error) string {
+	return strings.TrimPrefix(err.Error(), "unable to parse requirement: ")
+}
+
+// namespace is the one that all matches are in; true for kinds without one, too.
+func (sel *selector) namespace(req Request) (string, bool) {
+	if !req.Kind.Namespaced || req.Namespace != "" {
+		return req.Namespace, true
+	}
+	return sel.fields.RequiresExactMatch("metadata.namespace")
+}
+
+func (sel *selector) chooseIndex() {
+	for _, i := range sel.kind.Indexes {
+		if value, ok := sel.fields.RequiresExactMatch(i.Name); ok {
+			sel.index, sel.value = i.Name, value
+			return
+		}
+	}
+}
+
+// selectable are an object's fields that selectors may name.
+func selectable(k *kinds.Kind, obj kinds.Object) fields.Set {
+	set := fields.Set{"metadata.name": obj.GetName()}
+	if k.Namespaced {
+		set["metadata.namespace"] = obj.GetNamespace()
+	}
+	if k.Fields != nil {
+		for name, value := range k.Fields(obj) {
+			set[name] = value
+		}
+	}
+	return set
+}
+
+// everything says that all of the collection matches.
+func (sel *selector) everything() bool {
+	return sel.labels.Empty() && sel.fields.Empty() && sel.key == ""
+}
+
+func (sel *selector) all(snapshot *store.Snapshot, from string) iter.Seq[*store.Item] {
+	return snapshot.Ascend(sel.prefix, from)
+}
+
+// candidates yields, in key order from the key from, all that can match.
+func (sel *selector) candidates(snapshot *store.Snapshot, from string) iter.Seq[*store.Item] {
+	switch {
+	case sel.key != "":
+		return func(yield func(*store.Item) bool) {
+			if item := snapshot.Get(sel.key); item != nil && item.Key >= from && strings.HasPrefix(item.Key, sel.prefix) {
+				yield(item)
+			}
+		}
+	case sel.index != "":
+		return func(yield func(*store.Item) bool) {
+			for item := range snapshot.Lookup(sel.kind.Prefix(), sel.index, sel.value) {
+				if item.Key >= from && strings.HasPrefix(item.Key, sel.prefix) && !yield(item) {
+					return
+				}
+			}
+		}
+	}
+	return sel.all(snapshot, from)
+}
+
+// matches asks the whole selector. An item that cannot be read is an error.
+func (sel *selector) matches(item *store.Item) (bool, error) {
+	if sel.labels.Empty() && sel.fields.Empty() {
+		return true, nil
+	}
+	obj, err := Object(item)
+	if err != nil {
+		return false, err
+	}
+	if !sel.labels.Empty() && !sel.labels.Matches(labels.Set(obj.GetLabels())) {
+		return false, nil
+	}
+	return sel.fields.Empty() || sel.fields.Matches(selectable(sel.kind, obj)), nil
+}

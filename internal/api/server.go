@@ -1,0 +1,106 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+// Config is what a Server is made from. All fields but Random are needed.
+type Config struct {
+	Store      *store.Store
+	Kinds      []*kinds.Kind
+	Authorizer auth.Authorizer
+	Clock      clock.PassiveClock
+	Log        *slog.Logger
+	Random     io.Reader // of names and UIDs; nil: the system's
+}
+
+// Server answers requests for all kinds. It is safe for concurrent use, and runs nothing by itself.
+type Server struct {
+	Config
+	kinds map[schema.GroupVersionResource]*kinds.Kind
+	pages pages
+}
+
+// New returns a server over cfg.Store, which must have the collections that Collections names.
+func New(cfg Config) *Server {
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
+	s := &Server{Config: cfg, kinds: map[schema.GroupVersionResource]*kinds.Kind{}, pages: pages{clock: cfg.Clock}}
+	for _, k := range cfg.Kinds {
+		s.kinds[k.GVR()] = k
+	}
+	return s
+}
+
+// Kind returns the kind that is served as res; nil when there is none.
+func (s *Server) Kind(res schema.GroupVersionResource) *kinds.Kind { return s.kinds[res] }
+
+// Request is a user's wish past authentication.
+type Request struct {
+	User        auth.User
+	Kind        *kinds.Kind
+	Namespace   string // "" for kinds without one, and for reads of all
+	Name        string // "" for collections
+	Subresource string
+	Cause       string // kept in the log; honoured from floe's own identities only
+}
+
+// resource is the request's resource as error messages name it.
+func (r Request) resource() schema.GroupResource { return r.Kind.GVR().GroupResource() }
+
+// key is where the request's object stands in the store.
+func (r Request) key() string { return keyOf(r.Kind, r.Namespace, r.Name) }
+
+func keyOf(k *kinds.Kind, namespace, name string) string {
+	if k.Namespaced {
+		return k.Prefix() + namespace + "/" + name
+	}
+	return k.Prefix() + name
+}
+
+// prefix is where the objects of the request's collection stand.
+func (r Request) prefix() string {
+	if r.Kind.Namespaced && r.Namespace != "" {
+		return r.Kind.Prefix() + r.Namespace + "/"
+	}
+	return r.Kind.Prefix()
+}
+
+// Attributes are what the request wants, as authorization sees it.
+func (r Request) Attributes(verb string) auth.Attributes {
+	return auth.Attributes{
+		Verb: verb, Group: r.Kind.GVK.Group, Version: r.Kind.GVK.Version, Resource: r.Kind.Resource, Subresource: r.Subresource,
+		Namespace: r.Namespace, Name: r.Name,
+	}
+}
+
+func (s *Server) authorize(req Request, verb string) error {
+	attrs := req.Attributes(verb)
+	if allowed, reason := s.Authorizer(req.User, attrs); !allowed {
+		return Forbidden(req.User, attrs, reason)
+	}
+	return nil
+}
+
+func (s *Server) env(req Request) kinds.Env {
+	return kinds.Env{Now: s.Clock.Now(), User: req.User.Name}
+}
+
+// settle waits until rev is durable, so that a refusal never rests on what a crash may take back. It keeps err unless the wait fails.
+func (s *Server) settle(ctx context.Context, rev store.Revision, err error) error {
+	if failed := s.Store.Wait(ctx, rev); failed != nil {
+		return storeError(failed)
+	}
+	return err
+}

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"context"
+	"fmt"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// CreatePart serves create on a subresource, such as a binding or an eviction of a pod. Its answer is a Status.
+func (s *Server) CreatePart(ctx context.Context, req Request, body runtime.Object, opts metav1.CreateOptions) (Result, error) {
+	if err := s.authorize(req, "create"); err != nil {
+		return Result{}, err
+	}
+	if errs := metavalidation.ValidateCreateOptions(&opts); len(errs) > 0 {
+		return Result{}, apierrors.NewInvalid(optionsKind("CreateOptions"), "", errs)
+	}
+	part, err := subresource(req, "create")
+	if err != nil {
+		return Result{}, err
+	}
+	if named, ok := body.(metav1.Object); ok {
+		if name := named.GetName(); name != "" && name != req.Name {
+			return Result{}, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, req.Name))
+		}
+	}
+	_, err = s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
+		env, obj := s.env(req), copyOf(old)
+		remove, err := part.Create(env, obj, body)
+		switch {
+		case err != nil:
+			return decision{}, err
+		case remove != nil:
+			return decideDelete(env, req.Kind, obj, *remove), nil
+		}
+		return decision{next: obj, remove: released(req.Kind, obj)}, nil
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	status := &metav1.Status{Status: metav1.StatusSuccess, Code: 201}
+	return Result{Object: status, Created: true}, nil
+}
+
+// scaleOf is an object's Scale.
+func scaleOf(scale *kinds.Scale, obj kinds.Object) *autoscalingv1.Scale {
+	want, have, selector := scale.Read(obj)
+	return &autoscalingv1.Scale{
+		TypeMeta: metav1.TypeMeta{APIVersion: autoscalingv1.SchemeGroupVersion.String(), Kind: "Scale"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: obj.GetName(), Namespace: obj.GetNamespace(), UID: obj.GetUID(),
+			ResourceVersion: obj.GetResourceVersion(), CreationTimestamp: obj.GetCreationTimestamp(),
+		},
+		Spec:   autoscalingv1.ScaleSpec{Replicas: want},
+		Status: autoscalingv1.ScaleStatus{Replicas: have, Selector: selector},
+	}
+}
+
+func (s *Server) updateScale(ctx context.Context, req Request, scale *kinds.Scale, given runtime.Object, dryRun bool) (Result, error) {
+	wanted, ok := given.(*autoscalingv1.Scale)
+	if !ok {
+		return Result{}, apierrors.NewBadRequest(fmt.Sprintf("expected input object type to be Scale, but %T", given))
+	}
+	return s.scale(ctx, req, scale, dryRun, func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return wanted, nil })
+}
+
+func (s *Server) patchScale(ctx context.Context, req Request, scale *kinds.Scale, p Patch, dryRun bool) (Result, error) {
+	return s.scale(ctx, req, scale, dryRun, func(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+		next := &autoscalingv1.Scale{}
+		return next, p.apply(old, next)
+	})
+}
+
+// scale sets what next makes of the object's present Scale.
+func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dryRun bool,
+	next func(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error)) (Result, error) {
+	result, err := s.revise(ctx, req, dryRun, func(old kinds.Object) (decision, error) {
+		wanted, err := next(scaleOf(scale, old))
+		if err != nil {
+			return decision{}, err
+		}
+		obj := copyOf(old)
+		if err := checkScale(req, wanted, obj); err != nil {
+			return decision{}, err
+		}
+		scale.Write(obj, wanted.Spec.Replicas)
+		plain := req
+		plain.Subresource = ""
+		return s.decideUpdate(plain, nil, obj, old)
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Object: scaleOf(scale, result.Object.(kinds.Object))}, nil
+}
+
+func checkScale(req Request, wanted *autoscalingv1.Scale, obj kinds.Object) error {
+	if wanted.Name != "" && wanted.Name != req.Name {
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", wanted.Name, req.Name))
+	}
+	if wanted.Spec.Replicas < 0 {
+		return apierrors.NewInvalid(autoscalingv1.SchemeGroupVersion.WithKind("Scale").GroupKind(), req.Name, field.ErrorList{
+			field.Invalid(field.NewPath("spec", "replicas"), wanted.Spec.Replicas, "must be greater than or equal to 0"),
+		})
+	}
+	if v := wanted.ResourceVersion; v != "" && v != obj.GetResourceVersion() {
+		return conflict(req, errModified)
+	}
+	if wanted.UID != "" && wanted.UID != obj.GetUID() {
+		return conflict(req, fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", wanted.UID, obj.GetUID())) //nolint:staticcheck // upstream's text
+	}
+	return nil
+}

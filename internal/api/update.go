@@ -1,0 +1,150 @@
+package api
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+func optionsKind(kind string) schema.GroupKind {
+	return schema.GroupKind{Group: metav1.GroupName, Kind: kind}
+}
+
+// Update replaces an object, or the part of it that the request's subresource is.
+func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, opts metav1.UpdateOptions) (Result, error) {
+	if err := s.authorize(req, "update"); err != nil {
+		return Result{}, err
+	}
+	if errs := metavalidation.ValidateUpdateOptions(&opts); len(errs) > 0 {
+		return Result{}, apierrors.NewInvalid(optionsKind("UpdateOptions"), "", errs)
+	}
+	part, err := subresource(req, "update")
+	if err != nil {
+		return Result{}, err
+	}
+	if part != nil && part.Scale != nil {
+		return s.updateScale(ctx, req, part.Scale, given, isDryRun(opts.DryRun))
+	}
+	obj, ok := given.(kinds.Object)
+	if !ok {
+		return Result{}, apierrors.NewBadRequest(fmt.Sprintf("%T has no metadata", given))
+	}
+	if err := sameName(req, obj); err != nil {
+		return Result{}, err
+	}
+	result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
+		return s.decideUpdate(req, part, copyOf(obj), old)
+	})
+	if apierrors.IsNotFound(err) && part == nil && req.Kind.CreateOnUpdate && obj.GetResourceVersion() == "" {
+		if err := s.authorize(req, "create"); err != nil {
+			return Result{}, err
+		}
+		return s.create(ctx, req, obj, isDryRun(opts.DryRun))
+	}
+	return result, err
+}
+
+// sameName holds the object's name and namespace against the request's.
+func sameName(req Request, obj kinds.Object) error {
+	if name := obj.GetName(); name != "" && name != req.Name {
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, req.Name))
+	}
+	if ns := obj.GetNamespace(); ns != "" && ns != req.Namespace {
+		return apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", ns, req.Namespace))
+	}
+	return nil
+}
+
+// decideUpdate makes obj, private to the caller, old's next state.
+func (s *Server) decideUpdate(req Request, part *kinds.Subresource, obj, old kinds.Object) (decision, error) {
+	if err := checkVersion(req, obj, old); err != nil {
+		return decision{}, err
+	}
+	keepMeta(obj, old)
+	if f := req.Kind.Default; f != nil {
+		f(obj)
+	}
+	var errs field.ErrorList
+	if part != nil {
+		errs = part.Update(s.env(req), obj, old)
+	} else if f := req.Kind.PrepareUpdate; f != nil {
+		f(s.env(req), obj, old)
+	}
+	errs = append(errs, validation.ValidateObjectMetaAccessorUpdate(obj, old, field.NewPath("metadata"))...)
+	if part == nil {
+		if f := req.Kind.Validate; f != nil {
+			errs = append(errs, f(obj)...)
+		}
+		if f := req.Kind.ValidateUpdate; f != nil {
+			errs = append(errs, f(obj, old)...)
+		}
+	}
+	if len(errs) > 0 {
+		return decision{}, apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
+	}
+	return decision{next: obj, remove: released(req.Kind, obj)}, nil
+}
+
+// checkVersion holds what the client read against what there is.
+func checkVersion(req Request, obj, old kinds.Object) error {
+	if uid := obj.GetUID(); uid != "" && uid != old.GetUID() {
+		return conflict(req, fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", uid, old.GetUID())) //nolint:staticcheck // upstream's text
+	}
+	switch version := obj.GetResourceVersion(); {
+	case version == "" && req.Kind.RequireVersion:
+		return apierrors.NewInvalid(req.Kind.GVK.GroupKind(), req.Name, field.ErrorList{
+			field.Invalid(field.NewPath("metadata", "resourceVersion"), version, "must be specified for an update"),
+		})
+	case version != "" && version != old.GetResourceVersion():
+		return conflict(req, errModified)
+	}
+	return nil
+}
+
+// keepMeta keeps of old what no update may change.
+func keepMeta(obj, old kinds.Object) {
+	obj.SetName(old.GetName())
+	obj.SetNamespace(old.GetNamespace())
+	obj.SetUID(old.GetUID())
+	obj.SetResourceVersion(old.GetResourceVersion())
+	obj.SetCreationTimestamp(old.GetCreationTimestamp())
+	obj.SetGeneration(old.GetGeneration())
+	obj.SetSelfLink("")
+	obj.SetManagedFields(nil)
+	if at := old.GetDeletionTimestamp(); at != nil {
+		obj.SetDeletionTimestamp(at)
+		obj.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
+	} else {
+		obj.SetDeletionTimestamp(nil)
+		obj.SetDeletionGracePeriodSeconds(nil)
+	}
+}
+
+// subresource finds the part that the request names and asks whether it has the verb; nil without one.
+func subresource(req Request, verb string) (*kinds.Subresource, error) {
+	if req.Subresource == "" {
+		return nil, nil
+	}
+	for i := range req.Kind.Subresources {
+		part := &req.Kind.Subresources[i]
+		if part.Name != req.Subresource {
+			continue
+		}
+		for _, v := range part.Verbs {
+			if v == verb {
+				return part, nil
+			}
+		}
+		return nil, apierrors.NewMethodNotSupported(schema.GroupResource{Group: req.Kind.GVK.Group, Resource: req.Kind.Resource + "/" + req.Subresource}, verb)
+	}
+	return nil, apierrors.NewNotFound(req.resource(), req.Name)
+}

@@ -1,0 +1,210 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+// Event is one change as a watcher with a selector sees it.
+//
+//	before:   no match      match        gone or no match   match
+//	after:    match         match        no match           no match or gone
+//	event:    Added         Modified     none               Deleted (Item is the last match)
+type Event struct {
+	Type watch.EventType
+	// Item is the object; for Deleted its state before, which goes out under Revision. nil for a bookmark.
+	Item     *store.Item
+	Revision store.Revision
+	Initial  bool // the bookmark that ends the initial events
+}
+
+// Watch delivers the changes of a collection to one goroutine: first, when asked, what exists as Added, then every later change exactly once and
+// in order. A watcher that falls behind what is kept gets 410 and must list again; it never slows a writer.
+type Watch struct {
+	selector selector
+	cursor   *store.Cursor
+	initial  []*store.Item // still to be sent
+	// bookmark is due after the initial events, with upstream's annotation.
+	bookmark bool
+}
+
+// Watch follows a collection, or one object when the request names it.
+func (s *Server) Watch(ctx context.Context, req Request, opts metav1.ListOptions) (*Watch, error) {
+	if err := s.authorize(req, "watch"); err != nil {
+		return nil, err
+	}
+	opts.Watch = true
+	if err := validateList(opts); err != nil {
+		return nil, err
+	}
+	sel, err := newSelector(req, opts)
+	if err != nil {
+		return nil, err
+	}
+	w := &Watch{selector: sel, bookmark: opts.SendInitialEvents != nil && *opts.SendInitialEvents}
+	after, err := s.begin(ctx, w, opts)
+	if err != nil {
+		return nil, err
+	}
+	wanted := store.WatchOptions{Prefix: sel.prefix, After: after, Key: sel.key, Index: sel.index, Value: sel.value}
+	w.cursor, err = s.Store.Watch(wanted)
+	switch {
+	case errors.Is(err, store.ErrExpired):
+		return nil, expired(after, s.Store.Snapshot().Revision())
+	case errors.Is(err, store.ErrFuture):
+		return nil, tooLarge(after, s.Store.Snapshot().Revision())
+	case err != nil:
+		return nil, apierrors.NewInternalError(err)
+	}
+	return w, nil
+}
+
+// expired is upstream's answer to a watch from a version that is no longer kept.
+func expired(after, now store.Revision) error {
+	return apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %d (%d)", after, now))
+}
+
+// begin says after which revision the events come, and lists what is to be sent before them.
+func (s *Server) begin(ctx context.Context, w *Watch, opts metav1.ListOptions) (store.Revision, error) {
+	fromNow := opts.ResourceVersion == "" || opts.ResourceVersion == "0"
+	if w.bookmark || fromNow && opts.SendInitialEvents == nil {
+		if _, err := s.fresh(ctx, opts.ResourceVersion); err != nil {
+			return 0, err
+		}
+		snapshot := s.Store.Snapshot()
+		for item := range w.selector.candidates(snapshot, "") {
+			ok, err := w.selector.matches(item)
+			if err != nil {
+				return 0, apierrors.NewInternalError(err)
+			}
+			if ok {
+				w.initial = append(w.initial, item)
+			}
+		}
+		return snapshot.Revision(), nil
+	}
+	if fromNow {
+		return s.Store.Snapshot().Revision(), nil
+	}
+	after, err := strconv.ParseUint(opts.ResourceVersion, 10, 64)
+	if err != nil {
+		return 0, apierrors.NewBadRequest(fmt.Sprintf("resourceVersion: Invalid value: %q: %v", opts.ResourceVersion, err))
+	}
+	if _, err := s.fresh(ctx, opts.ResourceVersion); err != nil {
+		return 0, err
+	}
+	return store.Revision(after), nil
+}
+
+// Revision is that up to which every event has been delivered.
+func (w *Watch) Revision() store.Revision { return w.cursor.Revision() }
+
+// Close gives the watch's place back.
+func (w *Watch) Close() { w.cursor.Close() }
+
+// TryNext returns the next event; ok false when there is none now.
+func (w *Watch) TryNext() (e Event, ok bool, err error) {
+	if e, ok := w.first(); ok {
+		return e, true, nil
+	}
+	for {
+		change, ok, err := w.cursor.TryNext()
+		if err != nil || !ok {
+			return Event{}, false, w.failed(err)
+		}
+		if e, ok, err := w.event(change); ok || err != nil {
+			return e, ok, err
+		}
+	}
+}
+
+// Next returns the next event, and waits for it until ctx ends.
+func (w *Watch) Next(ctx context.Context) (Event, error) {
+	if e, ok := w.first(); ok {
+		return e, nil
+	}
+	for {
+		change, err := w.cursor.Next(ctx)
+		if err != nil {
+			return Event{}, w.failed(err)
+		}
+		if e, ok, err := w.event(change); ok || err != nil {
+			return e, err
+		}
+	}
+}
+
+// first returns what comes before the changes.
+func (w *Watch) first() (Event, bool) {
+	if len(w.initial) > 0 {
+		item := w.initial[0]
+		w.initial[0], w.initial = nil, w.initial[1:]
+		return Event{Type: watch.Added, Item: item, Revision: item.Revision}, true
+	}
+	if w.bookmark {
+		w.bookmark = false
+		return Event{Type: watch.Bookmark, Revision: w.cursor.Revision(), Initial: true}, true
+	}
+	return Event{}, false
+}
+
+func (w *Watch) failed(err error) error {
+	if errors.Is(err, store.ErrExpired) {
+		return apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %d", w.cursor.Revision()))
+	}
+	return err
+}
+
+// event says what change is to this watcher; false: nothing.
+func (w *Watch) event(change store.Event) (Event, bool, error) {
+	is, err := w.wants(change.Item)
+	if err != nil {
+		return Event{}, false, apierrors.NewInternalError(err)
+	}
+	was, err := w.wants(change.Previous)
+	if err != nil {
+		return Event{}, false, apierrors.NewInternalError(err)
+	}
+	e := Event{Item: change.Item, Revision: change.Revision}
+	switch {
+	case is && was:
+		e.Type = watch.Modified
+	case is:
+		e.Type = watch.Added
+	case was:
+		e.Type, e.Item = watch.Deleted, change.Previous
+	default:
+		return Event{}, false, nil
+	}
+	return e, true, nil
+}
+
+func (w *Watch) wants(item *store.Item) (bool, error) {
+	if item == nil {
+		return false, nil
+	}
+	return w.selector.matches(item)
+}
+
+// Follow is Watch for floe's own parts: a cursor after a revision, on all of the request's collection or on one index value.
+func (s *Server) Follow(req Request, after store.Revision, index, value string) (*store.Cursor, error) {
+	if err := s.authorize(req, "watch"); err != nil {
+		return nil, err
+	}
+	cursor, err := s.Store.Watch(store.WatchOptions{Prefix: req.Kind.Prefix(), After: after, Index: index, Value: value})
+	switch {
+	case errors.Is(err, store.ErrExpired):
+		return nil, expired(after, s.Store.Snapshot().Revision())
+	case err != nil:
+		return nil, apierrors.NewInternalError(err)
+	}
+	return cursor, nil
+}

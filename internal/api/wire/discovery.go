@@ -1,0 +1,248 @@
+package wire
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	apidiscoveryv2 "k8s.io/api/apidiscovery/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// everyVerb is what a kind has that names no verbs.
+var everyVerb = [...]string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
+
+// discovery is what is served, in the three forms that clients ask for: lists of groups, lists of resources, and both together (KEP-3352).
+type discovery struct {
+	kinds  []*kinds.Kind
+	groups func(core bool) ([]byte, string)
+}
+
+func newDiscovery(list []*kinds.Kind) discovery {
+	d := discovery{kinds: list}
+	all := sync.OnceValues(func() ([2][]byte, [2]string) {
+		var docs [2][]byte
+		var tags [2]string
+		for i, core := range []bool{false, true} {
+			docs[i], tags[i] = mustJSON(d.aggregated(core))
+		}
+		return docs, tags
+	})
+	d.groups = func(core bool) ([]byte, string) {
+		docs, tags := all()
+		if core {
+			return docs[1], tags[1]
+		}
+		return docs[0], tags[0]
+	}
+	return d
+}
+
+func mustJSON(v any) ([]byte, string) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // plain structs
+	}
+	sum := sha512.Sum512(data)
+	return data, strings.ToUpper(hex.EncodeToString(sum[:]))
+}
+
+func (d discovery) versions() []schema.GroupVersion {
+	var out []schema.GroupVersion
+	for _, k := range d.kinds {
+		if gv := k.GVK.GroupVersion(); !slices.Contains(out, gv) {
+			out = append(out, gv)
+		}
+	}
+	return out
+}
+
+// serveDiscovery answers /api, /apis and what stands directly below them.
+func (h *Handler) serveDiscovery(c *call, path string) {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if len(parts) == 1 && (parts[0] == "api" || parts[0] == "apis") && c.wantsAggregated() {
+		data, tag := h.discovery.groups(parts[0] == "api")
+		c.w.Header().Set("ETag", `"`+tag+`"`)
+		c.w.Header().Set("Vary", "Accept")
+		if c.r.Header.Get("If-None-Match") == `"`+tag+`"` {
+			c.w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		send(c.w, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", http.StatusOK, data)
+		return
+	}
+	obj := h.discovery.legacy(parts, c.r.Host)
+	if obj == nil {
+		c.notFound()
+		return
+	}
+	f, ok := c.negotiate()
+	if !ok {
+		return
+	}
+	f.as = ""
+	data, err := encode(f, obj, schema.GroupVersionKind{})
+	if err != nil {
+		c.fail(encodingFailed(err))
+		return
+	}
+	send(c.w, f.media, http.StatusOK, data)
+}
+
+func (c *call) wantsAggregated() bool {
+	for _, a := range acceptable(c.r) {
+		if a.params["as"] == "APIGroupDiscoveryList" {
+			if a.params["g"] == "apidiscovery.k8s.io" && a.params["v"] == "v2" && a.media == mediaJSON {
+				return true
+			}
+			continue
+		}
+		if _, ok := a.speaks(); ok {
+			return false
+		}
+	}
+	return false
+}
+
+// legacy returns the discovery object of a path; nil when there is none.
+func (d discovery) legacy(parts []string, host string) runtime.Object {
+	switch {
+	case len(parts) == 1 && parts[0] == "api":
+		return &metav1.APIVersions{
+			TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"},
+			ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{{ClientCIDR: "0.0.0.0/0", ServerAddress: host}},
+		}
+	case len(parts) == 2 && parts[0] == "api":
+		return d.resources(schema.GroupVersion{Version: parts[1]})
+	case len(parts) == 1 && parts[0] == "apis":
+		list := &metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: []metav1.APIGroup{}}
+		for _, gv := range d.versions() {
+			if gv.Group != "" && !slices.ContainsFunc(list.Groups, func(g metav1.APIGroup) bool { return g.Name == gv.Group }) {
+				list.Groups = append(list.Groups, d.group(gv.Group))
+			}
+		}
+		return list
+	case len(parts) == 2 && parts[0] == "apis":
+		g := d.group(parts[1])
+		if len(g.Versions) == 0 {
+			return nil
+		}
+		g.TypeMeta = metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}
+		return &g
+	case len(parts) == 3 && parts[0] == "apis":
+		return d.resources(schema.GroupVersion{Group: parts[1], Version: parts[2]})
+	}
+	return nil
+}
+
+func (d discovery) group(name string) metav1.APIGroup {
+	g := metav1.APIGroup{Name: name}
+	for _, gv := range d.versions() {
+		if gv.Group == name {
+			g.Versions = append(g.Versions, metav1.GroupVersionForDiscovery{GroupVersion: gv.String(), Version: gv.Version})
+		}
+	}
+	if len(g.Versions) > 0 {
+		g.PreferredVersion = g.Versions[0]
+	}
+	return g
+}
+
+func (d discovery) resources(gv schema.GroupVersion) runtime.Object {
+	list := &metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: gv.String()}
+	if gv.Group == "" {
+		list.APIVersion = ""
+	}
+	for _, k := range d.kinds {
+		if k.GVK.GroupVersion() != gv {
+			continue
+		}
+		list.APIResources = append(list.APIResources, metav1.APIResource{
+			Name: k.Resource, SingularName: k.Singular, Namespaced: k.Namespaced, Kind: k.GVK.Kind, Verbs: verbsOf(k),
+			ShortNames: k.ShortNames, Categories: k.Categories, StorageVersionHash: storageHash(k.GVK),
+		})
+		for _, sub := range k.Subresources {
+			r := metav1.APIResource{Name: k.Resource + "/" + sub.Name, Namespaced: k.Namespaced, Kind: sub.GVK.Kind, Verbs: sub.Verbs}
+			if sub.GVK.GroupVersion() != gv {
+				r.Group, r.Version = sub.GVK.Group, sub.GVK.Version
+			}
+			list.APIResources = append(list.APIResources, r)
+		}
+	}
+	if len(list.APIResources) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(list.APIResources, func(a, b metav1.APIResource) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+func verbsOf(k *kinds.Kind) []string {
+	if k.Verbs != nil {
+		return k.Verbs
+	}
+	return everyVerb[:]
+}
+
+// storageHash is upstream's short name for the version that objects are stored in.
+func storageHash(gvk schema.GroupVersionKind) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s", gvk.Group, gvk.Version, gvk.Kind))
+	return base64.StdEncoding.EncodeToString(sum[:8])
+}
+
+// aggregated is everything that is served below /api (core) or /apis.
+func (d discovery) aggregated(core bool) *apidiscoveryv2.APIGroupDiscoveryList {
+	list := &apidiscoveryv2.APIGroupDiscoveryList{
+		TypeMeta: metav1.TypeMeta{Kind: "APIGroupDiscoveryList", APIVersion: "apidiscovery.k8s.io/v2"},
+		Items:    []apidiscoveryv2.APIGroupDiscovery{},
+	}
+	for _, gv := range d.versions() {
+		if (gv.Group == "") != core {
+			continue
+		}
+		i := slices.IndexFunc(list.Items, func(g apidiscoveryv2.APIGroupDiscovery) bool { return g.Name == gv.Group })
+		if i < 0 {
+			list.Items = append(list.Items, apidiscoveryv2.APIGroupDiscovery{ObjectMeta: metav1.ObjectMeta{Name: gv.Group}})
+			i = len(list.Items) - 1
+		}
+		list.Items[i].Versions = append(list.Items[i].Versions, d.version(gv))
+	}
+	return list
+}
+
+func (d discovery) version(gv schema.GroupVersion) apidiscoveryv2.APIVersionDiscovery {
+	v := apidiscoveryv2.APIVersionDiscovery{Version: gv.Version, Freshness: apidiscoveryv2.DiscoveryFreshnessCurrent}
+	for _, k := range d.kinds {
+		if k.GVK.GroupVersion() != gv {
+			continue
+		}
+		r := apidiscoveryv2.APIResourceDiscovery{
+			Resource: k.Resource, ResponseKind: responseKind(k.GVK), Scope: apidiscoveryv2.ScopeCluster, SingularResource: k.Singular,
+			Verbs: verbsOf(k), ShortNames: k.ShortNames, Categories: k.Categories,
+		}
+		if k.Namespaced {
+			r.Scope = apidiscoveryv2.ScopeNamespace
+		}
+		for _, sub := range k.Subresources {
+			r.Subresources = append(r.Subresources, apidiscoveryv2.APISubresourceDiscovery{
+				Subresource: sub.Name, ResponseKind: responseKind(sub.GVK), Verbs: sub.Verbs,
+			})
+		}
+		v.Resources = append(v.Resources, r)
+	}
+	return v
+}
+
+func responseKind(gvk schema.GroupVersionKind) *metav1.GroupVersionKind {
+	return &metav1.GroupVersionKind{Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind}
+}

@@ -1,0 +1,20 @@
+// Package wire serves the API over HTTP: it reads requests, asks package api, and writes answers.
+//
+// # Vocabulary
+//
+// A call is one HTTP request, past authentication, with what its path means. A format is how an answer is to be written: a media type
+// and, when the client wishes, a transformation (a Table, an object's metadata only). A frame is one event of a watch.
+//
+// # Laws
+//
+//   - The path of a call: limits → authenticate → what the path means → authorize → decode → verb → encode.
+//   - Every refusal is a metav1.Status with upstream's reason and message, in the format that the client asked for; plain text
+//     only where upstream answers plain text.
+//   - An object is encoded once per media type while the table's cache holds it; lists and frames are made around those bytes.
+//   - Nothing that a client sends or leaves unread holds more than a bounded amount of memory: bodies, headers and calls in flight
+//     have limits, a watch holds a cursor only and each write to a connection has a deadline.
+//
+// # What it leaves to others
+//
+// What verbs do to objects: api. What kinds are: kinds. Who a client is and what it may: auth.
+package wire

@@ -1,0 +1,228 @@
+package wire
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
+
+	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+// formJSON is the cached JSON of an item, without apiVersion and kind.
+const formJSON store.FormID = 0
+
+var errNoProtobuf = errors.New("object has no protobuf encoding")
+
+// itemJSON is an item's JSON without apiVersion and kind, as it stands in lists. It is shared.
+func itemJSON(item *store.Item) ([]byte, error) {
+	return item.Form(formJSON, func(item *store.Item) ([]byte, error) {
+		obj, err := api.Object(item)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(obj)
+	})
+}
+
+// withType puts apiVersion and kind in front of the other fields of an object's JSON.
+func withType(doc []byte, gvk schema.GroupVersionKind) []byte {
+	head := fmt.Sprintf("{\"kind\":%q,\"apiVersion\":%q", gvk.Kind, gvk.GroupVersion())
+	out := make([]byte, 0, len(head)+len(doc)+1)
+	out = append(out, head...)
+	if len(doc) > 2 { // more than {}
+		out = append(out, ',')
+	}
+	return append(out, doc[1:]...)
+}
+
+// itemProtobuf is an item in its envelope, with its resourceVersion.
+func itemProtobuf(k *kinds.Kind, item *store.Item, rev store.Revision) ([]byte, error) {
+	raw, err := api.Raw(k, item)
+	if err != nil {
+		return nil, err
+	}
+	version := api.AppendVersion(nil, rev)
+	return api.Envelope(k.GVK, len(raw)+len(version), func(b []byte) error {
+		copy(b[copy(b, raw):], version)
+		return nil
+	})
+}
+
+// encode writes an object whose own TypeMeta says what it is; gvk is used where that is empty.
+func encode(f format, obj runtime.Object, gvk schema.GroupVersionKind) ([]byte, error) {
+	if own := obj.GetObjectKind().GroupVersionKind(); !own.Empty() {
+		gvk = own
+	}
+	if f.media == mediaProtobuf {
+		return objectProtobuf(obj, gvk)
+	}
+	doc, err := json.Marshal(obj)
+	if err != nil {
+		return nil, err
+	}
+	if obj.GetObjectKind().GroupVersionKind().Empty() && !gvk.Empty() {
+		doc = withType(doc, gvk)
+	}
+	return f.finish(doc)
+}
+
+func objectProtobuf(obj runtime.Object, gvk schema.GroupVersionKind) ([]byte, error) {
+	m, ok := obj.(api.Message)
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", gvk.Kind, errNoProtobuf)
+	}
+	return api.Envelope(gvk, m.Size(), func(b []byte) error {
+		_, err := m.MarshalToSizedBuffer(b)
+		return err
+	})
+}
+
+// finish turns one JSON document into what the format wants: lines, indented, or YAML.
+func (f format) finish(doc []byte) ([]byte, error) {
+	switch {
+	case f.media == mediaYAML:
+		return yaml.JSONToYAML(doc)
+	case f.pretty:
+		return indent(doc)
+	}
+	return append(doc, '\n'), nil
+}
+
+func indent(doc []byte) ([]byte, error) {
+	var value json.RawMessage = doc
+	out, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(out, '\n'), nil
+}
+
+// object encodes one result.
+func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {
+	obj, isObject := result.Object.(kinds.Object)
+	ours := isObject && c.kind != nil && isKind(c.kind, result)
+	switch {
+	case f.as != "" && ours:
+		return h.transformed(c, f, []kinds.Object{obj}, metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, false)
+	case result.Item != nil && f.media == mediaProtobuf:
+		return itemProtobuf(c.kind, result.Item, result.Item.Revision)
+	case result.Item != nil:
+		doc, err := itemJSON(result.Item)
+		if err != nil {
+			return nil, err
+		}
+		return f.finish(withType(doc, c.kind.GVK))
+	}
+	gvk := schema.GroupVersionKind{Version: "v1", Kind: "Status"}
+	if ours {
+		gvk = c.kind.GVK
+	}
+	return encode(f, result.Object, gvk)
+}
+
+// isKind says whether the result is the call's kind itself, not the body of a subresource or a Status.
+func isKind(k *kinds.Kind, result api.Result) bool {
+	if result.Item != nil {
+		return true
+	}
+	gvk := result.Object.GetObjectKind().GroupVersionKind()
+	return gvk.Empty() || gvk == k.GVK
+}
+
+// listGVK is the kind of a kind's lists.
+func listGVK(k *kinds.Kind) schema.GroupVersionKind {
+	gvk := k.GVK
+	gvk.Kind += "List"
+	return gvk
+}
+
+func listMeta(list api.List) metav1.ListMeta {
+	return metav1.ListMeta{ResourceVersion: api.Version(list.Revision), Continue: list.Continue, RemainingItemCount: list.Remaining}
+}
+
+// listJSON appends a list piece by piece to write, so that it is never whole in memory.
+func listJSON(k *kinds.Kind, list api.List, write func([]byte) error) error {
+	meta, err := json.Marshal(listMeta(list))
+	if err != nil {
+		return err
+	}
+	gvk := listGVK(k)
+	head := fmt.Sprintf("{\"kind\":%q,\"apiVersion\":%q,\"metadata\":%s,\"items\":[", gvk.Kind, gvk.GroupVersion(), meta)
+	if err := write([]byte(head)); err != nil {
+		return err
+	}
+	for i, item := range list.Items {
+		doc, err := itemJSON(item)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			if err := write([]byte{','}); err != nil {
+				return err
+			}
+		}
+		if err := write(doc); err != nil {
+			return err
+		}
+	}
+	return write([]byte("]}\n"))
+}
+
+// listProtobuf does the same in protobuf: every list of the API has its metadata in field 1 and its items in field 2.
+func listProtobuf(k *kinds.Kind, list api.List, write func([]byte) error) error {
+	const metaTag, itemTag = 0x0a, 0x12
+	meta := listMeta(list)
+	metaBytes, err := meta.Marshal()
+	if err != nil {
+		return err
+	}
+	head := append(binary.AppendUvarint([]byte{metaTag}, uint64(len(metaBytes))), metaBytes...)
+	size := len(head)
+	for _, item := range list.Items {
+		raw, err := api.Raw(k, item)
+		if err != nil {
+			return err
+		}
+		n := len(raw) + len(api.AppendVersion(nil, item.Revision))
+		size += 1 + varintSize(n) + n
+	}
+	opening, closing := api.EnvelopeAround(listGVK(k), size)
+	if err := write(append([]byte(opening), head...)); err != nil {
+		return err
+	}
+	var buf []byte
+	for _, item := range list.Items {
+		raw, err := api.Raw(k, item)
+		if err != nil {
+			return err
+		}
+		version := api.AppendVersion(buf[:0], item.Revision)
+		frame := binary.AppendUvarint([]byte{itemTag}, uint64(len(raw)+len(version)))
+		for _, piece := range [][]byte{frame, raw, version} {
+			if err := write(piece); err != nil {
+				return err
+			}
+		}
+		buf = version
+	}
+	return write([]byte(closing))
+}
+
+func varintSize(n int) int { return len(binary.AppendUvarint(nil, uint64(n))) }
+
+// encodingFailed is the answer when an object cannot be written in the format that was agreed on.
+func encodingFailed(err error) error {
+	if errors.Is(err, errNoProtobuf) {
+		return notAcceptable(mediaJSON, mediaYAML)
+	}
+	return apierrors.NewInternalError(err)
+}

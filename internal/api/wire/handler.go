@@ -1,0 +1,189 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+const (
+	maxBody     = 3 << 20 // bytes of one request, as upstream
+	maxReading  = 400     // calls in flight that change nothing, and that change something, as upstream's defaults
+	maxChanging = 200
+	callTimeout = time.Minute // of a call that is no watch and follows nothing
+)
+
+// Config is what a Handler is made from. OpenAPI and Node may be nil; the rest is needed.
+type Config struct {
+	API           *api.Server
+	Authenticator auth.Authenticator
+	Clock         clock.WithTicker
+	Log           *slog.Logger
+	GitVersion    string // of the Kubernetes API, "v1.36.3"
+	// OpenAPI returns the OpenAPI v3 document of a group and version ("api/v1") with its hash; OpenAPIPaths lists them.
+	OpenAPI      func(path string) (json []byte, hash string, ok bool)
+	OpenAPIPaths func() []string
+	// Node returns how to reach the API of the named node.
+	Node func(ctx context.Context, name string) (*url.URL, http.RoundTripper, error)
+	// Rand spreads the ends of watches, so that clients do not all come back at once. The handler alone uses it.
+	Rand *rand.Rand
+}
+
+// Handler answers all paths of the API. It is safe for concurrent use.
+type Handler struct {
+	Config
+	ready             atomic.Bool
+	reading, changing chan struct{} // a place for each call in flight
+	closing           context.Context
+	stop              context.CancelFunc // ends watches and what follows
+	discovery         discovery
+	randMu            sync.Mutex // guards Config.Rand
+}
+
+// spread returns a random time below most.
+func (h *Handler) spread(most time.Duration) time.Duration {
+	h.randMu.Lock()
+	defer h.randMu.Unlock()
+	return time.Duration(h.Rand.Int63n(int64(most)))
+}
+
+// New returns a handler that says it is not ready yet.
+func New(cfg Config) *Handler {
+	h := &Handler{Config: cfg, reading: make(chan struct{}, maxReading), changing: make(chan struct{}, maxChanging)}
+	h.closing, h.stop = context.WithCancel(context.Background())
+	h.discovery = newDiscovery(cfg.API.Config.Kinds)
+	return h
+}
+
+// SetReady lets /readyz succeed.
+func (h *Handler) SetReady() { h.ready.Store(true) }
+
+// call is one request past authentication.
+type call struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	user auth.User
+	path target
+	kind *kinds.Kind // nil when the path is no resource that is served
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer h.recover(w, r)
+	w.Header().Set("Cache-Control", "no-cache, private")
+	user, ok, err := h.Authenticator(r)
+	if err != nil || !ok {
+		if err != nil {
+			h.Log.Info("a credential was refused", "remote", r.RemoteAddr, "err", err)
+		}
+		refuse(w, r, apierrors.NewUnauthorized("Unauthorized"))
+		return
+	}
+	c := &call{w: w, r: r, user: user, path: parse(r)}
+	c.kind = h.API.Kind(c.path.resource)
+	release, ok := h.admit(c)
+	if !ok {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, r, apierrors.NewTooManyRequests("Too many requests, please try again later.", 1))
+		return
+	}
+	defer release()
+	if !c.path.long() {
+		ctx, cancel := context.WithTimeout(r.Context(), c.timeout())
+		defer cancel()
+		c.r = r.WithContext(ctx)
+		c.r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	}
+	h.dispatch(c)
+}
+
+// admit takes a place among the calls in flight, or says that there is none. Watches and what follows a log do not count.
+func (h *Handler) admit(c *call) (release func(), ok bool) {
+	if c.path.long() {
+		return func() {}, true
+	}
+	places := h.reading
+	if c.path.changes() {
+		places = h.changing
+	}
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, true
+	default:
+		return nil, false
+	}
+}
+
+func (c *call) timeout() time.Duration {
+	if d, err := time.ParseDuration(c.r.URL.Query().Get("timeout")); err == nil && d > 0 && d < callTimeout {
+		return d
+	}
+	return callTimeout
+}
+
+func (h *Handler) dispatch(c *call) {
+	switch {
+	case c.path.resource.Resource == "":
+		h.servePath(c)
+	case c.kind == nil:
+		attrs := c.path.attributes()
+		if allowed, reason := h.API.Authorizer(c.user, attrs); !allowed {
+			c.fail(api.Forbidden(c.user, attrs, reason))
+			return
+		}
+		c.notFound()
+	default:
+		h.serveResource(c)
+	}
+}
+
+// servePath serves what is no resource: health, version, discovery, OpenAPI.
+func (h *Handler) servePath(c *call) {
+	attrs := auth.Attributes{Verb: strings.ToLower(c.r.Method), Path: c.r.URL.Path}
+	if allowed, reason := h.API.Authorizer(c.user, attrs); !allowed {
+		c.fail(api.Forbidden(c.user, attrs, reason))
+		return
+	}
+	path := strings.TrimSuffix(c.r.URL.Path, "/")
+	switch {
+	case c.r.Method != http.MethodGet && c.r.Method != http.MethodHead:
+		c.fail(apierrors.NewMethodNotSupported(c.path.resource.GroupResource(), strings.ToLower(c.r.Method)))
+	case path == "/version":
+		h.serveVersion(c)
+	case path == "/healthz", path == "/livez", path == "/readyz", strings.HasPrefix(path, "/healthz/"), strings.HasPrefix(path, "/livez/"), strings.HasPrefix(path, "/readyz/"):
+		h.serveHealth(c, path)
+	case path == "":
+		h.serveRoot(c)
+	case strings.HasPrefix(path, "/openapi/v3"):
+		h.serveOpenAPI(c, strings.TrimPrefix(strings.TrimPrefix(path, "/openapi/v3"), "/"))
+	default:
+		h.serveDiscovery(c, path)
+	}
+}
+
+// recover answers a panic with 500 and logs it; one that ends the connection on purpose goes on.
+func (h *Handler) recover(w http.ResponseWriter, r *http.Request) {
+	switch v := recover(); v {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(v)
+	default:
+		h.Log.Error("a request failed by a broken law", "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		refuse(w, r, apierrors.NewInternalError(fmt.Errorf("panic serving %s %s", r.Method, r.URL.Path)))
+	}
+}

@@ -1,0 +1,158 @@
+package wire
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/version"
+)
+
+// check is one line of a health page.
+type check struct {
+	name string
+	fail func() string // "" when all is well
+}
+
+func (h *Handler) checks(path string) []check {
+	well := func() string { return "" }
+	list := []check{{"ping", well}, {"log", well}, {"etcd", func() string {
+		if err := h.API.Store.Err(); err != nil {
+			return err.Error()
+		}
+		return ""
+	}}}
+	if strings.HasPrefix(path, "/readyz") {
+		list = append(list, check{"poststarthook/bootstrap", func() string {
+			if !h.ready.Load() {
+				return "not finished"
+			}
+			return ""
+		}}, check{"shutdown", func() string {
+			if h.closing.Err() != nil {
+				return "process is shutting down"
+			}
+			return ""
+		}})
+	}
+	return list
+}
+
+// serveHealth answers /healthz, /livez and /readyz, and each check below them, as upstream words them.
+func (h *Handler) serveHealth(c *call, path string) {
+	kind, one, single := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	list := h.checks(path)
+	if single {
+		i := slices.IndexFunc(list, func(k check) bool { return k.name == one })
+		if i < 0 {
+			c.notFound()
+			return
+		}
+		list = list[i : i+1]
+	}
+	excluded := c.r.URL.Query()["exclude"]
+	var out strings.Builder
+	failed := false
+	for _, k := range list {
+		switch reason := k.fail(); {
+		case slices.Contains(excluded, k.name):
+			fmt.Fprintf(&out, "[+]%s excluded: ok\n", k.name)
+		case reason != "":
+			failed = true
+			fmt.Fprintf(&out, "[-]%s failed: reason withheld\n", k.name)
+			h.Log.Info("a health check fails", "path", path, "check", k.name, "reason", reason)
+		default:
+			fmt.Fprintf(&out, "[+]%s ok\n", k.name)
+		}
+	}
+	c.w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, verbose := c.r.URL.Query()["verbose"]
+	switch {
+	case failed:
+		http.Error(c.w, fmt.Sprintf("%s%s check failed", out.String(), kind), http.StatusInternalServerError)
+	case verbose && !single:
+		send(c.w, "text/plain; charset=utf-8", http.StatusOK, []byte(out.String()+kind+" check passed\n"))
+	default:
+		send(c.w, "text/plain; charset=utf-8", http.StatusOK, []byte("ok"))
+	}
+}
+
+func (h *Handler) serveVersion(c *call) {
+	major, minor := "", ""
+	if parts := strings.SplitN(strings.TrimPrefix(h.GitVersion, "v"), ".", 3); len(parts) == 3 {
+		major, minor = parts[0], parts[1]
+	}
+	info := version.Info{
+		Major: major, Minor: minor, EmulationMajor: major, EmulationMinor: minor, GitVersion: h.GitVersion, GitTreeState: "clean",
+		GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
+	data, _ := mustJSON(info)
+	data, err := indent(data)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	send(c.w, mediaJSON, http.StatusOK, data)
+}
+
+// serveRoot lists the paths that are served.
+func (h *Handler) serveRoot(c *call) {
+	paths := []string{"/api", "/api/v1", "/apis", "/apis/", "/healthz", "/livez", "/openapi/v3", "/openapi/v3/", "/readyz", "/version"}
+	for _, k := range h.checks("/readyz") {
+		paths = append(paths, "/readyz/"+k.name)
+	}
+	for _, gv := range h.discovery.versions() {
+		if gv.Group != "" {
+			paths = append(paths, "/apis/"+gv.Group, "/apis/"+gv.String())
+		}
+	}
+	slices.Sort(paths)
+	data, _ := mustJSON(metav1.RootPaths{Paths: slices.Compact(paths)})
+	data, err := indent(data)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	send(c.w, mediaJSON, http.StatusOK, data)
+}
+
+// serveOpenAPI answers the index of /openapi/v3 and each group version's document below it.
+func (h *Handler) serveOpenAPI(c *call, path string) {
+	if h.OpenAPI == nil {
+		c.notFound()
+		return
+	}
+	if path == "" {
+		type link struct {
+			URL string `json:"serverRelativeURL"`
+		}
+		index := map[string]link{}
+		for _, p := range h.OpenAPIPaths() {
+			if _, hash, ok := h.OpenAPI(p); ok {
+				index[p] = link{"/openapi/v3/" + p + "?hash=" + hash}
+			}
+		}
+		data, _ := mustJSON(map[string]any{"paths": index})
+		send(c.w, mediaJSON, http.StatusOK, data)
+		return
+	}
+	doc, hash, ok := h.OpenAPI(path)
+	if !ok {
+		c.notFound()
+		return
+	}
+	header := c.w.Header()
+	header.Set("ETag", `"`+hash+`"`)
+	header.Set("Vary", "Accept")
+	if c.r.URL.Query().Get("hash") == hash {
+		header.Set("Cache-Control", "public")
+	}
+	if c.r.Header.Get("If-None-Match") == `"`+hash+`"` {
+		c.w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	c.whole(format{media: mediaJSON}, doc, nil)
+}

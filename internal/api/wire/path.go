@@ -1,0 +1,108 @@
+package wire
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/floe-k8s/floe/internal/auth"
+)
+
+// target is what a request's path and method mean. resource.Resource "" says that the path is no resource.
+type target struct {
+	method      string
+	verb        string // get, list, watch, create, update, patch, delete, deletecollection; "" when the method has none
+	resource    schema.GroupVersionResource
+	namespace   string
+	name        string
+	subresource string
+	rest        string // after the subresource; only proxies have any
+	follow      bool
+}
+
+// parse reads /api/v1/... and /apis/GROUP/VERSION/... as upstream does:
+//
+//	[namespaces/NAMESPACE/]RESOURCE[/NAME[/SUBRESOURCE[/...]]]
+//
+// where namespaces/NAME, namespaces/NAME/status and namespaces/NAME/finalize are about the namespace itself.
+func parse(r *http.Request) target {
+	t := target{method: r.Method}
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	switch {
+	case len(parts) > 2 && parts[0] == "api":
+		t.resource.Version, parts = parts[1], parts[2:]
+	case len(parts) > 3 && parts[0] == "apis":
+		t.resource.Group, t.resource.Version, parts = parts[1], parts[2], parts[3:]
+	default:
+		return t
+	}
+	if parts[0] == "namespaces" && len(parts) > 1 {
+		t.namespace = parts[1]
+		if len(parts) > 2 && (len(parts) > 3 || parts[2] != "status" && parts[2] != "finalize") {
+			parts = parts[2:]
+		}
+	}
+	t.resource.Resource = parts[0]
+	if len(parts) > 1 {
+		t.name = parts[1]
+	}
+	if len(parts) > 2 {
+		t.subresource = parts[2]
+	}
+	if len(parts) > 3 {
+		t.rest = strings.Join(parts[3:], "/")
+	}
+	t.verb = t.verbOf(r)
+	t.follow = t.subresource == "log" && isTrue(r.URL.Query()["follow"])
+	return t
+}
+
+func (t *target) verbOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		switch watching := isTrue(r.URL.Query()["watch"]); {
+		case watching && t.subresource == "":
+			return "watch"
+		case t.name == "":
+			return "list"
+		}
+		return "get"
+	case http.MethodPost:
+		return "create"
+	case http.MethodPut:
+		return "update"
+	case http.MethodPatch:
+		return "patch"
+	case http.MethodDelete:
+		if t.name == "" {
+			return "deletecollection"
+		}
+		return "delete"
+	}
+	return ""
+}
+
+// isTrue reads a query parameter as upstream: present without a value, "1" or "true".
+func isTrue(values []string) bool {
+	return len(values) > 0 && (values[0] == "" || values[0] == "1" || strings.EqualFold(values[0], "true"))
+}
+
+// long says that the call lasts as long as the client wants.
+func (t *target) long() bool { return t.verb == "watch" || t.follow }
+
+func (t *target) changes() bool {
+	return slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, t.verb)
+}
+
+func (t *target) attributes() auth.Attributes {
+	a := auth.Attributes{
+		Verb: t.verb, Group: t.resource.Group, Version: t.resource.Version, Resource: t.resource.Resource, Subresource: t.subresource,
+		Namespace: t.namespace, Name: t.name,
+	}
+	if a.Verb == "" {
+		a.Verb = strings.ToLower(t.method)
+	}
+	return a
+}

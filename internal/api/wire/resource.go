@@ -1,0 +1,306 @@
+package wire
+
+import (
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+func (c *call) request() api.Request {
+	req := api.Request{User: c.user, Kind: c.kind, Namespace: c.path.namespace, Name: c.path.name, Subresource: c.path.subresource}
+	if !c.kind.Namespaced {
+		req.Namespace = ""
+	}
+	return req
+}
+
+// part is the subresource that the path names; nil without one or when the kind has none of that name.
+func (c *call) part() *kinds.Subresource {
+	for i := range c.kind.Subresources {
+		if c.kind.Subresources[i].Name == c.path.subresource {
+			return &c.kind.Subresources[i]
+		}
+	}
+	return nil
+}
+
+// serves says whether the path makes sense for the kind: a namespace where one is needed, a known subresource.
+func (c *call) serves() bool {
+	t := c.path
+	switch {
+	case !c.kind.Namespaced && t.namespace != "" && t.resource.Resource != "namespaces":
+		return false
+	case c.kind.Namespaced && t.namespace == "" && (t.name != "" || t.verb != "list" && t.verb != "watch"):
+		return false
+	}
+	return t.subresource == "" && t.rest == "" || t.rest == "" && c.part() != nil
+}
+
+func (h *Handler) serveResource(c *call) {
+	if !c.serves() {
+		c.notFound()
+		return
+	}
+	if part := c.part(); part != nil && part.Node != nil {
+		h.serveNode(c, part)
+		return
+	}
+	verbs := map[string]func(*call){
+		"get": h.get, "list": h.list, "watch": h.watch, "create": h.create, "update": h.update, "patch": h.patch,
+		"delete": h.delete, "deletecollection": h.deleteCollection,
+	}
+	serve, ok := verbs[c.path.verb]
+	if !ok || !c.allowsVerb() {
+		c.methodNotAllowed()
+		return
+	}
+	serve(c)
+}
+
+// allowsVerb says whether the kind or its part has the verb.
+func (c *call) allowsVerb() bool {
+	verbs := c.kind.Verbs
+	if part := c.part(); part != nil {
+		verbs = part.Verbs
+	} else if c.path.verb == "create" && c.path.name != "" {
+		return false
+	}
+	if verbs == nil {
+		return true
+	}
+	for _, v := range verbs {
+		if v == c.path.verb {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *Handler) get(c *call) {
+	f, ok := c.negotiate()
+	if !ok {
+		return
+	}
+	var opts metav1.GetOptions
+	if err := readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_GetOptions); err != nil {
+		c.fail(err)
+		return
+	}
+	result, err := h.API.Get(c.r.Context(), c.request(), opts)
+	c.answer(h, f, result, err, http.StatusOK)
+}
+
+func (h *Handler) list(c *call) {
+	f, ok := c.negotiate()
+	if !ok {
+		return
+	}
+	opts, err := c.listOptions()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	list, err := h.API.List(c.r.Context(), c.request(), opts)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.answerList(h, f, list)
+}
+
+func (c *call) listOptions() (opts metav1.ListOptions, err error) {
+	return opts, readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_ListOptions)
+}
+
+func (h *Handler) create(c *call) {
+	f, ok := c.negotiate()
+	if !ok {
+		return
+	}
+	var opts metav1.CreateOptions
+	if err := readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_CreateOptions); err != nil {
+		c.fail(err)
+		return
+	}
+	var into runtime.Object = c.kind.New()
+	gvk := c.kind.GVK
+	part := c.part()
+	if part != nil {
+		into, gvk = part.New(), part.GVK
+	}
+	if err := c.body(into, gvk, opts.FieldValidation); err != nil {
+		c.fail(err)
+		return
+	}
+	var result api.Result
+	var err error
+	if part != nil {
+		result, err = h.API.CreatePart(c.r.Context(), c.request(), into, opts)
+	} else {
+		result, err = h.API.Create(c.r.Context(), c.request(), into.(kinds.Object), opts)
+	}
+	c.answer(h, f, result, err, http.StatusCreated)
+}
+
+func (h *Handler) update(c *call) {
+	f, ok := c.negotiate()
+	if !ok {
+		return
+	}
+	var opts metav1.UpdateOptions
+	if err := readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_UpdateOptions); err != nil {
+		c.fail(err)
+		return
+	}
+	var into runtime.Object = c.kind.New()
+	gvk := c.kind.GVK
+	if part := c.part(); part != nil && part.New != nil {
+		into, gvk = part.New(), part.GVK
+	}
+	if err := c.body(into, gvk, opts.FieldValidation); err != nil {
+		c.fail(err)
+		return
+	}
+	result, err := h.API.Update(c.r.Context(), c.request(), into, opts)
+	status := http.StatusOK
+	if result.Created {
+		status = http.StatusCreated
+	}
+	c.answer(h, f, result, err, status)
+}
+
+func (h *Handler) patch(c *call) {
+	f, ok := c.negotiate()
+	if !ok {
+		return
+	}
+	var opts metav1.PatchOptions
+	if err := readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_PatchOptions); err != nil {
+		c.fail(err)
+		return
+	}
+	media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	kind := types.PatchType(media)
+	switch kind {
+	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType:
+	default:
+		err = http.ErrNotSupported
+	}
+	if err != nil {
+		c.fail(unsupportedMedia(string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType)))
+		return
+	}
+	data, err := readBody(c.r)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	gvk := c.kind.GVK
+	if part := c.part(); part != nil && part.Scale != nil {
+		gvk = part.GVK
+	}
+	p := api.Patch{Type: kind, Data: data, Decode: func(doc []byte, into runtime.Object) error {
+		return c.decodeJSON(doc, into, gvk, opts.FieldValidation)
+	}}
+	result, err := h.API.Patch(c.r.Context(), c.request(), p, opts)
+	c.answer(h, f, result, err, http.StatusOK)
+}
+
+func (h *Handler) delete(c *call) {
+	f, ok := c.negotiate()
+	if !ok {
+		return
+	}
+	opts, err := c.deleteOptions()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	result, err := h.API.Delete(c.r.Context(), c.request(), opts)
+	status := http.StatusOK
+	switch {
+	case err != nil:
+	case result.Removed && !c.kind.ReturnDeleted:
+		result = api.Result{Object: api.Gone(c.request(), result.Object)}
+	case !result.Removed && opts.OrphanDependents != nil && !*opts.OrphanDependents:
+		status = http.StatusAccepted
+	}
+	c.answer(h, f, result, err, status)
+}
+
+func (h *Handler) deleteCollection(c *call) {
+	f, ok := c.negotiate()
+	if !ok {
+		return
+	}
+	opts, err := c.deleteOptions()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	list, err := c.listOptions()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	found, err := h.API.DeleteCollection(c.r.Context(), c.request(), opts, list)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.answerList(h, f, found)
+}
+
+// deleteOptions come in the body or, without one, in the query.
+func (c *call) deleteOptions() (metav1.DeleteOptions, error) {
+	var opts metav1.DeleteOptions
+	data, err := readBody(c.r)
+	if err != nil {
+		return opts, err
+	}
+	if len(data) == 0 {
+		return opts, readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_DeleteOptions)
+	}
+	return opts, c.decode(data, &opts, schema.GroupVersionKind{Kind: "DeleteOptions"}, metav1.FieldValidationIgnore)
+}
+
+// readQuery reads options from the query by their generated conversion.
+func readQuery[T any](r *http.Request, into *T, convert func(*url.Values, *T, conversionScope) error) error {
+	query := r.URL.Query()
+	if err := convert(&query, into, nil); err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	return nil
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	data, err := io.ReadAll(r.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case asError(err, &tooLarge):
+		return nil, apierrors.NewRequestEntityTooLargeError("limit is 3145728")
+	case err != nil:
+		return nil, apierrors.NewBadRequest("the body could not be read: " + err.Error())
+	}
+	return data, nil
+}
+
+// unsupportedMedia is upstream's answer to a body in a language that is not spoken here.
+func unsupportedMedia(accepted ...string) error {
+	err := apierrors.NewGenericServerResponse(http.StatusUnsupportedMediaType, "", schema.GroupResource{}, "", "", 0, false)
+	err.ErrStatus.Reason = metav1.StatusReasonUnsupportedMediaType
+	err.ErrStatus.Message = "the body of the request was in an unknown format - accepted media types include: " + strings.Join(accepted, ", ")
+	err.ErrStatus.Details = nil
+	return err
+}

@@ -1,0 +1,111 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	stdlog "log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+const (
+	maxHeader   = 1 << 20
+	headerTime  = 32 * time.Second // to send a request's header, as upstream
+	idleTime    = 90 * time.Second
+	drainTime   = 5 * time.Second // calls in flight have this long to end after a stop
+	streamsEach = 1000            // calls at once on one HTTP/2 connection
+)
+
+// Serve answers on the listener until ctx ends; then it refuses new calls, ends watches, and lets others finish for a
+// bounded time. It closes the listener.
+func (h *Handler) Serve(ctx context.Context, listener net.Listener, config *tls.Config) error {
+	server := &http.Server{
+		Handler: h, TLSConfig: config, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: streamsEach},
+		ErrorLog: stdlog.New(logWriter{h.Log}, "", 0),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.ServeTLS(listener, "", "") }()
+	select {
+	case err := <-ended:
+		h.stop()
+		return fmt.Errorf("serve the API: %w", err)
+	case <-ctx.Done():
+	}
+	h.stop()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	err := server.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		h.Log.Info("calls in flight were cut off", "after", drainTime)
+		err = server.Close()
+	}
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// logWriter takes net/http's complaints about clients, which are nobody's fault here.
+type logWriter struct{ log *slog.Logger }
+
+func (l logWriter) Write(p []byte) (int, error) {
+	l.log.Debug("http", "says", string(p))
+	return len(p), nil
+}
+
+// serveNode hands the call to the node that runs the object, and its answer back.
+func (h *Handler) serveNode(c *call, part *kinds.Subresource) {
+	if !c.allowsVerb() {
+		c.methodNotAllowed()
+		return
+	}
+	obj, err := h.API.Parent(c.r.Context(), c.request(), c.path.verb)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	name, path, query, err := part.Node(obj, c.r.URL.Query())
+	switch {
+	case err != nil:
+		c.fail(err)
+		return
+	case name == "":
+		c.w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	target, transport, err := h.Node(c.r.Context(), name)
+	if err != nil {
+		c.fail(apierrors.NewInternalError(err))
+		return
+	}
+	ctx, cancel := context.WithCancel(c.r.Context())
+	defer cancel()
+	defer context.AfterFunc(h.closing, cancel)()
+	proxy := httputil.ReverseProxy{
+		Transport: transport, FlushInterval: -1, ErrorLog: stdlog.New(logWriter{h.Log}, "", 0),
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = target.Scheme, target.Host, target.Host
+			p.Out.URL.Path, p.Out.URL.RawPath, p.Out.URL.RawQuery = path, "", query.Encode()
+			p.Out.Header.Del("Authorization")
+			p.Out.Header.Del("Accept-Encoding")
+		},
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
+			c.fail(apierrors.NewInternalError(fmt.Errorf("node %s: %w", name, err)))
+		},
+		ModifyResponse: func(resp *http.Response) error {
+			resp.Header.Del("Cache-Control")
+			return nil
+		},
+	}
+	proxy.ServeHTTP(c.w, c.r.WithContext(ctx))
+}

@@ -1,0 +1,207 @@
+package wire
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+const (
+	watchAtLeast  = 30 * time.Minute // without a timeout of the client's: between this and twice as long, as upstream
+	bookmarkEvery = time.Minute
+	writeDeadline = 30 * time.Second // a client that takes nothing for so long is gone
+)
+
+// watcher writes one watch to one client.
+type watcher struct {
+	h         *Handler
+	c         *call
+	f         format
+	from      *api.Watch
+	to        *http.ResponseController
+	bookmarks bool
+}
+
+func (h *Handler) watch(c *call) {
+	f, ok := c.negotiate()
+	if !ok {
+		return
+	}
+	opts, err := c.listOptions()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	from, err := h.API.Watch(c.r.Context(), c.request(), opts)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	defer from.Close()
+	lasts := watchAtLeast + h.spread(watchAtLeast)
+	if opts.TimeoutSeconds != nil && *opts.TimeoutSeconds > 0 {
+		lasts = time.Duration(*opts.TimeoutSeconds) * time.Second
+	}
+	ctx, cancel := context.WithTimeout(c.r.Context(), lasts)
+	defer cancel()
+	defer context.AfterFunc(h.closing, cancel)()
+	media := f.media
+	if media == mediaProtobuf {
+		media += ";stream=watch"
+	}
+	c.w.Header().Set("Content-Type", media)
+	c.w.WriteHeader(http.StatusOK)
+	w := &watcher{h: h, c: c, f: f, from: from, to: http.NewResponseController(c.w), bookmarks: opts.AllowWatchBookmarks}
+	if err := w.run(ctx); err != nil {
+		h.Log.Debug("a watch has ended", "path", c.r.URL.Path, "user", c.user.Name, "err", err)
+	}
+}
+
+// run writes until the client, the time or the server ends it: what is there, then a flush, then the next.
+func (w *watcher) run(ctx context.Context) error {
+	for {
+		e, ok, err := w.from.TryNext()
+		if err == nil && !ok {
+			if err := w.flush(); err != nil {
+				return err
+			}
+			e, err = w.wait(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return errors.Join(w.status(err), w.flush())
+		}
+		if err := w.write(e); err != nil {
+			return err
+		}
+	}
+}
+
+// wait returns the next event; after a while without one, a bookmark when the client takes them.
+func (w *watcher) wait(ctx context.Context) (api.Event, error) {
+	if !w.bookmarks {
+		return w.from.Next(ctx)
+	}
+	quiet, cancel := context.WithTimeout(ctx, bookmarkEvery)
+	defer cancel()
+	e, err := w.from.Next(quiet)
+	if err != nil && ctx.Err() == nil && quiet.Err() != nil {
+		return api.Event{Type: watch.Bookmark, Revision: w.from.Revision()}, nil
+	}
+	return e, err
+}
+
+// flush has a deadline of its own, so that a client that does not read holds nothing for long.
+func (w *watcher) flush() error {
+	if err := w.to.SetWriteDeadline(time.Now().Add(writeDeadline)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return w.to.Flush()
+}
+
+func (w *watcher) write(e api.Event) error {
+	data, err := w.encoded(e)
+	if err != nil {
+		return errors.Join(err, w.status(apierrors.NewInternalError(err)))
+	}
+	return w.frame(e.Type, data)
+}
+
+// status writes the error that ends the watch, as an event.
+func (w *watcher) status(err error) error {
+	var known apierrors.APIStatus
+	if !errors.As(err, &known) {
+		known = apierrors.NewInternalError(err)
+	}
+	status := known.Status()
+	data, err := encode(format{media: w.f.media}, &status, statusGVK)
+	if err != nil {
+		return err
+	}
+	return w.frame(watch.Error, data)
+}
+
+// frame writes one event: a line of JSON, or a length and a WatchEvent in protobuf.
+func (w *watcher) frame(kind watch.EventType, object []byte) error {
+	if w.f.media == mediaProtobuf {
+		event := metav1.WatchEvent{Type: string(kind), Object: runtime.RawExtension{Raw: object}}
+		size := event.Size()
+		out := make([]byte, 4+size)
+		binary.BigEndian.PutUint32(out, uint32(size))
+		if _, err := event.MarshalToSizedBuffer(out[4:]); err != nil {
+			return err
+		}
+		_, err := w.c.w.Write(out)
+		return err
+	}
+	if n := len(object); n > 0 && object[n-1] == '\n' {
+		object = object[:n-1]
+	}
+	out := make([]byte, 0, len(object)+40)
+	out = append(out, `{"type":"`...)
+	out = append(out, kind...)
+	out = append(out, `","object":`...)
+	out = append(out, object...)
+	_, err := w.c.w.Write(append(out, "}\n"...))
+	return err
+}
+
+// encoded is the event's object in the agreed format.
+func (w *watcher) encoded(e api.Event) ([]byte, error) {
+	k := w.c.kind
+	plain := w.f.as == ""
+	switch {
+	case e.Type == watch.Bookmark:
+		return w.bookmark(e)
+	case plain && w.f.media == mediaProtobuf:
+		return itemProtobuf(k, e.Item, e.Revision)
+	case plain && e.Type != watch.Deleted:
+		doc, err := itemJSON(e.Item)
+		if err != nil {
+			return nil, err
+		}
+		return withType(doc, k.GVK), nil
+	}
+	obj, err := api.Object(e.Item)
+	if err != nil {
+		return nil, err
+	}
+	if e.Type == watch.Deleted { // its last state, at the revision of the deletion
+		obj = obj.DeepCopyObject().(kinds.Object)
+		obj.SetResourceVersion(api.Version(e.Revision))
+	}
+	if plain {
+		doc, err := json.Marshal(obj)
+		if err != nil {
+			return nil, err
+		}
+		return withType(doc, k.GVK), nil
+	}
+	return w.h.transformed(w.c, format{media: w.f.media, as: w.f.as}, []kinds.Object{obj}, metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, false)
+}
+
+// bookmark is an empty object of the kind at a revision; the one that ends the initial events says so.
+func (w *watcher) bookmark(e api.Event) ([]byte, error) {
+	obj := w.c.kind.New()
+	obj.SetResourceVersion(api.Version(e.Revision))
+	if e.Initial {
+		obj.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+	}
+	if w.f.as != "" {
+		return w.h.transformed(w.c, format{media: w.f.media, as: w.f.as}, []kinds.Object{obj}, metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, false)
+	}
+	return encode(format{media: w.f.media}, obj, w.c.kind.GVK)
+}

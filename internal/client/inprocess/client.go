@@ -1,0 +1,255 @@
+// Package inprocess is the client of floe's own parts when the API runs in the same process: it calls the verbs directly.
+//
+// # Laws
+//
+//   - A call skips TLS, HTTP and encodings and nothing else: it is authorized, admitted, validated and recorded as the identity
+//     that the client was made for.
+//   - Objects that come back are the table's own, shared by all readers.
+//   - A view may be read only for resources that the identity may list; reading another is a broken law and panics, as a component that
+//     needs more must be granted more.
+//
+// # What it leaves to others
+//
+// The contract is client's; what verbs do is api's.
+package inprocess
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+var _ client.Client = (*Client)(nil)
+
+// bindersAtOnce bounds the bindings that wait for one sync together.
+const bindersAtOnce = 128
+
+// Client is one identity's way to the API. It is safe for concurrent use.
+type Client struct {
+	api  *api.Server
+	user auth.User
+}
+
+// New returns a client that acts as user.
+func New(server *api.Server, user auth.User) *Client { return &Client{server, user} }
+
+func (c *Client) request(ctx context.Context, res client.Resource, namespace, name, subresource string) (api.Request, error) {
+	k := c.api.Kind(res)
+	if k == nil {
+		return api.Request{}, apierrors.NewNotFound(res.GroupResource(), name)
+	}
+	return api.Request{User: c.user, Kind: k, Namespace: namespace, Name: name, Subresource: subresource, Cause: client.Cause(ctx)}, nil
+}
+
+func object(r api.Result, err error) (kinds.Object, error) {
+	if err != nil {
+		return nil, err
+	}
+	obj, ok := r.Object.(kinds.Object)
+	if !ok {
+		return nil, fmt.Errorf("the API answered with %T, which is no object", r.Object)
+	}
+	return obj, nil
+}
+
+// Get implements client.Reader.
+func (c *Client) Get(ctx context.Context, res client.Resource, namespace, name string) (kinds.Object, error) {
+	req, err := c.request(ctx, res, namespace, name, "")
+	if err != nil {
+		return nil, err
+	}
+	return object(c.api.Get(ctx, req, metav1.GetOptions{}))
+}
+
+// Create implements client.Writer.
+func (c *Client) Create(ctx context.Context, res client.Resource, obj kinds.Object, opts metav1.CreateOptions) (kinds.Object, error) {
+	req, err := c.request(ctx, res, obj.GetNamespace(), "", "")
+	if err != nil {
+		return nil, err
+	}
+	return object(c.api.Create(ctx, req, obj, opts))
+}
+
+// Update implements client.Writer.
+func (c *Client) Update(ctx context.Context, res client.Resource, obj kinds.Object, subresource string) (kinds.Object, error) {
+	req, err := c.request(ctx, res, obj.GetNamespace(), obj.GetName(), subresource)
+	if err != nil {
+		return nil, err
+	}
+	return object(c.api.Update(ctx, req, obj, metav1.UpdateOptions{}))
+}
+
+// Patch implements client.Writer.
+func (c *Client) Patch(ctx context.Context, res client.Resource, namespace, name string, pt types.PatchType, data []byte, subresource string) (kinds.Object, error) {
+	req, err := c.request(ctx, res, namespace, name, subresource)
+	if err != nil {
+		return nil, err
+	}
+	p := api.Patch{Type: pt, Data: data, Decode: func(doc []byte, into runtime.Object) error {
+		if err := json.Unmarshal(doc, into); err != nil {
+			return apierrors.NewBadRequest(err.Error())
+		}
+		return nil
+	}}
+	return object(c.api.Patch(ctx, req, p, metav1.PatchOptions{}))
+}
+
+// Delete implements client.Writer.
+func (c *Client) Delete(ctx context.Context, res client.Resource, namespace, name string, opts metav1.DeleteOptions) error {
+	req, err := c.request(ctx, res, namespace, name, "")
+	if err != nil {
+		return err
+	}
+	_, err = c.api.Delete(ctx, req, opts)
+	return err
+}
+
+// Bind implements client.Client: the bindings run side by side, so that the log joins them into few syncs.
+func (c *Client) Bind(ctx context.Context, bindings []*corev1.Binding) []error {
+	errs := make([]error, len(bindings))
+	pods := corev1.SchemeGroupVersion.WithResource("pods")
+	places := make(chan struct{}, bindersAtOnce)
+	var all sync.WaitGroup
+	for i, b := range bindings {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			req, err := c.request(ctx, pods, b.Namespace, b.Name, "binding")
+			if err == nil {
+				_, err = c.api.CreatePart(ctx, req, b, metav1.CreateOptions{})
+			}
+			errs[i] = err
+		})
+	}
+	all.Wait()
+	return errs
+}
+
+// View implements client.Reader.
+func (c *Client) View(context.Context) (client.View, error) {
+	return view{c, c.api.Store.Snapshot()}, nil
+}
+
+type view struct {
+	client   *Client
+	snapshot *store.Snapshot
+}
+
+// Revision implements client.View.
+func (v view) Revision() uint64 { return uint64(v.snapshot.Revision()) }
+
+// kind returns what res is, for a reader that may list it.
+func (v view) kind(res client.Resource) *kinds.Kind {
+	k := v.client.api.Kind(res)
+	if k == nil {
+		panic(fmt.Sprintf("view of %s: it is not served", res))
+	}
+	attrs := api.Request{Kind: k}.Attributes("list")
+	if allowed, _ := v.client.api.Authorizer(v.client.user, attrs); !allowed {
+		panic(fmt.Sprintf("view of %s by %s: it may not list them", res, v.client.user.Name))
+	}
+	return k
+}
+
+// Get implements client.View.
+func (v view) Get(res client.Resource, namespace, name string) kinds.Object {
+	k := v.kind(res)
+	key := k.Prefix() + name
+	if k.Namespaced {
+		key = k.Prefix() + namespace + "/" + name
+	}
+	item := v.snapshot.Get(key)
+	if item == nil {
+		return nil
+	}
+	return v.object(item)
+}
+
+// object decodes what the table holds, which it has decoded before or written itself.
+func (v view) object(item *store.Item) kinds.Object {
+	obj, err := api.Object(item)
+	if err != nil {
+		panic(fmt.Sprintf("the table holds what cannot be read: %v", err))
+	}
+	return obj
+}
+
+// List implements client.View.
+func (v view) List(res client.Resource, namespace string) iter.Seq[kinds.Object] {
+	prefix := v.kind(res).Prefix()
+	if namespace != "" {
+		prefix += namespace + "/"
+	}
+	return v.objects(v.snapshot.Ascend(prefix, ""))
+}
+
+// Lookup implements client.View.
+func (v view) Lookup(res client.Resource, index, value string) iter.Seq[kinds.Object] {
+	return v.objects(v.snapshot.Lookup(v.kind(res).Prefix(), index, value))
+}
+
+func (v view) objects(items iter.Seq[*store.Item]) iter.Seq[kinds.Object] {
+	return func(yield func(kinds.Object) bool) {
+		for item := range items {
+			if !yield(v.object(item)) {
+				return
+			}
+		}
+	}
+}
+
+// Watch implements client.Reader.
+func (c *Client) Watch(ctx context.Context, res client.Resource, after uint64, index, value string) (client.Stream, error) {
+	req, err := c.request(ctx, res, "", "", "")
+	if err != nil {
+		return nil, err
+	}
+	cursor, err := c.api.Follow(req, store.Revision(after), index, value)
+	if err != nil {
+		return nil, err
+	}
+	return &stream{client: c, cursor: cursor}, nil
+}
+
+type stream struct {
+	client *Client
+	cursor *store.Cursor
+}
+
+// Next implements client.Stream.
+func (s *stream) Next(ctx context.Context) (client.Change, error) {
+	e, err := s.cursor.Next(ctx)
+	switch {
+	case errors.Is(err, store.ErrExpired):
+		return client.Change{}, apierrors.NewResourceExpired(err.Error())
+	case err != nil:
+		return client.Change{}, err
+	}
+	change := client.Change{Revision: uint64(e.Revision)}
+	if e.Item != nil {
+		if change.New, err = api.Object(e.Item); err != nil {
+			return client.Change{}, err
+		}
+	}
+	if e.Previous != nil {
+		if change.Old, err = api.Object(e.Previous); err != nil {
+			return client.Change{}, err
+		}
+	}
+	return change, nil
+}

@@ -1,0 +1,68 @@
+package cluster
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"github.com/floe-k8s/floe/internal/pki"
+)
+
+// servingTLS is the API's side of TLS: a fresh certificate for the host's names and addresses; clients may show one of the
+// authority's. HTTP/2 is offered first.
+func (s *server) servingTLS() (*tls.Config, error) {
+	addrs, err := s.addresses()
+	if err != nil {
+		return nil, err
+	}
+	ips := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	for _, a := range addrs {
+		ips = append(ips, a.AsSlice())
+	}
+	names := []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
+	id, err := s.authority.Server("kube-apiserver", names, ips)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := id.TLS()
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"},
+		// A certificate that is not the authority's is an anonymous client or one with another credential: auth decides, as upstream does.
+		ClientAuth: tls.RequestClientCert,
+	}, nil
+}
+
+// writeKubeconfigs writes the administrator's way in.
+func (s *server) writeKubeconfigs() error {
+	id, err := s.authority.Client("kubernetes-admin", "system:masters")
+	if err != nil {
+		return err
+	}
+	data, err := pki.Kubeconfig("floe", s.localURL(), s.authority.CertPEM(), id)
+	if err != nil {
+		return err
+	}
+	for _, file := range []string{s.dir.join("admin.kubeconfig"), s.Config.WriteKubeconfig} {
+		if file == "" {
+			continue
+		}
+		if err := pki.WriteFile(file, data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// localURL is where a client on this machine finds the API.
+func (s *server) localURL() string {
+	addr := s.listener.Addr().(*net.TCPAddr)
+	host := addr.IP.String()
+	if ip, ok := netip.AddrFromSlice(addr.IP); ok && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "https://" + net.JoinHostPort(host, strconv.Itoa(addr.Port))
+}

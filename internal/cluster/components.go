@@ -1,0 +1,181 @@
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/controller/deployment"
+	"github.com/floe-k8s/floe/internal/controller/engine"
+	"github.com/floe-k8s/floe/internal/controller/garbage"
+	"github.com/floe-k8s/floe/internal/controller/namespace"
+	"github.com/floe-k8s/floe/internal/controller/replicaset"
+	"github.com/floe-k8s/floe/internal/pki"
+	"github.com/floe-k8s/floe/internal/scheduler"
+)
+
+// Streams of the random source, one for each component that draws from it.
+const (
+	randomAPI uint64 = iota + 1
+	randomEngine
+	randomScheduler
+)
+
+// components are the parts that use the API: controllers, scheduler, node.
+func (s *server) components() ([]part, error) {
+	controllers, err := s.controllers()
+	if err != nil {
+		return nil, err
+	}
+	sched := scheduler.New(scheduler.Config{
+		Client: s.client("system:kube-scheduler"), Clock: s.Clock, Rand: s.random(randomScheduler), Log: s.Log.With("component", "scheduler"),
+	})
+	list := []part{{"controllers", controllers.Run}, {"scheduler", sched.Run}}
+	if s.Config.Node.Disabled {
+		return list, nil
+	}
+	return nil, errors.New("no node here yet: use --no-node")
+}
+
+// controllers registers every controller with the engine.
+func (s *server) controllers() (*engine.Engine, error) {
+	e := engine.New(engine.Config{
+		Clock: s.Clock, Log: s.Log.With("component", "controllers"), Rand: s.random(randomEngine),
+		Clients: func(user string) client.Client {
+			return s.client(user, "system:serviceaccounts", "system:serviceaccounts:kube-system")
+		},
+	})
+	var resources []garbage.Resource
+	var namespaced []client.Resource
+	for _, k := range s.kinds {
+		resources = append(resources, garbage.Resource{Resource: k.GVR(), Kind: k.GVK.Kind, Namespaced: k.Namespaced})
+		if k.Namespaced {
+			namespaced = append(namespaced, k.GVR())
+		}
+	}
+	for _, c := range []engine.Controller{deployment.New(), replicaset.New(), garbage.New(resources), namespace.New(namespaced)} {
+		if err := e.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// nodeDoor is how the API reaches the node's own API, and how that is served: mutual TLS under the cluster's authority. It is safe for concurrent use.
+type nodeDoor struct {
+	authority *pki.Authority
+	transport *http.Transport
+	name      string // set before anything is served
+	address   atomic.Pointer[url.URL]
+}
+
+func newNodeDoor(authority *pki.Authority) (*nodeDoor, error) {
+	id, err := authority.Client("kube-apiserver-kubelet-client", "system:masters")
+	if err != nil {
+		return nil, err
+	}
+	cert, err := id.TLS()
+	if err != nil {
+		return nil, err
+	}
+	return &nodeDoor{authority: authority, transport: &http.Transport{
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authority.Pool(), Certificates: []tls.Certificate{cert}},
+		MaxIdleConns:    16, IdleConnTimeout: time.Minute,
+	}}, nil
+}
+
+// dial says where the named node's API is, and how to get there.
+func (d *nodeDoor) dial(_ context.Context, name string) (*url.URL, http.RoundTripper, error) {
+	address := d.address.Load()
+	if address == nil || name != d.name {
+		return nil, nil, fmt.Errorf("node %s has not connected to this server", name)
+	}
+	return address, d.transport, nil
+}
+
+// open listens for the node's API and returns the part that serves handler there, to the API server's client certificate only.
+func (d *nodeDoor) open(name, address string, addrs []netip.Addr, handler http.Handler) (func(context.Context) error, error) {
+	ips := []net.IP{net.IPv4(127, 0, 0, 1)}
+	for _, a := range addrs {
+		ips = append(ips, a.AsSlice())
+	}
+	id, err := d.authority.Server("system:node:"+name, []string{name}, ips)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := id.TLS()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("the node's API cannot listen on %s: %w (set node.port in the configuration file)", address, err)
+	}
+	d.name = name
+	d.address.Store(&url.URL{Scheme: "https", Host: net.JoinHostPort(reachable(listener), portOf(listener))})
+	server := &http.Server{
+		Handler: mastersOnly(handler), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10,
+		TLSConfig: &tls.Config{
+			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert},
+			ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: d.authority.Pool(),
+		},
+	}
+	return func(ctx context.Context) error { return serveUntil(ctx, server, listener) }, nil
+}
+
+// mastersOnly lets /healthz through to anybody and the rest to clients with a certificate of group system:masters, which the API server has.
+func mastersOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+			http.Error(w, "Unauthorized", http.StatusUnauthorized)
+			return
+		}
+		for _, group := range r.TLS.VerifiedChains[0][0].Subject.Organization {
+			if group == "system:masters" {
+				next.ServeHTTP(w, r)
+				return
+			}
+		}
+		http.Error(w, "Forbidden", http.StatusForbidden)
+	})
+}
+
+func serveUntil(ctx context.Context, server *http.Server, listener net.Listener) error {
+	ended := make(chan error, 1)
+	go func() { ended <- server.ServeTLS(listener, "", "") }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return ignoreClosed(errors.Join(server.Close(), <-ended))
+	}
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func reachable(l net.Listener) string {
+	if ip := l.Addr().(*net.TCPAddr).IP; !ip.IsUnspecified() {
+		return ip.String()
+	}
+	return "127.0.0.1"
+}
+
+func portOf(l net.Listener) string { return strconv.Itoa(l.Addr().(*net.TCPAddr).Port) }

@@ -1,0 +1,137 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/wire"
+	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/carry"
+	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/client/inprocess"
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/all"
+	"github.com/floe-k8s/floe/internal/pki"
+	"github.com/floe-k8s/floe/internal/store"
+	"github.com/floe-k8s/floe/internal/store/pebble"
+)
+
+// Environment is what a server gets from the program around it.
+type Environment struct {
+	Config   Config // complete
+	Version  string // floe's own
+	Clock    clock.WithTicker
+	Log      *slog.Logger
+	Programs *carry.Programs
+	Seed     uint64 // of the random source that breaks ties; 0: taken from the clock
+}
+
+// server is one cluster's parts while they are put together.
+type server struct {
+	Environment
+	kinds     []*kinds.Kind
+	dir       *dataDir
+	authority *pki.Authority
+	log       *pebble.Log
+	store     *store.Store
+	api       *api.Server
+	door      *wire.Handler
+	listener  net.Listener
+	nodes     *nodeDoor
+}
+
+// Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
+func Run(ctx context.Context, env Environment) (err error) {
+	if env.Seed == 0 {
+		env.Seed = uint64(env.Clock.Now().UnixNano())
+	}
+	s := &server{Environment: env, kinds: all.Kinds()}
+	if s.dir, err = openDataDir(env.Config.DataDir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.dir.close()) }()
+	if s.authority, err = pki.Open(s.dir.join("pki"), env.Clock); err != nil {
+		return err
+	}
+	if s.log, err = pebble.Open(pebble.Options{Dir: s.dir.join("log"), Clock: env.Clock, Log: env.Log}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.log.Close()) }()
+	if err := s.openAPI(ctx); err != nil {
+		return err
+	}
+	parts, err := s.parts()
+	if err != nil {
+		return errors.Join(err, s.listener.Close())
+	}
+	return runSequence(ctx, env.Clock, env.Log, parts)
+}
+
+func (s *server) openAPI(ctx context.Context) (err error) {
+	s.store, err = store.Open(ctx, s.log, store.Config{Collections: api.Collections(s.kinds), Clock: s.Clock})
+	if err != nil {
+		return err
+	}
+	if s.nodes, err = newNodeDoor(s.authority); err != nil {
+		return err
+	}
+	s.api = api.New(api.Config{Store: s.store, Kinds: s.kinds, Authorizer: auth.Policy(), Clock: s.Clock, Log: s.Log.With("component", "api")})
+	s.door = wire.New(wire.Config{
+		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Rand: s.random(randomAPI),
+		Authenticator: auth.First(auth.Certificates(s.authority.Pool(), s.Clock), auth.NoTokens, auth.AnonymousUser),
+	})
+	address := net.JoinHostPort(s.Config.BindAddress, strconv.Itoa(s.Config.SecurePort))
+	if s.listener, err = net.Listen("tcp", address); err != nil {
+		return fmt.Errorf("the API cannot listen on %s: %w (another server there? choose --secure-port)", address, err)
+	}
+	return nil
+}
+
+// parts lists what runs, in the order in which it starts.
+func (s *server) parts() ([]part, error) {
+	tlsConfig, err := s.servingTLS()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.writeKubeconfigs(); err != nil {
+		return nil, err
+	}
+	list := []part{
+		{"table", s.store.Run},
+		{"api", func(ctx context.Context) error { return s.door.Serve(ctx, s.listener, tlsConfig) }},
+		{"bootstrap", s.bootstrap},
+	}
+	components, err := s.components()
+	if err != nil {
+		return nil, err
+	}
+	return append(list, components...), nil
+}
+
+// client is the in-process way to the API for a component, as the user that upstream runs it as.
+func (s *server) client(user string, groups ...string) client.Client {
+	return inprocess.New(s.api, auth.User{Name: user, Groups: append(groups, auth.Authenticated)})
+}
+
+func (s *server) random(stream uint64) *rand.Rand { return rand.New(rand.NewSource(int64(s.Seed ^ stream<<32))) }
+
+// addresses are the host's addresses that the API answers on, loopback last.
+func (s *server) addresses() ([]netip.Addr, error) {
+	bind, err := netip.ParseAddr(s.Config.BindAddress)
+	if err != nil {
+		return nil, err
+	}
+	if !bind.IsUnspecified() {
+		return []netip.Addr{bind}, nil
+	}
+	return hostAddresses()
+}

@@ -1,0 +1,26 @@
+// Package all lists every kind that floe serves, in the order in which discovery shows them.
+//
+// It is the one place where kinds come together: what is in the program is visible here, and nothing registers itself. Adding a kind is
+// adding a line.
+package all
+
+import (
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/apps"
+	"github.com/floe-k8s/floe/internal/kinds/coordination"
+	"github.com/floe-k8s/floe/internal/kinds/core"
+)
+
+// Kinds returns new values that the caller owns.
+func Kinds() []*kinds.Kind {
+	return []*kinds.Kind{
+		core.ConfigMap(),
+		core.Event(),
+		core.Namespace(),
+		core.Node(),
+		core.Pod(),
+		apps.Deployment(),
+		apps.ReplicaSet(),
+		coordination.Lease(),
+	}
+}

@@ -1,0 +1,5 @@
+// Package apps holds the kinds of the group apps: workloads that keep pods running.
+//
+// It follows the laws of package core beside it: one function a kind, all that is particular to it in its file; what the kinds of this
+// group share (selector and template) stands in workload.go.
+package apps

@@ -1,0 +1,104 @@
+package apps
+
+import (
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/podspec"
+)
+
+// ReplicaSet is apps/v1 ReplicaSet.
+func ReplicaSet() *kinds.Kind {
+	gvk := appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
+	return &kinds.Kind{
+		GVK: gvk, Resource: "replicasets", Singular: "replicaset", ShortNames: []string{"rs"}, Categories: []string{"all"}, Namespaced: true,
+		New:     func() kinds.Object { return &appsv1.ReplicaSet{} },
+		NewList: func() runtime.Object { return &appsv1.ReplicaSetList{} },
+		Default: func(obj kinds.Object) {
+			s := &obj.(*appsv1.ReplicaSet).Spec
+			if s.Replicas == nil {
+				one := int32(1)
+				s.Replicas = &one
+			}
+			podspec.Default(&s.Template.Spec)
+		},
+		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
+			rs := obj.(*appsv1.ReplicaSet)
+			rs.Status, rs.Generation = appsv1.ReplicaSetStatus{}, 1
+		},
+		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
+			rs, was := obj.(*appsv1.ReplicaSet), old.(*appsv1.ReplicaSet)
+			rs.Status = *was.Status.DeepCopy()
+			if changed(rs.Spec, was.Spec) {
+				rs.Generation++
+			}
+		},
+		Validate: func(obj kinds.Object) (errs field.ErrorList) {
+			s, path := &obj.(*appsv1.ReplicaSet).Spec, field.NewPath("spec")
+			errs = append(errs, notNegative(replicas(s.Replicas), path.Child("replicas"))...)
+			errs = append(errs, notNegative(s.MinReadySeconds, path.Child("minReadySeconds"))...)
+			return append(errs, validateSelector(s.Selector, &s.Template, path, "empty selector is invalid for deployment")...)
+		},
+		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
+			if s, was := obj.(*appsv1.ReplicaSet).Spec.Selector, old.(*appsv1.ReplicaSet).Spec.Selector; changed(s, was) {
+				return field.ErrorList{field.Invalid(field.NewPath("spec", "selector"), s, "field is immutable")}
+			}
+			return nil
+		},
+		Columns: replicaSetColumns(),
+		Fields: func(obj kinds.Object) fields.Set {
+			return fields.Set{"status.replicas": strconv.Itoa(int(obj.(*appsv1.ReplicaSet).Status.Replicas))}
+		},
+		Subresources: []kinds.Subresource{
+			{Name: "scale", GVK: autoscalingv1.SchemeGroupVersion.WithKind("Scale"), Verbs: scaleVerbs[:], New: func() runtime.Object { return &autoscalingv1.Scale{} }, Scale: &kinds.Scale{
+				Read: func(obj kinds.Object) (int32, int32, string) {
+					rs := obj.(*appsv1.ReplicaSet)
+					return replicas(rs.Spec.Replicas), rs.Status.Replicas, podspec.Selector(rs.Spec.Selector)
+				},
+				Write: func(obj kinds.Object, want int32) { obj.(*appsv1.ReplicaSet).Spec.Replicas = &want },
+			}},
+			{Name: "status", GVK: gvk, Verbs: scaleVerbs[:], Update: replicaSetStatus},
+		},
+	}
+}
+
+func replicaSetStatus(_ kinds.Env, obj, old kinds.Object) (errs field.ErrorList) {
+	rs, was := obj.(*appsv1.ReplicaSet), old.(*appsv1.ReplicaSet)
+	rs.Spec = *was.Spec.DeepCopy()
+	s, path := rs.Status, field.NewPath("status")
+	for name, n := range map[string]int32{
+		"replicas": s.Replicas, "fullyLabeledReplicas": s.FullyLabeledReplicas, "readyReplicas": s.ReadyReplicas, "availableReplicas": s.AvailableReplicas,
+	} {
+		errs = append(errs, notNegative(n, path.Child(name))...)
+		if n > s.Replicas {
+			errs = append(errs, field.Invalid(path.Child(name), n, "cannot be greater than status.replicas"))
+		}
+	}
+	if s.AvailableReplicas > s.ReadyReplicas {
+		errs = append(errs, field.Invalid(path.Child("availableReplicas"), s.AvailableReplicas, "cannot be greater than readyReplicas"))
+	}
+	return errs
+}
+
+func replicaSetColumns() []kinds.Column {
+	cell := func(name, kind, doc string, priority int32, f func(*appsv1.ReplicaSet) any) kinds.Column {
+		return kinds.Column{Name: name, Type: kind, Description: doc, Priority: priority, Cell: func(_ kinds.Env, obj kinds.Object) any { return f(obj.(*appsv1.ReplicaSet)) }}
+	}
+	spec, status := appsv1.ReplicaSetSpec{}.SwaggerDoc(), appsv1.ReplicaSetStatus{}.SwaggerDoc()
+	return []kinds.Column{
+		kinds.NameColumn(),
+		cell("Desired", "integer", spec["replicas"], 0, func(rs *appsv1.ReplicaSet) any { return int64(replicas(rs.Spec.Replicas)) }),
+		cell("Current", "integer", status["replicas"], 0, func(rs *appsv1.ReplicaSet) any { return int64(rs.Status.Replicas) }),
+		cell("Ready", "integer", status["readyReplicas"], 0, func(rs *appsv1.ReplicaSet) any { return int64(rs.Status.ReadyReplicas) }),
+		kinds.AgeColumn(),
+		cell("Containers", "string", "Names of each container in the template.", 1, func(rs *appsv1.ReplicaSet) any { return containerNames(&rs.Spec.Template) }),
+		cell("Images", "string", "Images referenced by each container in the template.", 1, func(rs *appsv1.ReplicaSet) any { return containerImages(&rs.Spec.Template) }),
+		cell("Selector", "string", spec["selector"], 1, func(rs *appsv1.ReplicaSet) any { return selectorText(rs.Spec.Selector) }),
+	}
+}

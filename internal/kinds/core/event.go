@@ -1,0 +1,125 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// Event is v1 Event, as clients of the older of its two groups see it.
+func Event() *kinds.Kind {
+	return &kinds.Kind{
+		GVK: corev1.SchemeGroupVersion.WithKind("Event"), Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true,
+		CreateOnUpdate: true,
+		New:            func() kinds.Object { return &corev1.Event{} },
+		NewList:        func() runtime.Object { return &corev1.EventList{} },
+		Default: func(obj kinds.Object) {
+			if e := obj.(*corev1.Event); e.ReportingController == "" {
+				e.ReportingController = e.Source.Component
+			}
+			if e := obj.(*corev1.Event); e.ReportingInstance == "" {
+				e.ReportingInstance = e.Source.Host
+			}
+		},
+		Validate: validateEvent,
+		Columns:  eventColumns(),
+		Fields: func(obj kinds.Object) fields.Set {
+			e := obj.(*corev1.Event)
+			source := e.Source.Component
+			if source == "" {
+				source = e.ReportingController
+			}
+			return fields.Set{
+				"involvedObject.kind": e.InvolvedObject.Kind, "involvedObject.namespace": e.InvolvedObject.Namespace, "involvedObject.name": e.InvolvedObject.Name,
+				"involvedObject.uid": string(e.InvolvedObject.UID), "involvedObject.apiVersion": e.InvolvedObject.APIVersion,
+				"involvedObject.resourceVersion": e.InvolvedObject.ResourceVersion, "involvedObject.fieldPath": e.InvolvedObject.FieldPath,
+				"reason": e.Reason, "reportingComponent": e.ReportingController, "source": source, "type": e.Type,
+			}
+		},
+		Indexes: []kinds.Index{{Name: "involvedObject.uid", Values: func(obj kinds.Object) []string {
+			return []string{string(obj.(*corev1.Event).InvolvedObject.UID)}
+		}}},
+	}
+}
+
+func validateEvent(obj kinds.Object) (errs field.ErrorList) {
+	e := obj.(*corev1.Event)
+	about := e.InvolvedObject.Namespace
+	switch {
+	case about == "" && e.Namespace != metav1.NamespaceNone && e.Namespace != metav1.NamespaceDefault && e.Namespace != metav1.NamespaceSystem:
+		errs = append(errs, field.Invalid(field.NewPath("involvedObject", "namespace"), about, "does not match event.namespace"))
+	case about != "" && about != e.Namespace:
+		errs = append(errs, field.Invalid(field.NewPath("involvedObject", "namespace"), about, "does not match event.namespace"))
+	}
+	for _, msg := range utilvalidation.IsDNS1123Subdomain(e.Namespace) {
+		errs = append(errs, field.Invalid(field.NewPath("namespace"), e.Namespace, msg))
+	}
+	return errs
+}
+
+func eventColumns() []kinds.Column {
+	cell := func(name, doc string, priority int32, f func(kinds.Env, *corev1.Event) any) kinds.Column {
+		return kinds.Column{Name: name, Type: "string", Description: doc, Priority: priority, Cell: func(env kinds.Env, obj kinds.Object) any { return f(env, obj.(*corev1.Event)) }}
+	}
+	doc := corev1.Event{}.SwaggerDoc()
+	count := cell("Count", doc["count"], 1, func(_ kinds.Env, e *corev1.Event) any { n, _ := eventTimes(e); return n })
+	name := kinds.NameColumn()
+	name.Priority = 1
+	return []kinds.Column{
+		cell("Last Seen", doc["lastTimestamp"], 0, func(env kinds.Env, e *corev1.Event) any { _, last := eventTimes(e); return kinds.Age(env, last) }),
+		cell("Type", doc["type"], 0, func(_ kinds.Env, e *corev1.Event) any { return e.Type }),
+		cell("Reason", doc["reason"], 0, func(_ kinds.Env, e *corev1.Event) any { return e.Reason }),
+		cell("Object", doc["involvedObject"], 0, func(_ kinds.Env, e *corev1.Event) any {
+			if e.InvolvedObject.Name == "" {
+				return lower(e.InvolvedObject.Kind)
+			}
+			return lower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name
+		}),
+		cell("Subobject", corev1.ObjectReference{}.SwaggerDoc()["fieldPath"], 1, func(_ kinds.Env, e *corev1.Event) any { return e.InvolvedObject.FieldPath }),
+		cell("Source", doc["source"], 1, func(_ kinds.Env, e *corev1.Event) any { return eventSource(e) }),
+		cell("Message", doc["message"], 0, func(_ kinds.Env, e *corev1.Event) any { return trimmed(e.Message) }),
+		cell("First Seen", doc["firstTimestamp"], 1, func(env kinds.Env, e *corev1.Event) any {
+			first := e.FirstTimestamp.Time
+			if first.IsZero() {
+				first = e.EventTime.Time
+			}
+			return kinds.Age(env, first)
+		}),
+		count,
+		name,
+	}
+}
+
+// eventTimes is how often an event was seen, and when last.
+func eventTimes(e *corev1.Event) (count int64, last time.Time) {
+	count, last = int64(e.Count), e.LastTimestamp.Time
+	if last.IsZero() {
+		last = e.EventTime.Time
+	}
+	if e.Series != nil {
+		count, last = int64(e.Series.Count), e.Series.LastObservedTime.Time
+	}
+	return max(count, 1), last
+}
+
+func eventSource(e *corev1.Event) string {
+	component, host := e.Source.Component, e.Source.Host
+	if component == "" {
+		component = e.ReportingController
+	}
+	if host == "" {
+		host = e.ReportingInstance
+	}
+	if host == "" {
+		return component
+	}
+	return fmt.Sprintf("%s, %s", component, host)
+}

@@ -1,0 +1,174 @@
+package core
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// bindPod gives a pod its node. Its annotations and labels come along, and it counts as scheduled.
+func bindPod(env kinds.Env, obj kinds.Object, body runtime.Object) (*metav1.DeleteOptions, error) {
+	pod, b := obj.(*corev1.Pod), body.(*corev1.Binding)
+	if errs := validateBinding(b); len(errs) > 0 {
+		return nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Binding").GroupKind(), b.Name, errs)
+	}
+	refuse := func(format string, args ...any) (*metav1.DeleteOptions, error) {
+		return nil, apierrors.NewConflict(corev1.Resource("pods/binding"), pod.Name, fmt.Errorf(format, args...))
+	}
+	switch {
+	case b.UID != "" && b.UID != pod.UID:
+		return refuse("Precondition failed: UID in precondition: %v, UID in object meta: %v", b.UID, pod.UID)
+	case pod.DeletionTimestamp != nil:
+		return refuse("pod %s is being deleted, cannot be assigned to a host", pod.Name)
+	case pod.Spec.NodeName != "":
+		return refuse("pod %v is already assigned to node %q", pod.Name, pod.Spec.NodeName)
+	case len(pod.Spec.SchedulingGates) > 0:
+		return refuse("pod %v has non-empty .spec.schedulingGates", pod.Name)
+	}
+	pod.Spec.NodeName = b.Target.Name
+	for k, v := range b.Annotations {
+		if pod.Annotations == nil {
+			pod.Annotations = map[string]string{}
+		}
+		pod.Annotations[k] = v
+	}
+	scheduled := corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, ObservedGeneration: 0, LastTransitionTime: metav1.NewTime(env.Now).Rfc3339Copy()}
+	if i := conditionAt(pod.Status.Conditions, corev1.PodScheduled); i >= 0 {
+		pod.Status.Conditions[i] = scheduled
+	} else {
+		pod.Status.Conditions = append(pod.Status.Conditions, scheduled)
+	}
+	pod.Status.NominatedNodeName = ""
+	return nil, nil
+}
+
+func validateBinding(b *corev1.Binding) (errs field.ErrorList) {
+	target := field.NewPath("target")
+	if kind := b.Target.Kind; kind != "" && kind != "Node" {
+		errs = append(errs, field.NotSupported(target.Child("kind"), kind, []string{"Node", "<empty>"}))
+	}
+	if b.Target.Name == "" {
+		errs = append(errs, field.Required(target.Child("name"), ""))
+	} else {
+		for _, msg := range validation.NameIsDNSSubdomain(b.Target.Name, false) {
+			errs = append(errs, field.Invalid(target.Child("name"), b.Target.Name, msg))
+		}
+	}
+	return errs
+}
+
+// podLog says where a container's log is: on the pod's node, below /containerLogs.
+func podLog(obj kinds.Object, query url.Values) (node, path string, rest url.Values, err error) {
+	pod := obj.(*corev1.Pod)
+	if errs := validateLogOptions(query); len(errs) > 0 {
+		return "", "", nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("PodLogOptions").GroupKind(), pod.Name, errs)
+	}
+	container, err := logContainer(pod, query.Get("container"))
+	if err != nil {
+		return "", "", nil, err
+	}
+	rest = url.Values{}
+	for _, name := range []string{"follow", "previous", "timestamps", "sinceSeconds", "sinceTime", "tailLines", "limitBytes", "stream"} {
+		if v, ok := query[name]; ok {
+			rest[name] = v
+		}
+	}
+	return pod.Spec.NodeName, "/containerLogs/" + pod.Namespace + "/" + pod.Name + "/" + container, rest, nil
+}
+
+func logContainer(pod *corev1.Pod, name string) (string, error) {
+	var names, init, ephemeral []string
+	for _, c := range pod.Spec.Containers {
+		names = append(names, c.Name)
+	}
+	for _, c := range pod.Spec.InitContainers {
+		init = append(init, c.Name)
+	}
+	for _, c := range pod.Spec.EphemeralContainers {
+		ephemeral = append(ephemeral, c.Name)
+	}
+	if name != "" {
+		for _, n := range append(append(append([]string{}, names...), init...), ephemeral...) {
+			if n == name {
+				return name, nil
+			}
+		}
+		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, pod.Name))
+	}
+	if len(names) == 1 {
+		return names[0], nil
+	}
+	text := fmt.Sprintf("a container name must be specified for pod %s, choose one of: %s", pod.Name, names)
+	if len(init) > 0 {
+		text += fmt.Sprintf(" or one of the init containers: %s", init)
+	}
+	if len(ephemeral) > 0 {
+		text += fmt.Sprintf(" or one of the ephemeral containers: %s", ephemeral)
+	}
+	return "", apierrors.NewBadRequest(text)
+}
+
+func validateLogOptions(query url.Values) (errs field.ErrorList) {
+	number := func(name string, least int64, detail string) {
+		text := query.Get(name)
+		if text == "" {
+			return
+		}
+		if n, err := strconv.ParseInt(text, 10, 64); err != nil || n < least {
+			errs = append(errs, field.Invalid(field.NewPath(name), text, detail))
+		}
+	}
+	number("tailLines", 0, "must be greater than or equal to 0")
+	number("limitBytes", 1, "must be greater than 0")
+	number("sinceSeconds", 1, "must be greater than 0")
+	if t := query.Get("sinceTime"); t != "" {
+		if _, err := time.Parse(time.RFC3339, t); err != nil {
+			errs = append(errs, field.Invalid(field.NewPath("sinceTime"), t, err.Error()))
+		}
+		if query.Get("sinceSeconds") != "" {
+			errs = append(errs, field.Forbidden(field.NewPath(""), "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+		}
+	}
+	if s := query.Get("stream"); s != "" && s != "All" {
+		errs = append(errs, field.NotSupported(field.NewPath("stream"), s, []string{"All"}))
+	}
+	return errs
+}
+
+// ready counts containers that are ready, of all that count.
+func podReady(pod *corev1.Pod) string {
+	ready, total := 0, len(pod.Spec.Containers)
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.Ready && s.State.Running != nil {
+			ready++
+		}
+	}
+	sidecars := sidecarNames(pod)
+	total += len(sidecars)
+	for _, s := range pod.Status.InitContainerStatuses {
+		if sidecars[s.Name] && s.Ready && s.Started != nil && *s.Started {
+			ready++
+		}
+	}
+	return fmt.Sprintf("%d/%d", ready, total)
+}
+
+func sidecarNames(pod *corev1.Pod) map[string]bool {
+	out := map[string]bool{}
+	for _, c := range pod.Spec.InitContainers {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			out[c.Name] = true
+		}
+	}
+	return out
+}

@@ -1,0 +1,199 @@
+package podspec
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// def sets *p to v when nothing is there.
+func def[T any](p **T, v T) {
+	if *p == nil {
+		*p = &v
+	}
+}
+
+// word sets *p to v when it is empty.
+func word[T ~string](p *T, v T) {
+	if *p == "" {
+		*p = v
+	}
+}
+
+// Default fills what the specification leaves open.
+func Default(s *corev1.PodSpec) {
+	word(&s.DNSPolicy, corev1.DNSClusterFirst)
+	word(&s.RestartPolicy, corev1.RestartPolicyAlways)
+	word(&s.SchedulerName, corev1.DefaultSchedulerName)
+	def(&s.TerminationGracePeriodSeconds, int64(corev1.DefaultTerminationGracePeriodSeconds))
+	def(&s.EnableServiceLinks, corev1.DefaultEnableServiceLinks)
+	if s.SecurityContext == nil {
+		s.SecurityContext = &corev1.PodSecurityContext{}
+	}
+	// The older name of the same field is written by old clients and read by old ones.
+	if s.ServiceAccountName == "" {
+		s.ServiceAccountName = s.DeprecatedServiceAccount
+	}
+	s.DeprecatedServiceAccount = s.ServiceAccountName
+	for i := range s.InitContainers {
+		defaultContainer(&s.InitContainers[i], s.HostNetwork)
+	}
+	for i := range s.Containers {
+		defaultContainer(&s.Containers[i], s.HostNetwork)
+	}
+	for i := range s.Volumes {
+		defaultVolume(&s.Volumes[i].VolumeSource)
+	}
+	for i := range s.TopologySpreadConstraints {
+		c := &s.TopologySpreadConstraints[i]
+		def(&c.NodeAffinityPolicy, corev1.NodeInclusionPolicyHonor)
+		def(&c.NodeTaintsPolicy, corev1.NodeInclusionPolicyIgnore)
+	}
+}
+
+func defaultContainer(c *corev1.Container, hostNetwork bool) {
+	word(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
+	word(&c.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
+	word(&c.ImagePullPolicy, pullPolicy(c.Image))
+	for i := range c.Ports {
+		word(&c.Ports[i].Protocol, corev1.ProtocolTCP)
+		if hostNetwork && c.Ports[i].HostPort == 0 {
+			c.Ports[i].HostPort = c.Ports[i].ContainerPort
+		}
+	}
+	for i := range c.Env {
+		if from := c.Env[i].ValueFrom; from != nil && from.FieldRef != nil {
+			word(&from.FieldRef.APIVersion, "v1")
+		}
+	}
+	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
+		defaultProbe(p)
+	}
+	if c.Lifecycle != nil {
+		for _, h := range []*corev1.LifecycleHandler{c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
+			if h != nil {
+				defaultGet(h.HTTPGet)
+			}
+		}
+	}
+	defaultRequests(&c.Resources)
+}
+
+// pullPolicy is Always for the newest of a name, which may become another image, else IfNotPresent.
+func pullPolicy(image string) corev1.PullPolicy {
+	if strings.Contains(image, "@") {
+		return corev1.PullIfNotPresent
+	}
+	last := image[strings.LastIndex(image, "/")+1:]
+	if _, tag, ok := strings.Cut(last, ":"); ok && tag != "latest" {
+		return corev1.PullIfNotPresent
+	}
+	return corev1.PullAlways
+}
+
+func defaultProbe(p *corev1.Probe) {
+	if p == nil {
+		return
+	}
+	for field, v := range map[*int32]int32{&p.TimeoutSeconds: 1, &p.PeriodSeconds: 10, &p.SuccessThreshold: 1, &p.FailureThreshold: 3} {
+		if *field == 0 {
+			*field = v
+		}
+	}
+	defaultGet(p.HTTPGet)
+	if p.GRPC != nil {
+		def(&p.GRPC.Service, "")
+	}
+}
+
+func defaultGet(g *corev1.HTTPGetAction) {
+	if g != nil {
+		word(&g.Path, "/")
+		word(&g.Scheme, corev1.URISchemeHTTP)
+	}
+}
+
+// defaultRequests asks for what is the limit where nothing is asked for.
+func defaultRequests(r *corev1.ResourceRequirements) {
+	for name, limit := range r.Limits {
+		if r.Requests == nil {
+			r.Requests = corev1.ResourceList{}
+		}
+		if _, ok := r.Requests[name]; !ok {
+			r.Requests[name] = limit.DeepCopy()
+		}
+	}
+}
+
+func defaultVolume(v *corev1.VolumeSource) {
+	if *v == (corev1.VolumeSource{}) {
+		v.EmptyDir = &corev1.EmptyDirVolumeSource{}
+	}
+	const mode = int32(0o644)
+	switch {
+	case v.Secret != nil:
+		def(&v.Secret.DefaultMode, mode)
+	case v.ConfigMap != nil:
+		def(&v.ConfigMap.DefaultMode, mode)
+	case v.DownwardAPI != nil:
+		def(&v.DownwardAPI.DefaultMode, mode)
+		defaultItems(v.DownwardAPI.Items)
+	case v.Projected != nil:
+		def(&v.Projected.DefaultMode, mode)
+		for _, s := range v.Projected.Sources {
+			if s.DownwardAPI != nil {
+				defaultItems(s.DownwardAPI.Items)
+			}
+			if s.ServiceAccountToken != nil {
+				def(&s.ServiceAccountToken.ExpirationSeconds, int64(3600))
+			}
+		}
+	case v.HostPath != nil:
+		def(&v.HostPath.Type, corev1.HostPathUnset)
+	case v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil:
+		def(&v.Ephemeral.VolumeClaimTemplate.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
+	}
+}
+
+func defaultItems(items []corev1.DownwardAPIVolumeFile) {
+	for _, i := range items {
+		if i.FieldRef != nil {
+			word(&i.FieldRef.APIVersion, "v1")
+		}
+	}
+}
+
+// QOSClass is the class of service that follows from what all containers ask and may take (KEP-1967 and the pod QoS design).
+func QOSClass(s *corev1.PodSpec) corev1.PodQOSClass {
+	asked, guaranteed := false, true
+	each := func(c *corev1.Container) {
+		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+			request, limit := c.Resources.Requests[name], c.Resources.Limits[name]
+			asked = asked || !request.IsZero() || !limit.IsZero()
+			guaranteed = guaranteed && !limit.IsZero() && (request.IsZero() || request.Cmp(limit) == 0)
+		}
+	}
+	for i := range s.InitContainers {
+		each(&s.InitContainers[i])
+	}
+	for i := range s.Containers {
+		each(&s.Containers[i])
+	}
+	switch {
+	case !asked:
+		return corev1.PodQOSBestEffort
+	case guaranteed:
+		return corev1.PodQOSGuaranteed
+	}
+	return corev1.PodQOSBurstable
+}
+
+// Selector returns a label selector in the string form of the scale subresource.
+func Selector(s *metav1.LabelSelector) string {
+	sel, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		return ""
+	}
+	return sel.String()
+}
