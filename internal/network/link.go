@@ -1,0 +1,137 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/floe-k8s/floe/internal/runtime"
+)
+
+// inside is the name of a sandbox's own end, as every CNI plug-in names it.
+const inside = "eth0"
+
+// connect makes what is missing of a sandbox's link, addresses and routes. Each step may be repeated.
+func (n *Network) connect(pod runtime.PodNetwork, addr netip.Addr) error {
+	ns, err := netns.GetFromPath(pod.NetNSPath)
+	if err != nil {
+		return fmt.Errorf("network namespace %s: %w", pod.NetNSPath, err)
+	}
+	defer ns.Close()
+	in, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("network namespace %s: %w", pod.NetNSPath, err)
+	}
+	defer in.Close()
+	name := n.linkName(pod.ID)
+	outer, err := n.ends(in, ns, name)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	if err := n.insideEnd(in, addr); err != nil {
+		return fmt.Errorf("link %s, inside: %w", name, err)
+	}
+	if err := n.hostEnd(outer, addr); err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	return nil
+}
+
+// ends returns the host end of the pair, and makes the pair when either end is missing.
+func (n *Network) ends(in *netlink.Handle, ns netns.NsHandle, name string) (netlink.Link, error) {
+	outer, err := n.host.LinkByName(name)
+	if err == nil {
+		if _, err := in.LinkByName(inside); err == nil {
+			return outer, nil
+		}
+		if err := n.removeLink(name); err != nil {
+			return nil, err
+		}
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.Flags = name, net.FlagUp
+	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: inside, PeerNamespace: netlink.NsFd(ns)}
+	if err := n.host.LinkAdd(pair); err != nil {
+		return nil, fmt.Errorf("making the pair: %w", err)
+	}
+	return n.host.LinkByName(name)
+}
+
+// insideEnd brings the sandbox's side up: loopback, address, and the way to everything through the node.
+func (n *Network) insideEnd(in *netlink.Handle, addr netip.Addr) error {
+	lo, err := in.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	if err := in.LinkSetUp(lo); err != nil {
+		return fmt.Errorf("loopback: %w", err)
+	}
+	eth, err := in.LinkByName(inside)
+	if err != nil {
+		return err
+	}
+	if err := ignoreExisting(in.AddrAdd(eth, hostAddress(addr))); err != nil {
+		return fmt.Errorf("address %s: %w", addr, err)
+	}
+	if err := in.LinkSetUp(eth); err != nil {
+		return err
+	}
+	index := eth.Attrs().Index
+	gateway := &netlink.Route{LinkIndex: index, Scope: netlink.SCOPE_LINK, Dst: single(n.gateway)}
+	if err := in.RouteReplace(gateway); err != nil {
+		return fmt.Errorf("route to the node: %w", err)
+	}
+	_, everywhere, _ := net.ParseCIDR("0.0.0.0/0")
+	if err := in.RouteReplace(&netlink.Route{LinkIndex: index, Gw: n.gateway.AsSlice(), Dst: everywhere}); err != nil {
+		return fmt.Errorf("default route: %w", err)
+	}
+	return nil
+}
+
+// hostEnd gives the node its address on the link, and the route to the sandbox.
+func (n *Network) hostEnd(outer netlink.Link, addr netip.Addr) error {
+	own := hostAddress(n.gateway)
+	own.Flags = unix.IFA_F_NOPREFIXROUTE
+	if err := ignoreExisting(n.host.AddrAdd(outer, own)); err != nil {
+		return fmt.Errorf("address %s: %w", n.gateway, err)
+	}
+	if err := n.host.LinkSetUp(outer); err != nil {
+		return err
+	}
+	route := &netlink.Route{LinkIndex: outer.Attrs().Index, Scope: netlink.SCOPE_LINK, Dst: single(addr), Src: n.gateway.AsSlice()}
+	if err := n.host.RouteReplace(route); err != nil {
+		return fmt.Errorf("route to %s: %w", addr, err)
+	}
+	return nil
+}
+
+func single(addr netip.Addr) *net.IPNet {
+	return &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(32, 32)}
+}
+
+func hostAddress(addr netip.Addr) *netlink.Addr { return &netlink.Addr{IPNet: single(addr)} }
+
+func ignoreExisting(err error) error {
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	return err
+}
+
+// removeLink removes a pair by its host end; its addresses and routes go with it. One that is not there is no error.
+func (n *Network) removeLink(name string) error {
+	link, err := n.host.LinkByName(name)
+	if err == nil {
+		err = n.host.LinkDel(link)
+	}
+	var unknown netlink.LinkNotFoundError
+	if errors.As(err, &unknown) || errors.Is(err, unix.ENODEV) || err == nil {
+		return nil
+	}
+	return fmt.Errorf("removing link %s: %w", name, err)
+}
