@@ -13,13 +13,19 @@ import (
 	"sync/atomic"
 	"time"
 
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/deployment"
 	"github.com/floe-k8s/floe/internal/controller/engine"
 	"github.com/floe-k8s/floe/internal/controller/garbage"
 	"github.com/floe-k8s/floe/internal/controller/namespace"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
+	"github.com/floe-k8s/floe/internal/network"
+	"github.com/floe-k8s/floe/internal/node"
 	"github.com/floe-k8s/floe/internal/pki"
+	"github.com/floe-k8s/floe/internal/runtime"
 	"github.com/floe-k8s/floe/internal/scheduler"
 )
 
@@ -28,6 +34,7 @@ const (
 	randomAPI uint64 = iota + 1
 	randomEngine
 	randomScheduler
+	randomNode
 )
 
 // components are the parts that use the API: controllers, scheduler, node.
@@ -43,7 +50,8 @@ func (s *server) components() ([]part, error) {
 	if s.Config.Node.Disabled {
 		return list, nil
 	}
-	return nil, errors.New("no node here yet: use --no-node")
+	own, err := s.nodeParts()
+	return append(list, own...), err
 }
 
 // controllers registers every controller with the engine.
@@ -68,6 +76,77 @@ func (s *server) controllers() (*engine.Engine, error) {
 		}
 	}
 	return e, nil
+}
+
+// nodeParts are the runtime, the agent and its API for the node that this server is itself.
+func (s *server) nodeParts() ([]part, error) {
+	cfg := s.Config.Node
+	shim, err := s.Programs.Path("floe-shim", s.dir.join("bin"))
+	if err != nil {
+		return nil, err
+	}
+	podCIDR, err := netip.ParsePrefix(cfg.PodCIDR)
+	if err != nil {
+		return nil, fmt.Errorf("node.podCIDR: %w", err)
+	}
+	links, err := network.New(network.Config{PodCIDR: podCIDR, State: s.dir.join("run", "network"), Log: s.Log.With("component", "network")})
+	if err != nil {
+		return nil, err
+	}
+	if err := links.Setup(context.Background()); err != nil {
+		return nil, err
+	}
+	containers, err := runtime.New(runtime.Config{
+		Root: s.dir.join("images"), State: s.dir.join("run", "pods"), ShimPath: shim, CgroupParent: cfg.CgroupRoot,
+		Network: links, Clock: s.Clock, Log: s.Log.With("component", "runtime"), Version: s.Version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := s.addresses()
+	if err != nil {
+		return nil, err
+	}
+	nodeListener, err := net.Listen("tcp", net.JoinHostPort(s.Config.BindAddress, strconv.Itoa(cfg.Port)))
+	if err != nil {
+		return nil, fmt.Errorf("the node's API cannot listen: %w (set node.port in the configuration file)", err)
+	}
+	agent, err := node.New(node.Config{
+		Name: cfg.Name, Client: s.client("system:node:"+cfg.Name, auth.Nodes), Runtime: containers, Clock: s.Clock, Rand: s.random(randomNode),
+		Subscribe: func() node.Subscription { return containers.Subscribe() }, Log: s.Log.With("component", "node"),
+		RootDir: cfg.RootDir, LogDir: cfg.LogDir, Addresses: addrs, PodCIDR: cfg.PodCIDR,
+		Port: nodeListener.Addr().(*net.TCPAddr).Port, KubernetesVersion: KubernetesVersion,
+	})
+	if err != nil {
+		return nil, err
+	}
+	serve, err := s.nodes.open(cfg.Name, nodeListener, addrs, agent.Handler())
+	if err != nil {
+		return nil, err
+	}
+	return []part{{"runtime", containers.Run}, {"node API", serve}, {"node", func(ctx context.Context) error {
+		defer links.Close()
+		// Before the agent makes new sandboxes, which would look like ones that are gone.
+		if err := collect(ctx, links, containers); err != nil {
+			return err
+		}
+		return agent.Run(ctx)
+	}}}, nil
+}
+
+// collect takes back the addresses and links of sandboxes that did not come back. It waits until the runtime has found the others.
+func collect(ctx context.Context, links *network.Network, containers *runtime.Runtime) error {
+	list, err := containers.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{})
+	if err != nil {
+		return err
+	}
+	var live []string
+	for _, box := range list.Items {
+		if box.State == runtimeapi.PodSandboxState_SANDBOX_READY {
+			live = append(live, box.Id)
+		}
+	}
+	return links.Collect(ctx, live)
 }
 
 // nodeDoor is how the API reaches the node's own API, and how that is served: mutual TLS under the cluster's authority. It is safe for concurrent use.
@@ -102,8 +181,8 @@ func (d *nodeDoor) dial(_ context.Context, name string) (*url.URL, http.RoundTri
 	return address, d.transport, nil
 }
 
-// open listens for the node's API and returns the part that serves handler there, to the API server's client certificate only.
-func (d *nodeDoor) open(name, address string, addrs []netip.Addr, handler http.Handler) (func(context.Context) error, error) {
+// open returns the part that serves handler on the listener, to the API server's client certificate only.
+func (d *nodeDoor) open(name string, listener net.Listener, addrs []netip.Addr, handler http.Handler) (func(context.Context) error, error) {
 	ips := []net.IP{net.IPv4(127, 0, 0, 1)}
 	for _, a := range addrs {
 		ips = append(ips, a.AsSlice())
@@ -115,10 +194,6 @@ func (d *nodeDoor) open(name, address string, addrs []netip.Addr, handler http.H
 	cert, err := id.TLS()
 	if err != nil {
 		return nil, err
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("the node's API cannot listen on %s: %w (set node.port in the configuration file)", address, err)
 	}
 	d.name = name
 	d.address.Store(&url.URL{Scheme: "https", Host: net.JoinHostPort(reachable(listener), portOf(listener))})

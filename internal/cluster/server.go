@@ -122,7 +122,9 @@ func (s *server) client(user string, groups ...string) client.Client {
 	return inprocess.New(s.api, auth.User{Name: user, Groups: append(groups, auth.Authenticated)})
 }
 
-func (s *server) random(stream uint64) *rand.Rand { return rand.New(rand.NewSource(int64(s.Seed ^ stream<<32))) }
+func (s *server) random(stream uint64) *rand.Rand {
+	return rand.New(rand.NewSource(int64(s.Seed ^ stream<<32)))
+}
 
 // addresses are the host's addresses that the API answers on, loopback last.
 func (s *server) addresses() ([]netip.Addr, error) {
