@@ -34,8 +34,8 @@ build: deps ## build bin/floe, with the programs it carries
 	@hack/build $(BIN) $(GOARCH) "$(STAMP)" "$(KUBE_STAMP)" "$(SHIM_TAGS)"
 
 .PHONY: run
-run: build ## start a cluster on this machine and run an example on it (not there yet: says so)
-	@echo "make run: floe has no server yet; what works today is said in README.md" >&2; exit 2
+run: build ## start a cluster on this machine, run examples/hello on it, and stay until Ctrl-C
+	@hack/run $(BIN)/floe
 
 .PHONY: test
 test: deps check ## all tests: house rules, units, real containers
@@ -47,7 +47,7 @@ check: deps ## formatting, vet, staticcheck, house rules and quick unit tests
 
 .PHONY: generate
 generate: ## make the data files that are made from the API's Go types
-	$(GO) generate ./...
+	@hack/generate
 
 .PHONY: bench
 bench: ## the benchmarks of the parts

@@ -12,7 +12,7 @@ import (
 // initialNamespaces are those of every Kubernetes cluster.
 var initialNamespaces = [...]string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}
 
-// bootstrap makes what every cluster begins with, then says that the API is ready and stays.
+// bootstrap makes what every cluster begins with, then says that the API is ready, lets the components begin, and stays.
 func (s *server) bootstrap(ctx context.Context) error {
 	c := s.client("system:apiserver", "system:masters")
 	res := corev1.SchemeGroupVersion.WithResource("namespaces")
@@ -23,7 +23,20 @@ func (s *server) bootstrap(ctx context.Context) error {
 		}
 	}
 	s.door.SetReady()
+	close(s.begun)
 	s.Log.Info("ready", "url", s.localURL(), "kubeconfig", s.dir.join("admin.kubeconfig"))
 	<-ctx.Done()
 	return nil
+}
+
+// afterBootstrap holds a part back until the cluster has what every cluster begins with.
+func (s *server) afterBootstrap(p part) part {
+	return part{p.name, func(ctx context.Context) error {
+		select {
+		case <-s.begun:
+			return p.run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}}
 }

@@ -47,6 +47,7 @@ type server struct {
 	door      *wire.Handler
 	listener  net.Listener
 	nodes     *nodeDoor
+	begun     chan struct{} // closed by bootstrap
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -54,7 +55,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if env.Seed == 0 {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
-	s := &server{Environment: env, kinds: all.Kinds()}
+	s := &server{Environment: env, kinds: all.Kinds(), begun: make(chan struct{})}
 	if s.dir, err = openDataDir(env.Config.DataDir); err != nil {
 		return err
 	}
@@ -114,7 +115,10 @@ func (s *server) parts() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(list, components...), nil
+	for _, p := range components {
+		list = append(list, s.afterBootstrap(p))
+	}
+	return list, nil
 }
 
 // client is the in-process way to the API for a component, as the user that upstream runs it as.

@@ -28,16 +28,13 @@ const (
 	callTimeout = time.Minute // of a call that is no watch and follows nothing
 )
 
-// Config is what a Handler is made from. OpenAPI and Node may be nil; the rest is needed.
+// Config is what a Handler is made from. Node may be nil when nothing runs pods; the rest is needed.
 type Config struct {
 	API           *api.Server
 	Authenticator auth.Authenticator
 	Clock         clock.WithTicker
 	Log           *slog.Logger
 	GitVersion    string // of the Kubernetes API, "v1.36.3"
-	// OpenAPI returns the OpenAPI v3 document of a group and version ("api/v1") with its hash; OpenAPIPaths lists them.
-	OpenAPI      func(path string) (json []byte, hash string, ok bool)
-	OpenAPIPaths func() []string
 	// Node returns how to reach the API of the named node.
 	Node func(ctx context.Context, name string) (*url.URL, http.RoundTripper, error)
 	// Rand spreads the ends of watches, so that clients do not all come back at once. The handler alone uses it.

@@ -9,6 +9,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/version"
+
+	"github.com/floe-k8s/floe/internal/kinds/openapi"
 )
 
 // check is one line of a health page.
@@ -121,25 +123,19 @@ func (h *Handler) serveRoot(c *call) {
 
 // serveOpenAPI answers the index of /openapi/v3 and each group version's document below it.
 func (h *Handler) serveOpenAPI(c *call, path string) {
-	if h.OpenAPI == nil {
-		c.notFound()
-		return
-	}
 	if path == "" {
 		type link struct {
 			URL string `json:"serverRelativeURL"`
 		}
 		index := map[string]link{}
-		for _, p := range h.OpenAPIPaths() {
-			if _, hash, ok := h.OpenAPI(p); ok {
-				index[p] = link{"/openapi/v3/" + p + "?hash=" + hash}
-			}
+		for _, p := range openapi.Paths() {
+			index[p] = link{"/openapi/v3/" + p + "?hash=" + openapi.Hash(p)}
 		}
 		data, _ := mustJSON(map[string]any{"paths": index})
 		send(c.w, mediaJSON, http.StatusOK, data)
 		return
 	}
-	doc, hash, ok := h.OpenAPI(path)
+	doc, hash, ok := openapi.Document(path)
 	if !ok {
 		c.notFound()
 		return

@@ -69,6 +69,9 @@ func (r *Recorder) Record(ctx context.Context, ev Event) {
 	if known == nil || apierrors.IsNotFound(err) {
 		stored, err = r.client.Create(ctx, eventResource(), r.first(ev), metav1.CreateOptions{})
 	}
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return // nobody will read it
+	}
 	if err != nil {
 		r.log.Warn("event not recorded", "object", ev.About.Name, "reason", ev.Reason, "err", err)
 		return

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/floe-k8s/floe/internal/client"
@@ -103,8 +104,8 @@ func (l *loop) work(ctx context.Context) {
 		case err != nil:
 			wait := l.queue.retry(key)
 			level := slog.LevelWarn
-			if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-				level = slog.LevelDebug // someone was quicker; the next view shows it
+			if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+				level = slog.LevelDebug // someone was quicker, or the namespace goes; the next view shows it
 			}
 			l.log.Log(ctx, level, "reconcile failed", "key", key.String(), "retry", wait, "err", err)
 		default:
