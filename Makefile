@@ -50,12 +50,12 @@ generate: ## make the data files that are made from the API's Go types
 	@hack/generate
 
 .PHONY: bench
-bench: ## the benchmarks of the parts
-	$(GO) test -tags seccomp -run '^$$' -bench . -benchmem ./internal/...
+bench: build ## benchmarks of the parts, then of the whole: start, memory, pods (needs root; PARTS=0 leaves the parts out)
+	@hack/bench $(BIN)/floe
 
 .PHONY: compare
-compare: ## measure upstream's own programs the same way and record what they answered (not there yet: says so)
-	@echo "make compare: upstream's programs are not built here yet" >&2; exit 2
+compare: build ## measure upstream's own programs and floe the same way, and record what they answered
+	@hack/compare $(BIN)
 
 .PHONY: conformance
 conformance: ## run upstream's end-to-end specs against floe

@@ -76,7 +76,11 @@ func readPodEvent(frame []byte, mediaType string) (podEvent, error) {
 	if mediaType == mediaProtobuf {
 		read = unwrap
 	}
-	if err := read(frame, &event); err != nil {
+	decode := read
+	if mediaType == mediaProtobuf { // the frame itself has no envelope, only the object in it
+		decode = func(raw []byte, into unmarshaler) error { return into.Unmarshal(raw) }
+	}
+	if err := decode(frame, &event); err != nil {
 		return podEvent{}, fmt.Errorf("%w: watch event: %w", errGarbage, err)
 	}
 	if event.Type == "ERROR" {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// frameOf writes a watch event as a server does in protobuf: the event and the pod in it each in an envelope.
+// frameOf writes a watch event as a server does in protobuf: the pod in its envelope, the event around it without one.
 func frameOf(t *testing.T, kind string, pod *corev1.Pod) string {
 	t.Helper()
 	raw, err := encode(mediaProtobuf, corev1.SchemeGroupVersion, pod)
@@ -23,12 +23,7 @@ func frameOf(t *testing.T, kind string, pod *corev1.Pod) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	envelope, err := (&runtime.Unknown{Raw: event}).Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	frame := append([]byte(protobufMagic), envelope...)
-	return string(binary.BigEndian.AppendUint32(nil, uint32(len(frame)))) + string(frame)
+	return string(binary.BigEndian.AppendUint32(nil, uint32(len(event)))) + string(event)
 }
 
 func TestWatchEventsAreRead(t *testing.T) {

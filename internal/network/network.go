@@ -65,9 +65,16 @@ func digest(s string, size int) string {
 // linkName is the host end of a sandbox's link: 15 bytes, the kernel's limit.
 func (n *Network) linkName(id string) string { return n.prefix + digest(id, 8) }
 
-// Setup readies the host: forwarding, and the rules that let pods out. It may be repeated. Without nf_tables pods reach each other and the
+// Setup readies the host: loopback, forwarding, and the rules that let pods out. It may be repeated. Without nf_tables pods reach each other and the
 // node only, which is said once.
 func (n *Network) Setup(context.Context) error {
+	lo, err := n.host.LinkByName("lo")
+	if err == nil {
+		err = n.host.LinkSetUp(lo) // a network namespace that was just made has it down
+	}
+	if err != nil {
+		return fmt.Errorf("bringing loopback up: %w", err)
+	}
 	const forward = "/proc/sys/net/ipv4/ip_forward"
 	now, err := os.ReadFile(forward)
 	if err == nil && strings.TrimSpace(string(now)) != "1" {
