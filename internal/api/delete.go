@@ -89,13 +89,20 @@ func released(k *kinds.Kind, obj kinds.Object) bool {
 	return grace == nil || *grace == 0
 }
 
+// OrphanDependents is the older form of the propagation policy; nil when it is not used.
+func OrphanDependents(opts metav1.DeleteOptions) *bool {
+	//lint:ignore SA1019 clients still send it
+	return opts.OrphanDependents
+}
+
 // setFinalizers records what is to become of dependents, for the garbage collector.
 func setFinalizers(obj kinds.Object, opts metav1.DeleteOptions) {
 	want := ""
+	orphan := OrphanDependents(opts)
 	switch {
-	case opts.OrphanDependents != nil && *opts.OrphanDependents:
+	case orphan != nil && *orphan:
 		want = metav1.FinalizerOrphanDependents
-	case opts.PropagationPolicy == nil && opts.OrphanDependents == nil:
+	case opts.PropagationPolicy == nil && orphan == nil:
 		return // those that the object has stay
 	case opts.PropagationPolicy != nil && *opts.PropagationPolicy == metav1.DeletePropagationOrphan:
 		want = metav1.FinalizerOrphanDependents

@@ -36,6 +36,7 @@ func storeError(err error) error {
 // Forbidden is the refusal of what attrs want.
 func Forbidden(user auth.User, attrs auth.Attributes, reason string) error {
 	if attrs.Path != "" {
+		//lint:ignore ST1005 upstream's text
 		err := apierrors.NewForbidden(schema.GroupResource{}, "", fmt.Errorf("User %q cannot %s path %q", user.Name, attrs.Verb, attrs.Path))
 		return withReason(err, reason)
 	}
@@ -66,14 +67,20 @@ func conflict(req Request, cause error) error {
 	return apierrors.NewConflict(req.resource(), req.Name, cause)
 }
 
+// mismatch says that an object is not the one that a client means.
+func mismatch(what string, wanted, found any) error {
+	//lint:ignore ST1005 upstream's text
+	return fmt.Errorf("Precondition failed: %[1]s in precondition: %[2]v, %[1]s in object meta: %[3]v", what, wanted, found)
+}
+
 // checkPreconditions holds an object against a client's wish for one UID or version; nil wishes for nothing.
 func checkPreconditions(req Request, p *metav1.Preconditions, uid types.UID, version string) error {
 	switch {
 	case p == nil:
 	case p.UID != nil && *p.UID != uid:
-		return conflict(req, fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", *p.UID, uid)) //nolint:staticcheck // upstream's text
+		return conflict(req, mismatch("UID", *p.UID, uid))
 	case p.ResourceVersion != nil && *p.ResourceVersion != version:
-		return conflict(req, fmt.Errorf("Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v", *p.ResourceVersion, version)) //nolint:staticcheck // upstream's text
+		return conflict(req, mismatch("ResourceVersion", *p.ResourceVersion, version))
 	}
 	return nil
 }

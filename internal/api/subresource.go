@@ -114,7 +114,7 @@ func checkScale(req Request, wanted *autoscalingv1.Scale, obj kinds.Object) erro
 		return conflict(req, errModified)
 	}
 	if wanted.UID != "" && wanted.UID != obj.GetUID() {
-		return conflict(req, fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", wanted.UID, obj.GetUID())) //nolint:staticcheck // upstream's text
+		return conflict(req, mismatch("UID", wanted.UID, obj.GetUID()))
 	}
 	return nil
 }

@@ -97,7 +97,7 @@ func (s *Server) decideUpdate(req Request, part *kinds.Subresource, obj, old kin
 // checkVersion holds what the client read against what there is.
 func checkVersion(req Request, obj, old kinds.Object) error {
 	if uid := obj.GetUID(); uid != "" && uid != old.GetUID() {
-		return conflict(req, fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", uid, old.GetUID())) //nolint:staticcheck // upstream's text
+		return conflict(req, mismatch("UID", uid, old.GetUID()))
 	}
 	switch version := obj.GetResourceVersion(); {
 	case version == "" && req.Kind.RequireVersion:

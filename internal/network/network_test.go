@@ -237,8 +237,10 @@ func TestDetachAndCollectLeaveNothing(t *testing.T) {
 func TestHalfMadeIsFinished(t *testing.T) {
 	n := open(t, t.TempDir(), "10.96.0.0/24")
 	for name, broken := range map[string]func(string) error{
-		"no link":       func(string) error { return n.removeLink(n.linkName("no link")) },
-		"no route":      func(id string) error { return n.host.RouteDel(&netlink.Route{Dst: single(n.addresses.byID[id]), Scope: netlink.SCOPE_LINK}) },
+		"no link": func(string) error { return n.removeLink(n.linkName("no link")) },
+		"no route": func(id string) error {
+			return n.host.RouteDel(&netlink.Route{Dst: single(n.addresses.byID[id]), Scope: netlink.SCOPE_LINK})
+		},
 		"link is down":  func(id string) error { return withLink(n, id, n.host.LinkSetDown) },
 		"address alone": func(id string) error { return n.removeLink(n.linkName(id)) },
 	} {

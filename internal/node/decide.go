@@ -272,7 +272,7 @@ func (p *plan) step(in input, box sandbox, spec *corev1.Container) {
 	case last.state == created:
 		p.act(action{do: remove, id: last.id, name: spec.Name})
 	case !restarts(in.pod.Spec.RestartPolicy, last) && !isInit(in.pod, spec.Name):
-	case waits(in.now, last, t):
+	case last.hash == hashOf(spec) && waits(in.now, last, t):
 		p.backOff = append(p.backOff, spec.Name)
 		p.later(last.finished.Add(t.delay))
 	default:

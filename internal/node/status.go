@@ -97,7 +97,7 @@ func containerStatus(in input, p *plan, spec *corev1.Container, init bool) corev
 		again := in.pod.DeletionTimestamp == nil && !ended(in.pod) && (restarts(in.pod.Spec.RestartPolicy, last) || init && last.exitCode != 0 && in.pod.Spec.RestartPolicy != corev1.RestartPolicyNever)
 		out.Ready = init && last.exitCode == 0
 		switch {
-		case again && waits(in.now, last, t) && p.tries[spec.Name] == (try{}):
+		case again && last.hash == hashOf(spec) && waits(in.now, last, t) && p.tries[spec.Name] == (try{}):
 			out.State.Waiting = &corev1.ContainerStateWaiting{Reason: reasonCrashLoop, Message: fmt.Sprintf("back-off %s restarting failed container=%s pod=%s", t.delay, spec.Name, fullName(in.pod))}
 			out.LastTerminationState.Terminated = terminated(last)
 			return out

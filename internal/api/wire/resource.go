@@ -228,12 +228,12 @@ func (h *Handler) delete(c *call) {
 		return
 	}
 	result, err := h.API.Delete(c.r.Context(), c.request(), opts)
-	status := http.StatusOK
+	status, orphan := http.StatusOK, api.OrphanDependents(opts)
 	switch {
 	case err != nil:
 	case result.Removed && !c.kind.ReturnDeleted:
 		result = api.Result{Object: api.Gone(c.request(), result.Object)}
-	case !result.Removed && opts.OrphanDependents != nil && !*opts.OrphanDependents:
+	case !result.Removed && orphan != nil && !*orphan:
 		status = http.StatusAccepted
 	}
 	c.answer(h, f, result, err, status)

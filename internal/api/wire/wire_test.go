@@ -2,7 +2,6 @@ package wire_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -254,9 +253,8 @@ func unmarshal(t *testing.T, data []byte, into api.Message, protobuf bool) {
 		}
 		return
 	}
-	at := bytes.Index(data, []byte{0x12}) // the message follows the type, whose length is known
-	typeLength := int(data[5])
-	if at = 6 + typeLength; data[at] != 0x12 {
+	at := 6 + int(data[5]) // the message follows the type, whose length is known
+	if data[at] != 0x12 {
 		t.Fatalf("no message in %q", data[:min(len(data), 40)])
 	}
 	size, n := varint(data[at+1:])
