@@ -38,7 +38,7 @@ run: build ## start a cluster on this machine, run examples/hello on it, and sta
 	@hack/run $(BIN)/floe
 
 .PHONY: test
-test: deps check ## all tests: house rules, units, real containers
+test: build check ## all tests: house rules, units, real containers
 	@hack/test "$(TEST_TAGS)"
 
 .PHONY: check
