@@ -84,6 +84,9 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, d d
 		return Result{}, err
 	}
 	d.next.SetResourceVersion(Version(revs[0]))
+	if d.remove { // what is gone is answered as it last was
+		d.next.SetResourceVersion(Version(item.Revision))
+	}
 	typed(req.Kind, d.next)
 	return result, nil
 }

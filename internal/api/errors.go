@@ -67,6 +67,11 @@ func conflict(req Request, cause error) error {
 	return apierrors.NewConflict(req.resource(), req.Name, cause)
 }
 
+// preconditionFailed is a conflict of a deletion, in which upstream names the kind.
+func preconditionFailed(req Request, cause error) error {
+	return apierrors.NewConflict(schema.GroupResource{Group: req.Kind.GVK.Group, Resource: req.Kind.GVK.Kind}, req.Name, cause)
+}
+
 // mismatch says that an object is not the one that a client means.
 func mismatch(what string, wanted, found any) error {
 	//lint:ignore ST1005 upstream's text
@@ -78,9 +83,9 @@ func checkPreconditions(req Request, p *metav1.Preconditions, uid types.UID, ver
 	switch {
 	case p == nil:
 	case p.UID != nil && *p.UID != uid:
-		return conflict(req, mismatch("UID", *p.UID, uid))
+		return preconditionFailed(req, fmt.Errorf("the UID in the precondition (%s) does not match the UID in record (%s). The object might have been deleted and then recreated", *p.UID, uid))
 	case p.ResourceVersion != nil && *p.ResourceVersion != version:
-		return conflict(req, mismatch("ResourceVersion", *p.ResourceVersion, version))
+		return preconditionFailed(req, fmt.Errorf("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). The object might have been modified", *p.ResourceVersion, version))
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func (p *pages) find(text, prefix string, newest *store.Snapshot) (*store.Snapsh
 	var t pageToken
 	data, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || json.Unmarshal(data, &t) != nil || t.Version != tokenVersion || !strings.HasPrefix(t.Start, prefix) {
-		return nil, "", apierrors.NewBadRequest("continue key is not valid: it is no token of this list")
+		return nil, "", apierrors.NewBadRequest("invalid continue token: continue key is not valid: it is no token of this list")
 	}
 	if t.Revision == 0 {
 		return newest, t.Start, nil

@@ -137,7 +137,7 @@ func (s *Server) fresh(ctx context.Context, version string) (store.Revision, err
 	}
 	n, err := strconv.ParseUint(version, 10, 64)
 	if err != nil {
-		return 0, apierrors.NewBadRequest(fmt.Sprintf("resourceVersion: Invalid value: %q: %v", version, err))
+		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: resourceVersion: Invalid value: %q: %v", version, err))
 	}
 	rev := store.Revision(n)
 	if s.Store.Snapshot().Revision() >= rev {

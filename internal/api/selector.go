@@ -37,7 +37,7 @@ func newSelector(req Request, opts metav1.ListOptions) (selector, error) {
 	known := selectable(req.Kind, req.Kind.New())
 	for _, r := range sel.fields.Requirements() {
 		if _, ok := known[r.Field]; !ok {
-			return sel, apierrors.NewBadRequest(fmt.Sprintf("field label not supported: %s", r.Field))
+			return sel, apierrors.NewBadRequest(unknownField(req.Kind, r.Field))
 		}
 	}
 	name := req.Name
@@ -51,6 +51,17 @@ func newSelector(req Request, opts metav1.ListOptions) (selector, error) {
 		sel.chooseIndex()
 	}
 	return sel, nil
+}
+
+// unknownField is upstream's answer, which differs for kinds that have fields of their own.
+func unknownField(k *kinds.Kind, name string) string {
+	switch {
+	case k.Fields != nil:
+		return "field label not supported: " + name
+	case k.Namespaced:
+		return fmt.Sprintf("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", name)
+	}
+	return fmt.Sprintf("%q is not a known field selector: only \"metadata.name\"", name)
 }
 
 func trimParse(err error) string {

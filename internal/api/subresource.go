@@ -27,8 +27,8 @@ func (s *Server) CreatePart(ctx context.Context, req Request, body runtime.Objec
 		return Result{}, err
 	}
 	if named, ok := body.(metav1.Object); ok {
-		if name := named.GetName(); name != "" && name != req.Name {
-			return Result{}, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, req.Name))
+		if named.GetName() != req.Name {
+			return Result{}, apierrors.NewBadRequest("name in URL does not match name in " + part.GVK.Kind + " object")
 		}
 	}
 	_, err = s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {

@@ -96,7 +96,7 @@ func (s *Server) begin(ctx context.Context, w *Watch, opts metav1.ListOptions) (
 	}
 	after, err := strconv.ParseUint(opts.ResourceVersion, 10, 64)
 	if err != nil {
-		return 0, apierrors.NewBadRequest(fmt.Sprintf("resourceVersion: Invalid value: %q: %v", opts.ResourceVersion, err))
+		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: resourceVersion: Invalid value: %q: %v", opts.ResourceVersion, err))
 	}
 	if _, err := s.fresh(ctx, opts.ResourceVersion); err != nil {
 		return 0, err

@@ -182,11 +182,22 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// notFound answers for a path that nothing serves, as upstream: plain text.
+// notFound answers for a path that nothing serves, as upstream: plain text where no group and version is served.
 func (c *call) notFound() {
 	http.Error(c.w, "404 page not found", http.StatusNotFound)
 }
 
+// noResource answers for a resource that a served group and version does not have.
+func (c *call) noResource() {
+	c.fail(plainStatus(http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource"))
+}
+
 func (c *call) methodNotAllowed() {
-	c.fail(apierrors.NewMethodNotSupported(c.path.resource.GroupResource(), c.path.attributes().Verb))
+	c.fail(plainStatus(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "the server does not allow this method on the requested resource"))
+}
+
+func plainStatus(code int32, reason metav1.StatusReason, message string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: message, Details: &metav1.StatusDetails{},
+	}}
 }

@@ -143,7 +143,7 @@ func checkType(found metav1.TypeMeta, want schema.GroupVersionKind) error {
 	case have == want:
 		return nil
 	case have.Kind == want.Kind:
-		return apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)", have.GroupVersion(), want.GroupVersion()))
+		return cannotHandle(have, want, fmt.Errorf("no kind %q is registered for version %q in scheme \"pkg/runtime/scheme.go:111\"", have.Kind, have.GroupVersion()))
 	}
 	return cannotHandle(have, want, fmt.Errorf("converting (%s.%s) to (%s.%s): unknown conversion", have.Version, have.Kind, hubName(want.Group), want.Kind))
 }

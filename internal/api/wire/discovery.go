@@ -58,6 +58,10 @@ func mustJSON(v any) ([]byte, string) {
 	return data, strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
+func (d discovery) serves(gv schema.GroupVersion) bool {
+	return slices.Contains(d.versions(), gv)
+}
+
 func (d discovery) versions() []schema.GroupVersion {
 	var out []schema.GroupVersion
 	for _, k := range d.kinds {
@@ -227,7 +231,7 @@ func (d discovery) version(gv schema.GroupVersion) apidiscoveryv2.APIVersionDisc
 			continue
 		}
 		r := apidiscoveryv2.APIResourceDiscovery{
-			Resource: k.Resource, ResponseKind: responseKind(k.GVK), Scope: apidiscoveryv2.ScopeCluster, SingularResource: k.Singular,
+			Resource: k.Resource, ResponseKind: responseKind(k.GVK, gv), Scope: apidiscoveryv2.ScopeCluster, SingularResource: k.Singular,
 			Verbs: verbsOf(k), ShortNames: k.ShortNames, Categories: k.Categories,
 		}
 		if k.Namespaced {
@@ -235,7 +239,7 @@ func (d discovery) version(gv schema.GroupVersion) apidiscoveryv2.APIVersionDisc
 		}
 		for _, sub := range k.Subresources {
 			r.Subresources = append(r.Subresources, apidiscoveryv2.APISubresourceDiscovery{
-				Subresource: sub.Name, ResponseKind: responseKind(sub.GVK), Verbs: sub.Verbs,
+				Subresource: sub.Name, ResponseKind: responseKind(sub.GVK, gv), Verbs: sub.Verbs,
 			})
 		}
 		v.Resources = append(v.Resources, r)
@@ -243,6 +247,10 @@ func (d discovery) version(gv schema.GroupVersion) apidiscoveryv2.APIVersionDisc
 	return v
 }
 
-func responseKind(gvk schema.GroupVersionKind) *metav1.GroupVersionKind {
+// responseKind names a kind; group and version are empty where they are those of the list it stands in.
+func responseKind(gvk schema.GroupVersionKind, in schema.GroupVersion) *metav1.GroupVersionKind {
+	if gvk.GroupVersion() == in {
+		return &metav1.GroupVersionKind{Kind: gvk.Kind}
+	}
 	return &metav1.GroupVersionKind{Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind}
 }

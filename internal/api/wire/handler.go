@@ -143,7 +143,11 @@ func (h *Handler) dispatch(c *call) {
 			c.fail(api.Forbidden(c.user, attrs, reason))
 			return
 		}
-		c.notFound()
+		if h.discovery.serves(c.path.resource.GroupVersion()) {
+			c.noResource()
+		} else {
+			c.notFound()
+		}
 	default:
 		h.serveResource(c)
 	}
@@ -159,7 +163,7 @@ func (h *Handler) servePath(c *call) {
 	path := strings.TrimSuffix(c.r.URL.Path, "/")
 	switch {
 	case c.r.Method != http.MethodGet && c.r.Method != http.MethodHead:
-		c.fail(apierrors.NewMethodNotSupported(c.path.resource.GroupResource(), strings.ToLower(c.r.Method)))
+		c.methodNotAllowed()
 	case path == "/version":
 		h.serveVersion(c)
 	case path == "/healthz", path == "/livez", path == "/readyz", strings.HasPrefix(path, "/healthz/"), strings.HasPrefix(path, "/livez/"), strings.HasPrefix(path, "/readyz/"):

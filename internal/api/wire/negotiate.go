@@ -87,7 +87,11 @@ func (c *call) negotiate() (format, bool) {
 		}
 		return format{media: media, as: a.params["as"], pretty: media == mediaJSON && wantsPretty(c.r)}, true
 	}
-	c.fail(notAcceptable(mediaJSON, mediaYAML, mediaProtobuf))
+	list := []string{mediaJSON, mediaYAML, mediaProtobuf}
+	if c.path.verb == "list" || c.path.verb == "watch" {
+		list = append(list, mediaJSON+";stream=watch", mediaProtobuf+";stream=watch")
+	}
+	c.fail(notAcceptable(list...))
 	return format{}, false
 }
 
@@ -103,7 +107,7 @@ func wantsPretty(r *http.Request) bool {
 func notAcceptable(list ...string) error {
 	err := apierrors.NewGenericServerResponse(http.StatusNotAcceptable, "", schema.GroupResource{}, "", "", 0, false)
 	err.ErrStatus.Reason = metav1.StatusReasonNotAcceptable
-	err.ErrStatus.Message = "only the following media types are accepted: " + strings.Join(list, ", ")
-	err.ErrStatus.Details = nil
+	err.ErrStatus.Message = "406: Not Acceptable\n\nAvailable representations: " + strings.Join(list, ", ")
+	err.ErrStatus.Details = &metav1.StatusDetails{}
 	return err
 }

@@ -49,7 +49,7 @@ func (c *call) serves() bool {
 
 func (h *Handler) serveResource(c *call) {
 	if !c.serves() {
-		c.notFound()
+		c.noResource()
 		return
 	}
 	if part := c.part(); part != nil && part.Node != nil {

@@ -32,9 +32,7 @@ func (h *Handler) transformed(c *call, f format, objects []kinds.Object, meta me
 	}
 	list := &metav1.PartialObjectMetadataList{ListMeta: meta, Items: []metav1.PartialObjectMetadata{}}
 	for _, obj := range objects {
-		p := partial(obj)
-		p.TypeMeta = metav1.TypeMeta{}
-		list.Items = append(list.Items, *p)
+		list.Items = append(list.Items, *partial(obj))
 	}
 	return encode(f, list, metav1.SchemeGroupVersion.WithKind("PartialObjectMetadataList"))
 }
