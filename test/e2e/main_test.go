@@ -4,22 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-)
 
-const insideMark = "FLOE_E2E_INSIDE"
+	"github.com/floe-k8s/floe/test/alone"
+)
 
 // TestMain runs the tests in namespaces of their own: it starts this program again inside them.
 func TestMain(m *testing.M) {
-	if os.Getenv(insideMark) == "" {
-		os.Exit(again())
+	if alone.Inside() == "" {
+		os.Exit(alone.Again("e2e"))
 	}
 	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -33,27 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func again() int {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), insideMark+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	}
-	fmt.Fprintf(os.Stderr, "e2e: these tests need root, to make network and mount namespaces: %v\n", err)
-	return 1
-}
-
 func prepare() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("making mounts private: %w", err)
-	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return err

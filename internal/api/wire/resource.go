@@ -87,14 +87,21 @@ func (c *call) allowsVerb() bool {
 	return false
 }
 
-func (h *Handler) get(c *call) {
-	f, ok := c.negotiate()
-	if !ok {
-		return
+// agree settles the format of the answer and reads the query's options; ok is false when the call has been refused.
+func agree[T any](c *call, convert func(*url.Values, *T, conversionScope) error) (f format, opts T, ok bool) {
+	if f, ok = c.negotiate(); !ok {
+		return f, opts, false
 	}
-	var opts metav1.GetOptions
-	if err := readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_GetOptions); err != nil {
+	if err := readQuery(c.r, &opts, convert); err != nil {
 		c.fail(err)
+		return f, opts, false
+	}
+	return f, opts, true
+}
+
+func (h *Handler) get(c *call) {
+	f, opts, ok := agree(c, metav1.Convert_url_Values_To_v1_GetOptions)
+	if !ok {
 		return
 	}
 	result, err := h.API.Get(c.r.Context(), c.request(), opts)
@@ -102,13 +109,8 @@ func (h *Handler) get(c *call) {
 }
 
 func (h *Handler) list(c *call) {
-	f, ok := c.negotiate()
+	f, opts, ok := agree(c, metav1.Convert_url_Values_To_v1_ListOptions)
 	if !ok {
-		return
-	}
-	opts, err := c.listOptions()
-	if err != nil {
-		c.fail(err)
 		return
 	}
 	list, err := h.API.List(c.r.Context(), c.request(), opts)
@@ -119,18 +121,9 @@ func (h *Handler) list(c *call) {
 	c.answerList(h, f, list)
 }
 
-func (c *call) listOptions() (opts metav1.ListOptions, err error) {
-	return opts, readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_ListOptions)
-}
-
 func (h *Handler) create(c *call) {
-	f, ok := c.negotiate()
+	f, opts, ok := agree(c, metav1.Convert_url_Values_To_v1_CreateOptions)
 	if !ok {
-		return
-	}
-	var opts metav1.CreateOptions
-	if err := readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_CreateOptions); err != nil {
-		c.fail(err)
 		return
 	}
 	var into runtime.Object = c.kind.New()
@@ -154,13 +147,8 @@ func (h *Handler) create(c *call) {
 }
 
 func (h *Handler) update(c *call) {
-	f, ok := c.negotiate()
+	f, opts, ok := agree(c, metav1.Convert_url_Values_To_v1_UpdateOptions)
 	if !ok {
-		return
-	}
-	var opts metav1.UpdateOptions
-	if err := readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_UpdateOptions); err != nil {
-		c.fail(err)
 		return
 	}
 	var into runtime.Object = c.kind.New()
@@ -181,13 +169,8 @@ func (h *Handler) update(c *call) {
 }
 
 func (h *Handler) patch(c *call) {
-	f, ok := c.negotiate()
+	f, opts, ok := agree(c, metav1.Convert_url_Values_To_v1_PatchOptions)
 	if !ok {
-		return
-	}
-	var opts metav1.PatchOptions
-	if err := readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_PatchOptions); err != nil {
-		c.fail(err)
 		return
 	}
 	media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
@@ -240,16 +223,11 @@ func (h *Handler) delete(c *call) {
 }
 
 func (h *Handler) deleteCollection(c *call) {
-	f, ok := c.negotiate()
+	f, list, ok := agree(c, metav1.Convert_url_Values_To_v1_ListOptions)
 	if !ok {
 		return
 	}
 	opts, err := c.deleteOptions()
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	list, err := c.listOptions()
 	if err != nil {
 		c.fail(err)
 		return

@@ -34,13 +34,8 @@ type watcher struct {
 }
 
 func (h *Handler) watch(c *call) {
-	f, ok := c.negotiate()
+	f, opts, ok := agree(c, metav1.Convert_url_Values_To_v1_ListOptions)
 	if !ok {
-		return
-	}
-	opts, err := c.listOptions()
-	if err != nil {
-		c.fail(err)
 		return
 	}
 	from, err := h.API.Watch(c.r.Context(), c.request(), opts)

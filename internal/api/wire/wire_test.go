@@ -2,7 +2,6 @@ package wire_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"math/rand"
@@ -14,71 +13,36 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/yaml"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
-	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe"
-	"github.com/floe-k8s/floe/internal/store"
-	"github.com/floe-k8s/floe/internal/store/pebble"
 )
 
-// served is an API of a test's own: in memory, with its own time and chance, so that every answer is the same each time.
+// served is an API of a test's own, over HTTP.
 type served struct {
 	*httptest.Server
-	handler *wire.Handler
-	clock   *clocktesting.FakeClock
-	api     *api.Server
+	*apitest.Cluster
 	watches map[string]*bufio.Scanner
 }
 
 func serve(t testing.TB) *served {
 	t.Helper()
-	clk := clocktesting.NewFakeClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
-	log, err := pebble.Open(pebble.Options{Dir: "log", FS: vfs.NewMem(), Clock: clk, Log: observe.Discard()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kinds := all.Kinds()
-	table, err := store.Open(context.Background(), log, store.Config{Collections: api.Collections(kinds), Clock: clk})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = table.Run(ctx)
-	}()
-	s := &served{clock: clk, watches: map[string]*bufio.Scanner{}}
-	s.api = api.New(api.Config{Store: table, Kinds: kinds, Authorizer: auth.Policy(), Clock: clk, Log: observe.Discard(), Random: rand.New(rand.NewSource(1))})
-	s.handler = wire.New(wire.Config{
-		API: s.api, Authenticator: byHeader, Clock: clk, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)),
+	s := &served{Cluster: apitest.New(t), watches: map[string]*bufio.Scanner{}}
+	handler := wire.New(wire.Config{
+		API: s.API, Authenticator: byHeader, Clock: s.Clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)),
 	})
-	s.Server = httptest.NewServer(s.handler)
+	handler.SetReady()
+	s.Server = httptest.NewServer(handler)
 	t.Cleanup(func() {
 		s.CloseClientConnections()
-		s.Close()
-		stop()
-		<-ended
-		if err := log.Close(); err != nil {
-			t.Error(err)
-		}
+		s.Server.Close()
 	})
-	for _, name := range []string{"default", "kube-system"} {
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		req := api.Request{User: auth.User{Name: "admin", Groups: []string{auth.Masters}}, Kind: s.api.Kind(corev1.SchemeGroupVersion.WithResource("namespaces"))}
-		if _, err := s.api.Create(ctx, req, ns, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.handler.SetReady()
 	return s
 }
 
@@ -91,7 +55,7 @@ func byHeader(r *http.Request) (auth.User, bool, error) {
 	case name != "":
 		return auth.User{Name: name, Groups: []string{auth.Authenticated}}, true, nil
 	}
-	return auth.User{Name: "admin", Groups: []string{auth.Masters, auth.Authenticated}}, true, nil
+	return apitest.Administrator(), true, nil
 }
 
 // send sends a request as it is written in a script: a line of method and path, header lines, an empty line, the body.
@@ -172,7 +136,7 @@ func TestScripts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				s.clock.Step(d)
+				s.Clock.Step(d)
 				return "ok"
 			}
 			t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)

@@ -6,76 +6,31 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
-	"github.com/floe-k8s/floe/internal/kinds/all"
-	"github.com/floe-k8s/floe/internal/observe"
 	"github.com/floe-k8s/floe/internal/store"
-	"github.com/floe-k8s/floe/internal/store/pebble"
 )
 
 var (
 	configMaps = corev1.SchemeGroupVersion.WithResource("configmaps")
-	namespaces = corev1.SchemeGroupVersion.WithResource("namespaces")
 	podsRes    = corev1.SchemeGroupVersion.WithResource("pods")
 )
-
-// open returns the API of a test's own, with the namespace default.
-func open(t *testing.T) (*api.Server, *pebble.Log) {
-	t.Helper()
-	clk := clocktesting.NewFakeClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
-	log, err := pebble.Open(pebble.Options{Dir: "log", FS: vfs.NewMem(), Clock: clk, Log: observe.Discard()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kinds := all.Kinds()
-	table, err := store.Open(t.Context(), log, store.Config{Collections: api.Collections(kinds), Clock: clk})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = table.Run(ctx)
-	}()
-	t.Cleanup(func() {
-		stop()
-		<-ended
-		if err := log.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	server := api.New(api.Config{Store: table, Kinds: kinds, Authorizer: auth.Policy(), Clock: clk, Log: observe.Discard()})
-	admin := inprocess.New(server, administrator())
-	if _, err := admin.Create(t.Context(), namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	return server, log
-}
-
-func administrator() auth.User {
-	return auth.User{Name: "admin", Groups: []string{auth.Masters, auth.Authenticated}}
-}
 
 func configMap(name string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}, Data: map[string]string{"k": "v"}}
 }
 
 func TestAListAndAStreamSeeEveryChangeOnce(t *testing.T) {
-	server, _ := open(t)
-	c := inprocess.New(server, administrator())
+	server := apitest.New(t).API
+	c := inprocess.New(server, apitest.Administrator())
 	ctx := t.Context()
 	mustCreate(t, c, configMap("a"))
 	view, err := c.View(ctx)
@@ -130,8 +85,8 @@ func mustCreate(t *testing.T, c client.Client, obj *corev1.ConfigMap) *corev1.Co
 }
 
 func TestErrorsAreTheAPIs(t *testing.T) {
-	server, _ := open(t)
-	c := inprocess.New(server, administrator())
+	server := apitest.New(t).API
+	c := inprocess.New(server, apitest.Administrator())
 	ctx := t.Context()
 	stored := mustCreate(t, c, configMap("a"))
 	stale := stored.DeepCopy()
@@ -168,7 +123,7 @@ func watchAfter(c client.Client, rev uint64) error {
 
 // TestIdentityIsHeld: a component may do what its rights are, and no more.
 func TestIdentityIsHeld(t *testing.T) {
-	server, _ := open(t)
+	server := apitest.New(t).API
 	scheduler := inprocess.New(server, auth.User{Name: "system:kube-scheduler", Groups: []string{auth.Authenticated}})
 	if _, err := scheduler.Create(t.Context(), configMaps, configMap("a"), metav1.CreateOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("the scheduler created a config map: %v", err)
@@ -187,8 +142,9 @@ func TestIdentityIsHeld(t *testing.T) {
 
 // TestCauseAndActorAreRecorded reads the log's own record.
 func TestCauseAndActorAreRecorded(t *testing.T) {
-	server, log := open(t)
-	c := inprocess.New(server, administrator())
+	cluster := apitest.New(t)
+	server, log := cluster.API, cluster.Log
+	c := inprocess.New(server, apitest.Administrator())
 	ctx := client.WithCause(t.Context(), "test default/a@1")
 	if _, err := c.Create(ctx, configMaps, configMap("a"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -205,8 +161,8 @@ func TestCauseAndActorAreRecorded(t *testing.T) {
 
 // TestBindingsSucceedAndFailAlone binds pods of which one is not there.
 func TestBindingsSucceedAndFailAlone(t *testing.T) {
-	server, _ := open(t)
-	c := inprocess.New(server, administrator())
+	server := apitest.New(t).API
+	c := inprocess.New(server, apitest.Administrator())
 	var bindings []*corev1.Binding
 	for i := range 200 {
 		name := fmt.Sprint("p", i)
@@ -237,8 +193,8 @@ func TestBindingsSucceedAndFailAlone(t *testing.T) {
 }
 
 func TestAStoppedStreamSaysSo(t *testing.T) {
-	server, _ := open(t)
-	c := inprocess.New(server, administrator())
+	server := apitest.New(t).API
+	c := inprocess.New(server, apitest.Administrator())
 	stream, err := c.Watch(t.Context(), configMaps, 1, "", "")
 	if err != nil {
 		t.Fatal(err)
