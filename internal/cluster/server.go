@@ -110,6 +110,7 @@ func (s *server) parts() ([]part, error) {
 		{"table", s.store.Run},
 		{"api", func(ctx context.Context) error { return s.door.Serve(ctx, s.listener, tlsConfig) }},
 		{"bootstrap", s.bootstrap},
+		{"expiry", s.expire},
 	}
 	components, err := s.components()
 	if err != nil {

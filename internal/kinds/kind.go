@@ -84,6 +84,8 @@ type Kind struct {
 	// Gone says that nothing of the kind's own holds obj any longer. It is asked after each change of an object that has a
 	// deletionTimestamp and no finalizer left; true removes it. nil: it goes when its grace period is 0.
 	Gone func(obj Object) bool
+	// Expires says when an object is removed by itself (events); the zero time is never. nil: none of the kind is.
+	Expires func(obj Object) time.Time
 	// Columns are the kind's table. The first is always Name.
 	Columns []Column
 	// Fields are the selectable fields besides metadata.name and metadata.namespace.

@@ -14,6 +14,9 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
+// eventsKept is how long an event is kept after it was last seen, as upstream's --event-ttl has it.
+const eventsKept = time.Hour
+
 // Event is v1 Event, as clients of the older of its two groups see it.
 func Event() *kinds.Kind {
 	return &kinds.Kind{
@@ -30,7 +33,15 @@ func Event() *kinds.Kind {
 			}
 		},
 		Validate: validateEvent,
-		Columns:  eventColumns(),
+		Expires: func(obj kinds.Object) time.Time {
+			e := obj.(*corev1.Event)
+			_, last := eventTimes(e)
+			if made := e.CreationTimestamp.Time; last.Before(made) {
+				last = made
+			}
+			return last.Add(eventsKept)
+		},
+		Columns: eventColumns(),
 		Fields: func(obj kinds.Object) fields.Set {
 			e := obj.(*corev1.Event)
 			source := e.Source.Component
