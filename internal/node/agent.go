@@ -77,6 +77,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.writeEvents(ctx) })
 	g.Go(func() error { return a.heartbeat(ctx) })
 	g.Go(func() error { return a.renewLease(ctx) })
+	g.Go(func() error { return a.rotateLogs(ctx) })
 	g.Go(func() error { return a.followRuntime(ctx) })
 	g.Go(func() error { return a.followPods(ctx) })
 	return ignoreEnd(ctx, g.Wait())

@@ -204,6 +204,10 @@ func (r *fakeRuntime) RemoveContainer(_ context.Context, req *runtimeapi.RemoveC
 	})
 }
 
+func (r *fakeRuntime) ReopenContainerLog(context.Context, *runtimeapi.ReopenContainerLogRequest) (*runtimeapi.ReopenContainerLogResponse, error) {
+	return &runtimeapi.ReopenContainerLogResponse{}, r.change(func() error { return nil })
+}
+
 func (r *fakeRuntime) ListPodSandbox(_ context.Context, req *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

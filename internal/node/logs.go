@@ -79,60 +79,83 @@ var errLimit = errors.New("the limit of bytes is reached")
 
 // readLog copies the file as opts say. With follow it goes on until ctx ends or running says that nothing more will come.
 func readLog(ctx context.Context, file string, opts logOptions, out io.Writer, flush func(), running func() bool) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if opts.tail >= 0 {
-		if err := seekTail(f, opts.tail); err != nil {
+	r := &logReader{opts: opts, out: out, flush: flush, left: opts.limit}
+	for {
+		rotated, err := r.copyFile(ctx, file, running)
+		switch {
+		case errors.Is(err, errLimit):
+			return nil
+		case err != nil || !rotated:
 			return err
 		}
+		r.opts.tail = -1 // of the file that follows, all
 	}
-	r := &logReader{opts: opts, out: out, flush: flush, left: opts.limit}
+}
+
+// copyFile copies one file; rotated says that another one of its name has taken its place, and all of it was read.
+func (r *logReader) copyFile(ctx context.Context, file string, running func() bool) (rotated bool, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	if r.opts.tail >= 0 {
+		if err := seekTail(f, r.opts.tail); err != nil {
+			return false, err
+		}
+	}
 	var changes *watcher
-	if opts.follow {
+	if r.opts.follow {
 		if changes, err = watchFile(file); err != nil {
-			return err
+			return false, err
 		}
 		defer changes.close()
 	}
-	err = r.copyAll(ctx, bufio.NewReaderSize(f, 64<<10), changes, running)
-	if errors.Is(err, errLimit) {
-		return nil
-	}
-	return err
+	return r.copyAll(ctx, f, changes, running)
 }
 
-func (r *logReader) copyAll(ctx context.Context, in *bufio.Reader, changes *watcher, running func() bool) error {
+// replaced says that the name leads to another file now.
+func replaced(f *os.File) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Stat(f.Name())
+	return err == nil && !os.SameFile(mine, now)
+}
+
+func (r *logReader) copyAll(ctx context.Context, f *os.File, changes *watcher, running func() bool) (rotated bool, err error) {
+	in := bufio.NewReaderSize(f, 64<<10)
 	var half []byte // a line whose end is not written yet
 	for {
-		more := changes != nil && running() // before the read: what was written until the end is then read
+		// Before the read: what was written until the end, or until the rotation, is then read.
+		more := changes != nil && running()
+		next := changes != nil && replaced(f)
 		for {
 			part, err := in.ReadSlice('\n')
 			half = append(half, part...)
 			if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 				if !errors.Is(err, io.EOF) {
-					return err
+					return false, err
 				}
 				break
 			}
 			if len(half) > maxLogLine {
-				return fmt.Errorf("a line of more than %d bytes: %w", maxLogLine, errNoEntry)
+				return false, fmt.Errorf("a line of more than %d bytes: %w", maxLogLine, errNoEntry)
 			}
 			if err == nil {
 				if err := r.write(half); err != nil {
-					return err
+					return false, err
 				}
 				half = half[:0]
 			}
 		}
 		r.flush()
-		if !more {
-			return nil
+		if next || !more {
+			return next, nil
 		}
 		if err := changes.wait(ctx); err != nil {
-			return nil // the client is gone, or the server stops
+			return false, nil // the client is gone, or the server stops
 		}
 	}
 }

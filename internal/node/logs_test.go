@@ -108,6 +108,65 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// TestFollowGoesOnAfterRotation reads through a change of files.
+func TestFollowGoesOnAfterRotation(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "0.log")
+	if err := os.WriteFile(file, []byte(logLine(1, "F", "before")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, w := io.Pipe()
+	var alive atomic.Bool
+	alive.Store(true)
+	go func() {
+		w.CloseWithError(readLog(context.Background(), file, logOptions{follow: true, tail: 1, limit: -1}, w, func() {}, alive.Load))
+	}()
+	read := func(want string) {
+		t.Helper()
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != want {
+			t.Fatalf("%q, %v; want %q", got, err, want)
+		}
+	}
+	read("before\n")
+	if err := os.Rename(file, file+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(logLine(2, "F", "after")+logLine(3, "F", "more")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read("after\nmore\n")
+	alive.Store(false)
+	if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
+		t.Errorf("at the end %q, %v", rest, err)
+	}
+}
+
+func TestRotationKeepsAFewFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "0.log")
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for i := range 8 {
+		if err := os.WriteFile(file, make([]byte, logMaxSize), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if rotated, err := rotate(file, now.Add(time.Duration(i)*time.Minute)); !rotated || err != nil {
+			t.Fatal(rotated, err)
+		}
+	}
+	if err := os.WriteFile(file, []byte("small"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if rotated, err := rotate(file, now); rotated || err != nil {
+		t.Errorf("a small file was rotated (%v, %v)", rotated, err)
+	}
+	left, err := filepath.Glob(file + "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) != logMaxFiles || !strings.HasSuffix(left[len(left)-1], "031105") {
+		t.Errorf("left are %v, want the newest %d", left, logMaxFiles)
+	}
+}
+
 func TestLogOptionsAreChecked(t *testing.T) {
 	for query, bad := range map[string]bool{
 		"": false, "tailLines=3&follow=true&timestamps": false, "tailLines=-1": true, "tailLines=x": true, "limitBytes=0": true, "sinceSeconds=0": true,
