@@ -28,6 +28,9 @@ const (
 // statusOf is the status that is true of what is there and planned. What others own of the old status (who scheduled it) stays.
 func statusOf(in input, p *plan) corev1.PodStatus {
 	old := &in.pod.Status
+	if ended(in.pod) && len(in.obs.containers) == 0 {
+		return *old.DeepCopy() // refused, or cleared up: nothing more is known than was said
+	}
 	s := corev1.PodStatus{
 		ObservedGeneration: in.pod.Generation, Message: old.Message, Reason: old.Reason, QOSClass: old.QOSClass,
 		NominatedNodeName: old.NominatedNodeName, StartTime: old.StartTime, Phase: old.Phase,

@@ -247,7 +247,8 @@ func (w *worker) begin(ctx context.Context, in input, act action) error {
 		if reason == reasonPull && w.tries[act.name].delay > 0 {
 			reason = reasonPullBackOff
 		}
-		return fail(reason, refused.message, refused.event)
+		w.agent.tell(in.pod, path, corev1.EventTypeWarning, refused.toldReason, refused.toldOf)
+		return fail(reason, refused.message, "Error: "+reason)
 	}
 	w.agent.tell(in.pod, path, corev1.EventTypeNormal, "Pulled", fmt.Sprintf("Container image %q already present on machine and can be accessed by the pod", spec.Image))
 	config, err := w.agent.containerConfig(ctx, in, spec, act.attempt, image)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,10 +44,28 @@ node: {name: one, port: 0, rootDir: %[1]s/kubelet, logDir: %[1]s/logs, cgroupRoo
 	t.Cleanup(func() {
 		c.end(unix.SIGTERM)
 		if t.Failed() {
+			c.clear()
+		}
+		if t.Failed() {
 			t.Logf("the server said:\n%s", c.log.String())
 		}
 	})
 	return c
+}
+
+// clear ends what a failed test left, so that its directory can be removed.
+func (c *cluster) clear() {
+	if err := sweep(); err != nil {
+		c.t.Logf("left behind: %v", err)
+	}
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	lines := strings.Split(string(mounts), "\n")
+	slices.Reverse(lines) // what was mounted last lies on top
+	for _, line := range lines {
+		if fields := strings.Fields(line); len(fields) > 1 && strings.HasPrefix(fields[1], c.dir) {
+			_ = unix.Unmount(fields[1], unix.MNT_DETACH) // the namespace ends with the tests
+		}
+	}
 }
 
 func (c *cluster) path(elem string) string { return filepath.Join(c.dir, elem) }

@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -53,6 +55,29 @@ func (h *Handler) Serve(ctx context.Context, listener net.Listener, config *tls.
 		err = errors.Join(err, served)
 	}
 	return err
+}
+
+// maxRefusal is how much of a node's refusal is told, in bytes.
+const maxRefusal = 50_000
+
+// nodeRefusal turns a node's answer other than success, which is plain text, into the Status that upstream makes of it.
+func (c *call) nodeRefusal(resp *http.Response) error {
+	if resp.StatusCode >= http.StatusOK && resp.StatusCode <= http.StatusPartialContent {
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+	resp.Body.Close()
+	if err != nil {
+		return err
+	}
+	said := strings.TrimSuffix(string(text), "\n")
+	switch resp.StatusCode {
+	case http.StatusInternalServerError:
+		return apierrors.NewInternalError(errors.New(said))
+	case http.StatusBadRequest:
+		return apierrors.NewBadRequest(said)
+	}
+	return apierrors.NewGenericServerResponse(resp.StatusCode, "", c.path.resource.GroupResource(), c.path.name, said, 0, false)
 }
 
 // logWriter takes net/http's complaints about clients, which are nobody's fault here.
@@ -100,11 +125,15 @@ func (h *Handler) serveNode(c *call, part *kinds.Subresource) {
 			p.Out.Header.Del("Accept-Encoding")
 		},
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
-			c.fail(apierrors.NewInternalError(fmt.Errorf("node %s: %w", name, err)))
+			var refused apierrors.APIStatus
+			if !errors.As(err, &refused) {
+				err = apierrors.NewInternalError(fmt.Errorf("node %s: %w", name, err))
+			}
+			c.fail(err)
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			resp.Header.Del("Cache-Control")
-			return nil
+			return c.nodeRefusal(resp)
 		},
 	}
 	proxy.ServeHTTP(c.w, c.r.WithContext(ctx))
