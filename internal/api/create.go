@@ -65,6 +65,11 @@ func (s *Server) prepareCreate(req Request, obj kinds.Object) error {
 	if err := s.fillMeta(obj); err != nil {
 		return apierrors.NewInternalError(err)
 	}
+	if f := req.Kind.Admit; f != nil {
+		if err := f(s.env(req), obj); err != nil {
+			return err
+		}
+	}
 	if f := req.Kind.PrepareCreate; f != nil {
 		f(s.env(req), obj)
 	}

@@ -69,6 +69,9 @@ type Kind struct {
 
 	// Default fills unset fields of obj in place. Idempotent; it never looks at status.
 	Default func(obj Object)
+	// Admit does to a new object, already defaulted, what upstream's admission plug-ins do that are on by default, and returns an API status
+	// error for what they refuse.
+	Admit func(env Env, obj Object) error
 	// PrepareCreate changes obj, already defaulted, into what is stored: status cleared, generation set.
 	PrepareCreate func(env Env, obj Object)
 	// PrepareUpdate changes obj in place; old is read only. It keeps what a plain update may not touch (status), and

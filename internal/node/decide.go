@@ -139,10 +139,8 @@ func (p *plan) refuse(in input) bool {
 
 // end stops what runs, then clears up. all removes every trace and the pod itself.
 func (p *plan) end(in input, all bool) {
-	grace := int64(corev1.DefaultTerminationGracePeriodSeconds)
+	grace := graceOf(in.pod)
 	if g := in.pod.DeletionGracePeriodSeconds; g != nil {
-		grace = *g
-	} else if g := in.pod.Spec.TerminationGracePeriodSeconds; g != nil {
 		grace = *g
 	}
 	busy := false
@@ -281,8 +279,12 @@ func (p *plan) step(in input, box sandbox, spec *corev1.Container) {
 	}
 }
 
+// graceOf is the pod's own grace period in seconds. A negative one, which old clients wrote, is 1.
 func graceOf(pod *corev1.Pod) int64 {
 	if g := pod.Spec.TerminationGracePeriodSeconds; g != nil {
+		if *g < 0 {
+			return 1
+		}
 		return *g
 	}
 	return corev1.DefaultTerminationGracePeriodSeconds

@@ -2,10 +2,10 @@ package apps
 
 import (
 	"fmt"
-	"math"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
@@ -94,7 +94,7 @@ func validateDeployment(obj kinds.Object) (errs field.ErrorList) {
 	}
 	if n := s.ProgressDeadlineSeconds; n != nil {
 		errs = append(errs, notNegative(*n, path.Child("progressDeadlineSeconds"))...)
-		if *n <= s.MinReadySeconds && *n != math.MaxInt32 {
+		if *n <= s.MinReadySeconds {
 			errs = append(errs, field.Invalid(path.Child("progressDeadlineSeconds"), *n, "must be greater than minReadySeconds"))
 		}
 	}
@@ -157,26 +157,27 @@ func deploymentStatus(_ kinds.Env, obj, old kinds.Object) (errs field.ErrorList)
 	d, was := obj.(*appsv1.Deployment), old.(*appsv1.Deployment)
 	d.Spec, d.Labels = *was.Spec.DeepCopy(), was.Labels
 	s, path := d.Status, field.NewPath("status")
-	if s.ObservedGeneration < 0 {
-		errs = append(errs, field.Invalid(path.Child("observedGeneration"), s.ObservedGeneration, "must be greater than or equal to 0"))
+	errs = append(errs, validation.ValidateNonnegativeField(s.ObservedGeneration, path.Child("observedGeneration"))...)
+	counts := []count{
+		{"replicas", s.Replicas}, {"updatedReplicas", s.UpdatedReplicas}, {"readyReplicas", s.ReadyReplicas},
+		{"availableReplicas", s.AvailableReplicas}, {"unavailableReplicas", s.UnavailableReplicas},
 	}
-	for name, n := range map[string]int32{
-		"replicas": s.Replicas, "updatedReplicas": s.UpdatedReplicas, "readyReplicas": s.ReadyReplicas,
-		"availableReplicas": s.AvailableReplicas, "unavailableReplicas": s.UnavailableReplicas,
-	} {
-		errs = append(errs, notNegative(n, path.Child(name))...)
+	if n := s.TerminatingReplicas; n != nil {
+		counts = append(counts, count{"terminatingReplicas", *n})
 	}
-	const more = "cannot be greater than status.replicas"
-	for name, n := range map[string]int32{"updatedReplicas": s.UpdatedReplicas, "readyReplicas": s.ReadyReplicas, "availableReplicas": s.AvailableReplicas} {
-		if n > s.Replicas {
-			errs = append(errs, field.Invalid(path.Child(name), n, more))
+	if n := s.CollisionCount; n != nil {
+		counts = append(counts, count{"collisionCount", *n})
+	}
+	errs = append(errs, countsNotNegative(counts, path)...)
+	errs = append(errs, countsWithin(s.Replicas, s.ReadyReplicas, s.AvailableReplicas, counts[1:4], path)...)
+	if before := was.Status.CollisionCount; before != nil {
+		now := int32(0)
+		if s.CollisionCount != nil {
+			now = *s.CollisionCount
 		}
-	}
-	if s.AvailableReplicas > s.ReadyReplicas {
-		errs = append(errs, field.Invalid(path.Child("availableReplicas"), s.AvailableReplicas, "cannot be greater than readyReplicas"))
-	}
-	if s.CollisionCount != nil && was.Status.CollisionCount != nil && *s.CollisionCount < *was.Status.CollisionCount {
-		errs = append(errs, field.Invalid(path.Child("collisionCount"), *s.CollisionCount, "cannot be decremented"))
+		if s.CollisionCount == nil || now < *before {
+			errs = append(errs, field.Invalid(path.Child("collisionCount"), now, "cannot be decremented"))
+		}
 	}
 	return errs
 }

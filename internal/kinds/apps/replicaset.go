@@ -5,6 +5,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -72,18 +73,15 @@ func replicaSetStatus(_ kinds.Env, obj, old kinds.Object) (errs field.ErrorList)
 	rs, was := obj.(*appsv1.ReplicaSet), old.(*appsv1.ReplicaSet)
 	rs.Spec = *was.Spec.DeepCopy()
 	s, path := rs.Status, field.NewPath("status")
-	for name, n := range map[string]int32{
-		"replicas": s.Replicas, "fullyLabeledReplicas": s.FullyLabeledReplicas, "readyReplicas": s.ReadyReplicas, "availableReplicas": s.AvailableReplicas,
-	} {
-		errs = append(errs, notNegative(n, path.Child(name))...)
-		if n > s.Replicas {
-			errs = append(errs, field.Invalid(path.Child(name), n, "cannot be greater than status.replicas"))
-		}
+	counts := []count{
+		{"replicas", s.Replicas}, {"fullyLabeledReplicas", s.FullyLabeledReplicas}, {"readyReplicas", s.ReadyReplicas}, {"availableReplicas", s.AvailableReplicas},
 	}
-	if s.AvailableReplicas > s.ReadyReplicas {
-		errs = append(errs, field.Invalid(path.Child("availableReplicas"), s.AvailableReplicas, "cannot be greater than readyReplicas"))
+	errs = append(errs, countsNotNegative(counts, path)...)
+	errs = append(errs, validation.ValidateNonnegativeField(s.ObservedGeneration, path.Child("observedGeneration"))...)
+	if n := s.TerminatingReplicas; n != nil {
+		errs = append(errs, notNegative(*n, path.Child("terminatingReplicas"))...)
 	}
-	return errs
+	return append(errs, countsWithin(s.Replicas, s.ReadyReplicas, s.AvailableReplicas, counts[1:], path)...)
 }
 
 func replicaSetColumns() []kinds.Column {

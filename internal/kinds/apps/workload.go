@@ -48,6 +48,32 @@ func notNegative(n int32, path *field.Path) field.ErrorList {
 	return validation.ValidateNonnegativeField(int64(n), path)
 }
 
+// count is a number of a status, by its field.
+type count struct {
+	name string
+	n    int32
+}
+
+// countsNotNegative and countsWithin check the counts of a status in the order given, so that an answer reads the same each time.
+func countsNotNegative(list []count, path *field.Path) (errs field.ErrorList) {
+	for _, c := range list {
+		errs = append(errs, notNegative(c.n, path.Child(c.name))...)
+	}
+	return errs
+}
+
+func countsWithin(replicas, ready, available int32, list []count, path *field.Path) (errs field.ErrorList) {
+	for _, c := range list {
+		if c.n > replicas {
+			errs = append(errs, field.Invalid(path.Child(c.name), c.n, "cannot be greater than status.replicas"))
+		}
+	}
+	if available > ready {
+		errs = append(errs, field.Invalid(path.Child("availableReplicas"), available, "cannot be greater than readyReplicas"))
+	}
+	return errs
+}
+
 func replicas(p *int32) int32 {
 	if p == nil {
 		return 1

@@ -25,6 +25,9 @@ func pod(change func(*corev1.Pod)) *corev1.Pod {
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i:1"}}},
 	}
 	core.Pod().Default(p)
+	if err := core.Pod().Admit(env(), p); err != nil {
+		panic(err)
+	}
 	core.Pod().PrepareCreate(env(), p)
 	if change != nil {
 		change(p)
@@ -101,6 +104,35 @@ func resources(request, limit string) corev1.ResourceRequirements {
 	}
 }
 
+func TestPodPriority(t *testing.T) {
+	given := func(n int32) *int32 { return &n }
+	never := corev1.PreemptNever
+	for name, c := range map[string]struct {
+		spec    corev1.PodSpec
+		want    int32
+		refused string
+	}{
+		"none":               {corev1.PodSpec{}, 0, ""},
+		"nothing but 0":      {corev1.PodSpec{Priority: given(0)}, 0, ""},
+		"a number":           {corev1.PodSpec{Priority: given(2000001000)}, 0, "must not be provided in pod spec"},
+		"system class":       {corev1.PodSpec{PriorityClassName: "system-node-critical"}, 2000001000, ""},
+		"class of no one":    {corev1.PodSpec{PriorityClassName: "gold"}, 0, "no PriorityClass with name gold was found"},
+		"another preemption": {corev1.PodSpec{PreemptionPolicy: &never}, 0, "must not be provided in pod spec"},
+	} {
+		p := &corev1.Pod{Spec: c.spec}
+		err := core.Pod().Admit(env(), p)
+		if c.refused != "" {
+			if err == nil || !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("%s: %v, want %q", name, err, c.refused)
+			}
+			continue
+		}
+		if err != nil || *p.Spec.Priority != c.want {
+			t.Errorf("%s: priority %v, %v; want %d", name, p.Spec.Priority, err, c.want)
+		}
+	}
+}
+
 func TestPodUpdates(t *testing.T) {
 	five, nine := int64(5), int64(9)
 	old := pod(func(p *corev1.Pod) {
@@ -114,7 +146,7 @@ func TestPodUpdates(t *testing.T) {
 		"nothing":            {func(*corev1.PodSpec) {}, ""},
 		"image":              {func(s *corev1.PodSpec) { s.Containers[0].Image = "i:2" }, ""},
 		"one gate less":      {func(s *corev1.PodSpec) { s.SchedulingGates = s.SchedulingGates[:1] }, ""},
-		"another gate":       {func(s *corev1.PodSpec) { s.SchedulingGates[0].Name = "x" }, "FieldValueForbidden spec.schedulingGates"},
+		"another gate":       {func(s *corev1.PodSpec) { s.SchedulingGates[0].Name = "x" }, "FieldValueForbidden spec.schedulingGates[0].name"},
 		"more tolerations":   {func(s *corev1.PodSpec) { s.Tolerations = append(s.Tolerations, corev1.Toleration{Operator: "Exists"}) }, ""},
 		"fewer tolerations":  {func(s *corev1.PodSpec) { s.Tolerations = s.Tolerations[1:] }, "FieldValueForbidden spec.tolerations"},
 		"later deadline":     {func(s *corev1.PodSpec) { s.ActiveDeadlineSeconds = &nine }, "FieldValueInvalid spec.activeDeadlineSeconds"},

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -31,15 +31,16 @@ func Pod() *kinds.Kind {
 		GVK: gvk, Resource: "pods", Singular: "pod", ShortNames: []string{"po"}, Categories: []string{"all"}, Namespaced: true, ReturnDeleted: true,
 		New:           func() kinds.Object { return &corev1.Pod{} },
 		NewList:       func() runtime.Object { return &corev1.PodList{} },
-		Default:       func(obj kinds.Object) { podspec.Default(&obj.(*corev1.Pod).Spec) },
+		Default:       defaultPod,
+		Admit:         admitPod,
 		PrepareCreate: preparePod,
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			pod, was := obj.(*corev1.Pod), old.(*corev1.Pod)
 			pod.Status = *was.Status.DeepCopy()
+			admitUpdate(&pod.Spec, &was.Spec)
 			if changed(pod.Spec, was.Spec) {
 				pod.Generation++
 			}
-			markGates(pod)
 		},
 		Validate: func(obj kinds.Object) field.ErrorList {
 			return podspec.Validate(&obj.(*corev1.Pod).Spec, field.NewPath("spec"))
@@ -64,23 +65,72 @@ func Pod() *kinds.Kind {
 	}
 }
 
-// preparePod makes a new pod's first status, and does what upstream's admission plug-ins do to every pod that are on by default and
-// need nothing else: DefaultTolerationSeconds and Priority.
+func defaultPod(obj kinds.Object) {
+	spec := &obj.(*corev1.Pod).Spec
+	podspec.Default(spec)
+	podspec.DefaultPod(spec)
+}
+
+// preparePod makes a new pod's first status.
 func preparePod(_ kinds.Env, obj kinds.Object) {
 	pod := obj.(*corev1.Pod)
 	pod.Generation = 1
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: podspec.QOSClass(&pod.Spec)}
 	markGates(pod)
-	for _, key := range []string{corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable} {
-		tolerate(&pod.Spec, key)
+}
+
+// The priorities of the classes that every cluster has (scheduling.k8s.io/v1).
+const (
+	clusterCritical = 2_000_000_000
+	nodeCritical    = clusterCritical + 1000
+)
+
+// admitPod does what upstream's plug-ins DefaultTolerationSeconds and Priority do to a new pod. Classes that users make are not served yet.
+func admitPod(_ kinds.Env, obj kinds.Object) error {
+	pod := obj.(*corev1.Pod)
+	tolerateUnwell(&pod.Spec)
+	refuse := func(format string, args ...any) error {
+		return apierrors.NewForbidden(corev1.Resource("pods"), pod.Name, fmt.Errorf(format, args...))
 	}
-	if pod.Spec.PriorityClassName == "" && pod.Spec.Priority == nil {
-		none, lower := int32(0), corev1.PreemptLowerPriority
-		pod.Spec.Priority = &none
-		if pod.Spec.PreemptionPolicy == nil {
-			pod.Spec.PreemptionPolicy = &lower
-		}
+	priority := int32(0)
+	switch name := pod.Spec.PriorityClassName; name {
+	case "":
+	case "system-cluster-critical":
+		priority = clusterCritical
+	case "system-node-critical":
+		priority = nodeCritical
+	default:
+		return refuse("no PriorityClass with name %v was found", name)
 	}
+	if given := pod.Spec.Priority; given != nil && *given != priority {
+		return refuse("the integer value of priority (%d) must not be provided in pod spec; priority admission controller computed %d from the given PriorityClass name", *given, priority)
+	}
+	pod.Spec.Priority = &priority
+	if lower := corev1.PreemptLowerPriority; pod.Spec.PreemptionPolicy == nil {
+		pod.Spec.PreemptionPolicy = &lower
+	} else if *pod.Spec.PreemptionPolicy != lower {
+		return refuse("the string value of PreemptionPolicy (%s) must not be provided in pod spec; priority admission controller computed %s from the given PriorityClass name", *pod.Spec.PreemptionPolicy, lower)
+	}
+	return nil
+}
+
+// admitUpdate does what the same plug-ins do to a changed pod: a client that puts the manifest that it once applied leaves out what
+// they added, and must not be refused for it.
+func admitUpdate(s, was *corev1.PodSpec) {
+	tolerateUnwell(s)
+	if s.Priority == nil && was.Priority != nil {
+		priority := *was.Priority
+		s.Priority = &priority
+	}
+	if s.PreemptionPolicy == nil && was.PreemptionPolicy != nil {
+		policy := *was.PreemptionPolicy
+		s.PreemptionPolicy = &policy
+	}
+}
+
+func tolerateUnwell(s *corev1.PodSpec) {
+	tolerate(s, corev1.TaintNodeNotReady)
+	tolerate(s, corev1.TaintNodeUnreachable)
 }
 
 // tolerate lets a pod stay for five minutes on a node that has become unwell, unless it says otherwise.
@@ -96,16 +146,12 @@ func tolerate(s *corev1.PodSpec, key string) {
 	})
 }
 
-// markGates says of a pod with scheduling gates that it is not to be scheduled yet (KEP-3521).
+// markGates says of a new pod with scheduling gates that it is not to be scheduled yet (KEP-3521). Who schedules it says more later.
 func markGates(pod *corev1.Pod) {
-	i := conditionAt(pod.Status.Conditions, corev1.PodScheduled)
-	switch gated := len(pod.Spec.SchedulingGates) > 0; {
-	case gated && i < 0:
+	if len(pod.Spec.SchedulingGates) > 0 {
 		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
 			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated, Message: "Scheduling is blocked due to non-empty scheduling gates",
 		})
-	case !gated && i >= 0 && pod.Status.Conditions[i].Reason == corev1.PodReasonSchedulingGated:
-		pod.Status.Conditions = append(pod.Status.Conditions[:i:i], pod.Status.Conditions[i+1:]...)
 	}
 }
 
@@ -116,82 +162,6 @@ func conditionAt(list []corev1.PodCondition, t corev1.PodConditionType) int {
 		}
 	}
 	return -1
-}
-
-// validatePodUpdate allows what may change of a pod: images, a nearer deadline, more tolerations, fewer gates, a negative grace made 1.
-func validatePodUpdate(obj, old kinds.Object) (errs field.ErrorList) {
-	pod, was := obj.(*corev1.Pod), old.(*corev1.Pod)
-	path := field.NewPath("spec")
-	if len(pod.Spec.Containers) != len(was.Spec.Containers) {
-		return field.ErrorList{field.Forbidden(path.Child("containers"), "pod updates may not add or remove containers")}
-	}
-	if len(pod.Spec.InitContainers) != len(was.Spec.InitContainers) {
-		return field.ErrorList{field.Forbidden(path.Child("initContainers"), "pod updates may not add or remove containers")}
-	}
-	errs = append(errs, deadlineUpdate(pod.Spec.ActiveDeadlineSeconds, was.Spec.ActiveDeadlineSeconds, path.Child("activeDeadlineSeconds"))...)
-	if !keepsTolerations(pod.Spec.Tolerations, was.Spec.Tolerations) {
-		errs = append(errs, field.Forbidden(path.Child("tolerations"), "existing toleration can not be modified except its tolerationSeconds"))
-	}
-	if extra := newGates(pod.Spec.SchedulingGates, was.Spec.SchedulingGates); len(extra) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("schedulingGates"), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", strings.Join(extra, ","))))
-	}
-	if len(errs) > 0 {
-		return errs
-	}
-	like := *pod.Spec.DeepCopy()
-	for i := range like.Containers {
-		like.Containers[i].Image = was.Spec.Containers[i].Image
-	}
-	for i := range like.InitContainers {
-		like.InitContainers[i].Image = was.Spec.InitContainers[i].Image
-	}
-	like.ActiveDeadlineSeconds, like.Tolerations, like.SchedulingGates = was.Spec.ActiveDeadlineSeconds, was.Spec.Tolerations, was.Spec.SchedulingGates
-	if g := was.Spec.TerminationGracePeriodSeconds; g != nil && *g < 0 && like.TerminationGracePeriodSeconds != nil && *like.TerminationGracePeriodSeconds == 1 {
-		like.TerminationGracePeriodSeconds = g
-	}
-	if changed(like, was.Spec) {
-		errs = append(errs, field.Forbidden(path, fmt.Sprintf("pod updates may not change fields other than %s\n%v",
-			"`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
-			diff.Diff(was.Spec, like))))
-	}
-	return errs
-}
-
-func deadlineUpdate(now, was *int64, path *field.Path) field.ErrorList {
-	switch {
-	case now == nil && was != nil:
-		return field.ErrorList{field.Invalid(path, now, "must not update from a positive integer to nil value")}
-	case now != nil && was != nil && *now > *was:
-		return field.ErrorList{field.Invalid(path, *now, "must be less than or equal to previous value")}
-	}
-	return nil
-}
-
-func keepsTolerations(now, was []corev1.Toleration) bool {
-	for _, old := range was {
-		found := false
-		for _, t := range now {
-			t.TolerationSeconds = old.TolerationSeconds
-			found = found || !changed(t, old)
-		}
-		if !found {
-			return false
-		}
-	}
-	return true
-}
-
-func newGates(now, was []corev1.PodSchedulingGate) (extra []string) {
-	had := map[string]bool{}
-	for _, g := range was {
-		had[g.Name] = true
-	}
-	for _, g := range now {
-		if !had[g.Name] {
-			extra = append(extra, g.Name)
-		}
-	}
-	return extra
 }
 
 // deletePod: a pod that no node runs, or that has ended, goes at once; the others when their node has stopped them.

@@ -62,11 +62,10 @@ func podReason(p *corev1.Pod) string {
 	if i := conditionAt(p.Status.Conditions, corev1.PodScheduled); i >= 0 && p.Status.Conditions[i].Reason == corev1.PodReasonSchedulingGated {
 		reason = corev1.PodReasonSchedulingGated
 	}
-	initReason, initializing := initReason(p)
-	if initializing {
+	if initReason, _ := initReason(p); initReason != "" {
 		reason = initReason
 	}
-	if !initializing || initialized(p) {
+	if started(p) {
 		reason = containerReason(p, reason)
 	}
 	if p.DeletionTimestamp != nil {
@@ -85,8 +84,8 @@ func initialized(p *corev1.Pod) bool {
 	return i >= 0 && p.Status.Conditions[i].Status == corev1.ConditionTrue
 }
 
-// initReason finds the first init container that is not done; false when all are.
-func initReason(p *corev1.Pod) (string, bool) {
+// initReason finds the first init container that is not done, and says which; without one the word is empty and the place their number.
+func initReason(p *corev1.Pod) (string, int) {
 	sidecars := sidecarNames(p)
 	for i, s := range p.Status.InitContainerStatuses {
 		t, w := s.State.Terminated, s.State.Waiting
@@ -94,13 +93,19 @@ func initReason(p *corev1.Pod) (string, bool) {
 		case t != nil && t.ExitCode == 0, sidecars[s.Name] && s.Started != nil && *s.Started:
 			continue
 		case t != nil:
-			return "Init:" + terminatedReason(t), true
+			return "Init:" + terminatedReason(t), i
 		case w != nil && w.Reason != "" && w.Reason != "PodInitializing":
-			return "Init:" + w.Reason, true
+			return "Init:" + w.Reason, i
 		}
-		return fmt.Sprintf("Init:%d/%d", i, len(p.Spec.InitContainers)), true
+		return fmt.Sprintf("Init:%d/%d", i, len(p.Spec.InitContainers)), i
 	}
-	return "", false
+	return "", len(p.Status.InitContainerStatuses)
+}
+
+// started says whether the containers of a pod count: its init containers are done, or were once.
+func started(p *corev1.Pod) bool {
+	reason, _ := initReason(p)
+	return reason == "" || initialized(p)
 }
 
 func terminatedReason(t *corev1.ContainerStateTerminated) string {
@@ -113,33 +118,60 @@ func terminatedReason(t *corev1.ContainerStateTerminated) string {
 	return fmt.Sprintf("ExitCode:%d", t.ExitCode)
 }
 
-// containerReason lets the first container that has something to say speak for the pod.
+// containerReason lets the first container that has something to say speak for the pod; of those that ended, one that failed.
 func containerReason(p *corev1.Pod, reason string) string {
-	running := false
+	running, failure := false, ""
 	for i := len(p.Status.ContainerStatuses) - 1; i >= 0; i-- {
 		s := p.Status.ContainerStatuses[i]
-		switch {
+		switch t := s.State.Terminated; {
 		case s.State.Waiting != nil && s.State.Waiting.Reason != "":
 			reason = s.State.Waiting.Reason
-		case s.State.Terminated != nil:
-			reason = terminatedReason(s.State.Terminated)
+		case t != nil:
+			reason = terminatedReason(t)
+			if t.ExitCode != 0 {
+				failure = reason
+			}
 		case s.Ready && s.State.Running != nil:
 			running = true
 		}
 	}
-	if reason == "Completed" && running {
-		if i := conditionAt(p.Status.Conditions, corev1.PodReady); i >= 0 && p.Status.Conditions[i].Status == corev1.ConditionTrue {
-			return "Running"
-		}
+	if reason != "Completed" {
+		return reason
+	}
+	ready := conditionAt(p.Status.Conditions, corev1.PodReady)
+	switch {
+	case running && ready >= 0 && p.Status.Conditions[ready].Status == corev1.ConditionTrue:
+		return "Running"
+	case failure != "":
+		return failure
+	case running:
 		return "NotReady"
 	}
 	return reason
 }
 
-// podRestarts counts restarts, and says when the last was. While init containers are not done only theirs count.
-func podRestarts(env kinds.Env, p *corev1.Pod) string {
-	_, initializing := initReason(p)
+// podReady counts what is ready, of containers and sidecars.
+func podReady(p *corev1.Pod) string {
 	sidecars := sidecarNames(p)
+	ready, total := 0, len(p.Spec.Containers)+len(sidecars)
+	_, reached := initReason(p)
+	for _, s := range p.Status.InitContainerStatuses[:reached] {
+		ended := s.State.Terminated != nil && s.State.Terminated.ExitCode == 0
+		if sidecars[s.Name] && !ended && s.Ready {
+			ready++
+		}
+	}
+	for _, s := range p.Status.ContainerStatuses {
+		if started(p) && s.Ready && s.State.Running != nil {
+			ready++
+		}
+	}
+	return fmt.Sprintf("%d/%d", ready, total)
+}
+
+// podRestarts counts restarts, and says when the last was. Init containers count until the containers do, sidecars always.
+func podRestarts(env kinds.Env, p *corev1.Pod) string {
+	sidecars, containers := sidecarNames(p), started(p)
 	n, last := 0, time.Time{}
 	count := func(s corev1.ContainerStatus) {
 		n += int(s.RestartCount)
@@ -147,12 +179,13 @@ func podRestarts(env kinds.Env, p *corev1.Pod) string {
 			last = t.FinishedAt.Time
 		}
 	}
-	for _, s := range p.Status.InitContainerStatuses {
-		if initializing || sidecars[s.Name] {
+	_, reached := initReason(p)
+	for i, s := range p.Status.InitContainerStatuses {
+		if i <= reached && (!containers || sidecars[s.Name]) {
 			count(s)
 		}
 	}
-	if !initializing || initialized(p) {
+	if containers {
 		for _, s := range p.Status.ContainerStatuses {
 			count(s)
 		}
@@ -161,4 +194,14 @@ func podRestarts(env kinds.Env, p *corev1.Pod) string {
 		return strconv.Itoa(n)
 	}
 	return fmt.Sprintf("%d (%s ago)", n, kinds.Age(env, last))
+}
+
+func sidecarNames(pod *corev1.Pod) map[string]bool {
+	out := map[string]bool{}
+	for _, c := range pod.Spec.InitContainers {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			out[c.Name] = true
+		}
+	}
+	return out
 }

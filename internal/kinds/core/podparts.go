@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -41,6 +42,12 @@ func bindPod(env kinds.Env, obj kinds.Object, body runtime.Object) (*metav1.Dele
 			pod.Annotations = map[string]string{}
 		}
 		pod.Annotations[k] = v
+	}
+	for k, v := range b.Labels {
+		if pod.Labels == nil {
+			pod.Labels = map[string]string{}
+		}
+		pod.Labels[k] = v
 	}
 	scheduled := corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, ObservedGeneration: 0, LastTransitionTime: metav1.NewTime(env.Now).Rfc3339Copy()}
 	if i := conditionAt(pod.Status.Conditions, corev1.PodScheduled); i >= 0 {
@@ -87,35 +94,25 @@ func podLog(obj kinds.Object, query url.Values) (node, path string, rest url.Val
 }
 
 func logContainer(pod *corev1.Pod, name string) (string, error) {
-	var names, init, ephemeral []string
+	var names []string
+	for _, c := range pod.Spec.InitContainers {
+		names = append(names, c.Name)
+	}
 	for _, c := range pod.Spec.Containers {
 		names = append(names, c.Name)
 	}
-	for _, c := range pod.Spec.InitContainers {
-		init = append(init, c.Name)
-	}
 	for _, c := range pod.Spec.EphemeralContainers {
-		ephemeral = append(ephemeral, c.Name)
+		names = append(names, c.Name)
 	}
-	if name != "" {
-		for _, n := range append(append(append([]string{}, names...), init...), ephemeral...) {
-			if n == name {
-				return name, nil
-			}
-		}
+	switch {
+	case name != "" && slices.Contains(names, name):
+		return name, nil
+	case name != "":
 		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, pod.Name))
+	case len(pod.Spec.Containers) == 1:
+		return pod.Spec.Containers[0].Name, nil
 	}
-	if len(names) == 1 {
-		return names[0], nil
-	}
-	text := fmt.Sprintf("a container name must be specified for pod %s, choose one of: %s", pod.Name, names)
-	if len(init) > 0 {
-		text += fmt.Sprintf(" or one of the init containers: %s", init)
-	}
-	if len(ephemeral) > 0 {
-		text += fmt.Sprintf(" or one of the ephemeral containers: %s", ephemeral)
-	}
-	return "", apierrors.NewBadRequest(text)
+	return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %s", pod.Name, names))
 }
 
 func validateLogOptions(query url.Values) (errs field.ErrorList) {
@@ -143,32 +140,4 @@ func validateLogOptions(query url.Values) (errs field.ErrorList) {
 		errs = append(errs, field.NotSupported(field.NewPath("stream"), s, []string{"All"}))
 	}
 	return errs
-}
-
-// ready counts containers that are ready, of all that count.
-func podReady(pod *corev1.Pod) string {
-	ready, total := 0, len(pod.Spec.Containers)
-	for _, s := range pod.Status.ContainerStatuses {
-		if s.Ready && s.State.Running != nil {
-			ready++
-		}
-	}
-	sidecars := sidecarNames(pod)
-	total += len(sidecars)
-	for _, s := range pod.Status.InitContainerStatuses {
-		if sidecars[s.Name] && s.Ready && s.Started != nil && *s.Started {
-			ready++
-		}
-	}
-	return fmt.Sprintf("%d/%d", ready, total)
-}
-
-func sidecarNames(pod *corev1.Pod) map[string]bool {
-	out := map[string]bool{}
-	for _, c := range pod.Spec.InitContainers {
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			out[c.Name] = true
-		}
-	}
-	return out
 }

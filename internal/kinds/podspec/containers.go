@@ -44,12 +44,15 @@ func validateInit(c *corev1.Container, at *field.Path) (errs field.ErrorList) {
 	if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
 		return nil
 	}
-	for name, set := range map[string]bool{
-		"lifecycle": c.Lifecycle != nil, "livenessProbe": c.LivenessProbe != nil,
-		"readinessProbe": c.ReadinessProbe != nil, "startupProbe": c.StartupProbe != nil,
+	for _, part := range []struct {
+		name string
+		set  bool
+	}{
+		{"lifecycle", c.Lifecycle != nil}, {"livenessProbe", c.LivenessProbe != nil},
+		{"readinessProbe", c.ReadinessProbe != nil}, {"startupProbe", c.StartupProbe != nil},
 	} {
-		if set {
-			errs = append(errs, field.Forbidden(at.Child(name), "may not be set for init containers without restartPolicy=Always"))
+		if part.set {
+			errs = append(errs, field.Forbidden(at.Child(part.name), "may not be set for init containers without restartPolicy=Always"))
 		}
 	}
 	return errs
@@ -267,12 +270,15 @@ func validateProbe(p *corev1.Probe, at *field.Path, once bool) (errs field.Error
 	case n > 1:
 		errs = append(errs, field.Forbidden(at, "may not specify more than 1 handler type"))
 	}
-	for name, v := range map[string]int32{
-		"initialDelaySeconds": p.InitialDelaySeconds, "timeoutSeconds": p.TimeoutSeconds, "periodSeconds": p.PeriodSeconds,
-		"successThreshold": p.SuccessThreshold, "failureThreshold": p.FailureThreshold,
+	for _, number := range []struct {
+		name string
+		n    int32
+	}{
+		{"initialDelaySeconds", p.InitialDelaySeconds}, {"timeoutSeconds", p.TimeoutSeconds}, {"periodSeconds", p.PeriodSeconds},
+		{"successThreshold", p.SuccessThreshold}, {"failureThreshold", p.FailureThreshold},
 	} {
-		if v < 0 {
-			errs = append(errs, field.Invalid(at.Child(name), v, atLeastZero))
+		if number.n < 0 {
+			errs = append(errs, field.Invalid(at.Child(number.name), number.n, atLeastZero))
 		}
 	}
 	if once && p.SuccessThreshold != 1 {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -21,13 +22,12 @@ func word[T ~string](p *T, v T) {
 	}
 }
 
-// Default fills what the specification leaves open.
+// Default fills what a specification leaves open, in a pod and in a template alike. Pods are given more by DefaultPod.
 func Default(s *corev1.PodSpec) {
 	word(&s.DNSPolicy, corev1.DNSClusterFirst)
 	word(&s.RestartPolicy, corev1.RestartPolicyAlways)
 	word(&s.SchedulerName, corev1.DefaultSchedulerName)
 	def(&s.TerminationGracePeriodSeconds, int64(corev1.DefaultTerminationGracePeriodSeconds))
-	def(&s.EnableServiceLinks, corev1.DefaultEnableServiceLinks)
 	if s.SecurityContext == nil {
 		s.SecurityContext = &corev1.PodSecurityContext{}
 	}
@@ -37,34 +37,48 @@ func Default(s *corev1.PodSpec) {
 	}
 	s.DeprecatedServiceAccount = s.ServiceAccountName
 	for i := range s.InitContainers {
-		defaultContainer(&s.InitContainers[i], s.HostNetwork)
+		defaultContainer(&s.InitContainers[i])
 	}
 	for i := range s.Containers {
-		defaultContainer(&s.Containers[i], s.HostNetwork)
+		defaultContainer(&s.Containers[i])
+	}
+	for i := range s.EphemeralContainers {
+		defaultContainer((*corev1.Container)(&s.EphemeralContainers[i].EphemeralContainerCommon))
 	}
 	for i := range s.Volumes {
 		defaultVolume(&s.Volumes[i].VolumeSource)
 	}
-	for i := range s.TopologySpreadConstraints {
-		c := &s.TopologySpreadConstraints[i]
-		def(&c.NodeAffinityPolicy, corev1.NodeInclusionPolicyHonor)
-		def(&c.NodeTaintsPolicy, corev1.NodeInclusionPolicyIgnore)
+}
+
+// DefaultPod fills what only pods are given, after Default. Templates are not, so that a workload reads back as it was written.
+func DefaultPod(s *corev1.PodSpec) {
+	def(&s.EnableServiceLinks, corev1.DefaultEnableServiceLinks)
+	for _, list := range [][]corev1.Container{s.Containers, s.InitContainers} {
+		for i := range list {
+			defaultRequests(&list[i].Resources)
+			for j := range list[i].Ports {
+				if p := &list[i].Ports[j]; s.HostNetwork && p.HostPort == 0 {
+					p.HostPort = p.ContainerPort
+				}
+			}
+		}
 	}
 }
 
-func defaultContainer(c *corev1.Container, hostNetwork bool) {
+func defaultContainer(c *corev1.Container) {
 	word(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
 	word(&c.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
 	word(&c.ImagePullPolicy, pullPolicy(c.Image))
 	for i := range c.Ports {
 		word(&c.Ports[i].Protocol, corev1.ProtocolTCP)
-		if hostNetwork && c.Ports[i].HostPort == 0 {
-			c.Ports[i].HostPort = c.Ports[i].ContainerPort
-		}
 	}
 	for i := range c.Env {
-		if from := c.Env[i].ValueFrom; from != nil && from.FieldRef != nil {
+		from := c.Env[i].ValueFrom
+		if from != nil && from.FieldRef != nil {
 			word(&from.FieldRef.APIVersion, "v1")
+		}
+		if from != nil && from.FileKeyRef != nil {
+			def(&from.FileKeyRef.Optional, false)
 		}
 	}
 	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
@@ -77,7 +91,16 @@ func defaultContainer(c *corev1.Container, hostNetwork bool) {
 			}
 		}
 	}
-	defaultRequests(&c.Resources)
+	roundUp(c.Resources.Limits)
+	roundUp(c.Resources.Requests)
+}
+
+// roundUp makes every quantity a whole number of thousandths, the finest that the API keeps.
+func roundUp(list corev1.ResourceList) {
+	for name, q := range list {
+		q.RoundUp(resource.Milli)
+		list[name] = q
+	}
 }
 
 // pullPolicy is Always for the newest of a name, which may become another image, else IfNotPresent.
@@ -152,7 +175,34 @@ func defaultVolume(v *corev1.VolumeSource) {
 	case v.HostPath != nil:
 		def(&v.HostPath.Type, corev1.HostPathUnset)
 	case v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil:
-		def(&v.Ephemeral.VolumeClaimTemplate.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
+		claim := &v.Ephemeral.VolumeClaimTemplate.Spec
+		def(&claim.VolumeMode, corev1.PersistentVolumeFilesystem)
+		roundUp(claim.Resources.Limits)
+		roundUp(claim.Resources.Requests)
+	case v.Image != nil:
+		word(&v.Image.PullPolicy, pullPolicy(v.Image.Reference))
+	default:
+		defaultDisk(v)
+	}
+}
+
+// defaultDisk fills the sources that name a remote disk.
+func defaultDisk(v *corev1.VolumeSource) {
+	switch {
+	case v.ISCSI != nil:
+		word(&v.ISCSI.ISCSIInterface, "default")
+	case v.RBD != nil:
+		word(&v.RBD.RBDPool, "rbd")
+		word(&v.RBD.RadosUser, "admin")
+		word(&v.RBD.Keyring, "/etc/ceph/keyring")
+	case v.AzureDisk != nil:
+		def(&v.AzureDisk.CachingMode, corev1.AzureDataDiskCachingReadWrite)
+		def(&v.AzureDisk.FSType, "ext4")
+		def(&v.AzureDisk.ReadOnly, false)
+		def(&v.AzureDisk.Kind, corev1.AzureSharedBlobDisk)
+	case v.ScaleIO != nil:
+		word(&v.ScaleIO.StorageMode, "ThinProvisioned")
+		word(&v.ScaleIO.FSType, "xfs")
 	}
 }
 

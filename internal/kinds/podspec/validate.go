@@ -29,9 +29,6 @@ func Validate(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 	if n := s.ActiveDeadlineSeconds; n != nil && (*n < 1 || *n > math.MaxInt32) {
 		errs = append(errs, field.Invalid(path.Child("activeDeadlineSeconds"), *n, utilvalidation.InclusiveRangeError(1, math.MaxInt32)))
 	}
-	if n := s.TerminationGracePeriodSeconds; n != nil && *n < 0 {
-		errs = append(errs, field.Invalid(path.Child("terminationGracePeriodSeconds"), *n, atLeastZero))
-	}
 	gates := sets.New[string]()
 	for i, g := range s.SchedulingGates {
 		at := path.Child("schedulingGates").Index(i)
@@ -107,7 +104,7 @@ func validateTolerations(list []corev1.Toleration, path *field.Path) (errs field
 			}
 		case corev1.TolerationOpExists:
 			if t.Value != "" {
-				errs = append(errs, field.Invalid(at.Child("operator"), t, "value must be empty when `operator` is 'Exists'"))
+				errs = append(errs, field.Invalid(at.Child("operator"), t.Value, "value must be empty when `operator` is 'Exists'"))
 			}
 		default:
 			errs = append(errs, field.NotSupported(at.Child("operator"), t.Operator, []corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists}))
