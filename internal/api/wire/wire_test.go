@@ -22,6 +22,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/observe"
+	"github.com/floe-k8s/floe/test/peers/exchange"
 )
 
 // served is an API of a test's own, over HTTP.
@@ -58,23 +59,17 @@ func byHeader(r *http.Request) (auth.User, bool, error) {
 	return apitest.Administrator(), true, nil
 }
 
-// send sends a request as it is written in a script: a line of method and path, header lines, an empty line, the body.
+// send sends a request as it is written in a script.
 func (s *served) send(t testing.TB, text string) *http.Response {
 	t.Helper()
-	head, body, _ := strings.Cut(text, "\n\n")
-	lines := strings.Split(strings.TrimSpace(head), "\n")
-	method, path, _ := strings.Cut(lines[0], " ")
-	req, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(strings.TrimSuffix(body, "\n")))
+	r := exchange.Parse(text)
+	req, err := http.NewRequestWithContext(t.Context(), r.Method, s.URL+r.Path, strings.NewReader(r.Body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Host = "floe.test:6443"
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for _, line := range lines[1:] {
-		name, value, _ := strings.Cut(line, ":")
-		req.Header.Set(name, strings.TrimSpace(value))
+	for name, value := range r.Header {
+		req.Header.Set(name, value)
 	}
 	resp, err := s.Client().Do(req)
 	if err != nil {

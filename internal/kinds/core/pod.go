@@ -43,7 +43,7 @@ func Pod() *kinds.Kind {
 			}
 		},
 		Validate: func(obj kinds.Object) field.ErrorList {
-			return podspec.Validate(&obj.(*corev1.Pod).Spec, field.NewPath("spec"))
+			return podspec.ValidatePod(&obj.(*corev1.Pod).Spec, field.NewPath("spec"))
 		},
 		ValidateUpdate: validatePodUpdate,
 		Delete:         deletePod,

@@ -22,11 +22,11 @@ func validateContainers(s *corev1.PodSpec, volumes sets.Set[string], at *field.P
 		for i := range list {
 			c, at := &list[i], at.Index(i)
 			errs = append(errs, dnsLabel(c.Name, at.Child("name"))...)
+			errs = append(errs, validateContainer(c, volumes, s.HostNetwork, at)...)
 			if names.Has(c.Name) {
 				errs = append(errs, field.Duplicate(at.Child("name"), c.Name))
 			}
 			names.Insert(c.Name)
-			errs = append(errs, validateContainer(c, volumes, s.HostNetwork, at)...)
 			if init {
 				errs = append(errs, validateInit(c, at)...)
 			} else if c.RestartPolicy != nil && *c.RestartPolicy == "" {
@@ -69,14 +69,11 @@ func dnsLabel(value string, at *field.Path) (errs field.ErrorList) {
 }
 
 func validateContainer(c *corev1.Container, volumes sets.Set[string], hostNetwork bool, at *field.Path) (errs field.ErrorList) {
-	switch {
-	case c.Image == "":
+	if c.Image == "" {
 		errs = append(errs, field.Required(at.Child("image"), ""))
-	case strings.TrimSpace(c.Image) != c.Image:
-		errs = append(errs, field.Invalid(at.Child("image"), c.Image, "must not have leading or trailing whitespace"))
 	}
 	errs = append(errs, oneOf(at.Child("imagePullPolicy"), c.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
-	errs = append(errs, oneOf(at.Child("terminationMessagePolicy"), c.TerminationMessagePolicy, corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
+	errs = append(errs, oneOf(at.Child("terminationMessagePolicy"), c.TerminationMessagePolicy, corev1.TerminationMessageFallbackToLogsOnError, corev1.TerminationMessageReadFile)...)
 	errs = append(errs, validatePorts(c.Ports, hostNetwork, at.Child("ports"))...)
 	errs = append(errs, validateEnv(c, at)...)
 	errs = append(errs, validateMounts(c.VolumeMounts, volumes, at.Child("volumeMounts"))...)
@@ -111,7 +108,7 @@ func validatePorts(ports []corev1.ContainerPort, hostNetwork bool, at *field.Pat
 		if hostNetwork && p.HostPort != p.ContainerPort {
 			errs = append(errs, field.Invalid(at.Child("containerPort"), p.ContainerPort, "must match `hostPort` when `hostNetwork` is true"))
 		}
-		errs = append(errs, oneOf(at.Child("protocol"), p.Protocol, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)...)
+		errs = append(errs, oneOf(at.Child("protocol"), p.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
 	}
 	return errs
 }

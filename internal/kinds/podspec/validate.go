@@ -52,7 +52,7 @@ func Validate(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// oneOf refuses a value that is none of the allowed.
+// oneOf refuses a value that is none of the allowed, and lists them in the order given.
 func oneOf[T ~string](path *field.Path, value T, allowed ...T) field.ErrorList {
 	switch {
 	case slices.Contains(allowed, value):
@@ -60,7 +60,6 @@ func oneOf[T ~string](path *field.Path, value T, allowed ...T) field.ErrorList {
 	case value == "":
 		return field.ErrorList{field.Required(path, "")}
 	}
-	slices.Sort(allowed)
 	return field.ErrorList{field.NotSupported(path, value, allowed)}
 }
 
@@ -162,6 +161,25 @@ func validateTerm(term corev1.NodeSelectorTerm, path *field.Path) (errs field.Er
 		errs = append(errs, metavalidation.ValidateLabelName(e.Key, at.Child("key"))...)
 	}
 	return errs
+}
+
+// ValidatePod reports what is wrong with a pod's own specification; templates of pods may have more.
+func ValidatePod(s *corev1.PodSpec, path *field.Path) field.ErrorList {
+	errs := Validate(s, path)
+	for i := range s.Containers {
+		errs = append(errs, trimmedImage(s.Containers[i].Image, path.Child("containers").Index(i).Child("image"))...)
+	}
+	for i := range s.InitContainers {
+		errs = append(errs, trimmedImage(s.InitContainers[i].Image, path.Child("initContainers").Index(i).Child("image"))...)
+	}
+	return errs
+}
+
+func trimmedImage(image string, path *field.Path) field.ErrorList {
+	if strings.TrimSpace(image) == image {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, image, "must not have leading or trailing whitespace")}
 }
 
 // Template reports what is wrong with the template of a workload whose selector must choose it, and whose pods always restart.

@@ -1,0 +1,70 @@
+package wire_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/floe-k8s/floe/test/peers/exchange"
+)
+
+// otherwise names the requests that floe answers otherwise than upstream, each with its reason. One that is not needed fails.
+var otherwise = map[string]string{
+	"GET /api/v1/namespaces/default/configmaps?resourceVersion=1&resourceVersionMatch=Exact": "history is not kept yet",
+	"GET /api/v1/namespaces/default/configmaps?continue=xyz":                                 "the text quotes the token's bytes, which are not floe's",
+	`PATCH /api/v1/namespaces/default/pods/web {"spec":{"restartPolicy":"Never"}}`:           "the difference is shown in the API's own field names, not in upstream's internal ones",
+	"PATCH /api/v1/namespaces/default/configmaps/a data: {}":                                 "server-side apply is not served yet",
+}
+
+// TestAnswersAreUpstreams sends what upstream's server was asked, and holds status, media type, reason and message against its answers.
+func TestAnswersAreUpstreams(t *testing.T) {
+	used := map[string]bool{}
+	for _, name := range []string{"objects", "pods", "refusals"} {
+		data, err := os.ReadFile(filepath.Join("../../../test/peers/recorded/answers", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []exchange.Answer
+		if err := json.Unmarshal(data, &want); err != nil {
+			t.Fatal(err)
+		}
+		requests, err := exchange.Read("testdata/scripts/" + name + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(requests) != len(want) {
+			t.Fatalf("%s: %d requests, %d recorded answers: run `make compare`", name, len(requests), len(want))
+		}
+		s := serve(t)
+		for i, r := range requests {
+			req, err := http.NewRequestWithContext(t.Context(), r.Method, s.URL+r.Path, strings.NewReader(r.Body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, value := range r.Header {
+				req.Header.Set(name, value)
+			}
+			resp, err := s.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := exchange.Of(r, resp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, excused := otherwise[r.String()]
+			used[r.String()] = excused && got != want[i]
+			if got != want[i] && !excused {
+				t.Errorf("%s: floe answers\n%+v\nupstream\n%+v", name, got, want[i])
+			}
+		}
+	}
+	for request, reason := range otherwise {
+		if !used[request] {
+			t.Errorf("the exception for %q (%s) is not needed: remove it", request, reason)
+		}
+	}
+}
