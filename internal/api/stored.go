@@ -71,9 +71,11 @@ func Object(item *store.Item) (kinds.Object, error) {
 	return obj.(kinds.Object), nil
 }
 
-// Raw returns the protobuf message of a stored object, without its envelope and resourceVersion. It shares the item's bytes.
-func Raw(k *kinds.Kind, item *store.Item) ([]byte, error) {
-	return unwrap(envelopeHeader(k.GVK), item.Value)
+// Raw returns a function that returns the protobuf message of a stored object of the kind, without its envelope and resourceVersion. The
+// message shares the item's bytes.
+func Raw(k *kinds.Kind) func(item *store.Item) ([]byte, error) {
+	header := envelopeHeader(k.GVK)
+	return func(item *store.Item) ([]byte, error) { return unwrap(header, item.Value) }
 }
 
 // Envelope wraps a message of the given kind as a runtime.Unknown behind Magic. fill writes the message's size bytes.

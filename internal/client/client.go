@@ -82,6 +82,14 @@ type Change struct {
 	Revision uint64
 }
 
+// Newest is the object as the change left it, or as it last was when it is deleted.
+func (c Change) Newest() kinds.Object {
+	if c.New != nil {
+		return c.New
+	}
+	return c.Old
+}
+
 // Stream delivers changes in order to one goroutine.
 type Stream interface {
 	// Next blocks until there is a change or ctx ends. After an expired error the stream is dead.

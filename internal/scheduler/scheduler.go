@@ -174,11 +174,7 @@ func (s *Scheduler) next() (time.Duration, bool) {
 
 // apply brings one change to table and queue.
 func (s *Scheduler) apply(c client.Change) {
-	obj := c.New
-	if obj == nil {
-		obj = c.Old
-	}
-	switch obj := obj.(type) {
+	switch obj := c.Newest().(type) {
 	case *corev1.Node:
 		if c.New == nil {
 			s.table.RemoveNode(obj.Name)

@@ -46,7 +46,7 @@ func withType(doc []byte, gvk schema.GroupVersionKind) []byte {
 
 // itemProtobuf is an item in its envelope, with its resourceVersion.
 func itemProtobuf(k *kinds.Kind, item *store.Item, rev store.Revision) ([]byte, error) {
-	raw, err := api.Raw(k, item)
+	raw, err := api.Raw(k)(item)
 	if err != nil {
 		return nil, err
 	}
@@ -186,38 +186,34 @@ func listProtobuf(k *kinds.Kind, list api.List, write func([]byte) error) error 
 		return err
 	}
 	head := append(binary.AppendUvarint([]byte{metaTag}, uint64(len(metaBytes))), metaBytes...)
-	size := len(head)
+	size, message := len(head), api.Raw(k)
+	var version, frame []byte // used again for each item
 	for _, item := range list.Items {
-		raw, err := api.Raw(k, item)
+		raw, err := message(item)
 		if err != nil {
 			return err
 		}
-		n := len(raw) + len(api.AppendVersion(nil, item.Revision))
-		size += 1 + varintSize(n) + n
+		version = api.AppendVersion(version[:0], item.Revision)
+		frame = binary.AppendUvarint(frame[:0], uint64(len(raw)+len(version)))
+		size += 1 + len(frame) + len(raw) + len(version)
 	}
 	opening, closing := api.EnvelopeAround(listGVK(k), size)
 	if err := write(append([]byte(opening), head...)); err != nil {
 		return err
 	}
-	var buf []byte
 	for _, item := range list.Items {
-		raw, err := api.Raw(k, item)
+		raw, err := message(item)
 		if err != nil {
 			return err
 		}
-		version := api.AppendVersion(buf[:0], item.Revision)
-		frame := binary.AppendUvarint([]byte{itemTag}, uint64(len(raw)+len(version)))
-		for _, piece := range [][]byte{frame, raw, version} {
-			if err := write(piece); err != nil {
-				return err
-			}
+		version = api.AppendVersion(version[:0], item.Revision)
+		frame = binary.AppendUvarint(append(frame[:0], itemTag), uint64(len(raw)+len(version)))
+		if err := errors.Join(write(frame), write(raw), write(version)); err != nil {
+			return err
 		}
-		buf = version
 	}
 	return write([]byte(closing))
 }
-
-func varintSize(n int) int { return len(binary.AppendUvarint(nil, uint64(n))) }
 
 // encodingFailed is the answer when an object cannot be written in the format that was agreed on.
 func encodingFailed(err error) error {

@@ -46,10 +46,7 @@ func New() engine.Controller {
 		User: "system:serviceaccount:kube-system:deployment-controller",
 		Inputs: []engine.Input{
 			{Resource: deployments(), Keys: func(_ client.View, c client.Change) []engine.Key {
-				obj := c.New
-				if obj == nil {
-					obj = c.Old
-				}
+				obj := c.Newest()
 				return []engine.Key{key(obj.GetNamespace(), obj.GetName())}
 			}},
 			{Resource: sets(), Keys: setKeys},
@@ -95,10 +92,7 @@ func podKeys(view client.View, c client.Change) []engine.Key {
 	if c.New != nil && running(c.New.(*corev1.Pod)) {
 		return nil
 	}
-	obj := c.New
-	if obj == nil {
-		obj = c.Old
-	}
+	obj := c.Newest()
 	ref := metav1.GetControllerOf(obj)
 	if ref == nil || ref.Kind != "ReplicaSet" {
 		return nil

@@ -50,10 +50,7 @@ func New(resources []client.Resource) engine.Controller {
 	}
 	for _, res := range resources {
 		ctl.Inputs = append(ctl.Inputs, engine.Input{Resource: res, Keys: func(view client.View, c client.Change) []engine.Key {
-			obj := c.New
-			if obj == nil {
-				obj = c.Old
-			}
+			obj := c.Newest()
 			ns := view.Get(namespaces(), "", obj.GetNamespace())
 			if ns == nil || ns.GetDeletionTimestamp() == nil {
 				return nil

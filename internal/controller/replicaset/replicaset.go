@@ -36,7 +36,7 @@ func New() engine.Controller {
 		Name: "replicaset", Component: "replicaset-controller",
 		User: "system:serviceaccount:kube-system:replicaset-controller",
 		Inputs: []engine.Input{
-			{Resource: sets(), Keys: func(_ client.View, c client.Change) []engine.Key { return []engine.Key{keyOf(newest(c))} }},
+			{Resource: sets(), Keys: func(_ client.View, c client.Change) []engine.Key { return []engine.Key{keyOf(c.Newest())} }},
 			{Resource: pods(), Keys: podKeys},
 		},
 		Outputs: []engine.Output{
@@ -45,13 +45,6 @@ func New() engine.Controller {
 		},
 		Workers: 5, Reconcile: reconcile,
 	}
-}
-
-func newest(c client.Change) kinds.Object {
-	if c.New != nil {
-		return c.New
-	}
-	return c.Old
 }
 
 func keyOf(obj kinds.Object) engine.Key {

@@ -1,0 +1,80 @@
+package wire_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+const benchPod = `{"metadata":{"name":"%s","namespace":"default","labels":{"app":"web"}},"spec":{"nodeName":"one","containers":[{"name":"c","image":"i:1",` +
+	`"resources":{"requests":{"cpu":"100m","memory":"64Mi"}},"ports":[{"containerPort":80}]}]}}`
+
+// ask sends one request to the handler itself: what HTTP costs beside is not floe's.
+func (s *served) ask(b *testing.B, method, path, accept, body string) {
+	b.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", accept)
+	w := httptest.NewRecorder()
+	s.Config.Handler.ServeHTTP(w, r)
+	if w.Code >= http.StatusBadRequest {
+		b.Fatal(w.Body.String())
+	}
+}
+
+func BenchmarkCreatePod(b *testing.B) {
+	s, n := serve(b), 0
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		s.ask(b, http.MethodPost, "/api/v1/namespaces/default/pods", "application/json", fmt.Sprintf(benchPod, fmt.Sprint("p", n)))
+	}
+}
+
+func BenchmarkGetPod(b *testing.B) {
+	s := serve(b)
+	s.ask(b, http.MethodPost, "/api/v1/namespaces/default/pods", "application/json", fmt.Sprintf(benchPod, "p"))
+	for _, media := range []string{"application/json", "application/vnd.kubernetes.protobuf"} {
+		b.Run(media, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				s.ask(b, http.MethodGet, "/api/v1/namespaces/default/pods/p", media, "")
+			}
+		})
+	}
+}
+
+func BenchmarkListPods(b *testing.B) {
+	s := serve(b)
+	const pods = 1000
+	for i := range pods {
+		s.ask(b, http.MethodPost, "/api/v1/namespaces/default/pods", "application/json", fmt.Sprintf(benchPod, fmt.Sprint("p", i)))
+	}
+	for _, media := range []string{"application/json", "application/vnd.kubernetes.protobuf"} {
+		b.Run(media, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				s.ask(b, http.MethodGet, "/api/v1/pods", media, "")
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/pods, "ns/pod")
+		})
+	}
+}
+
+func BenchmarkPatchPod(b *testing.B) {
+	s, n := serve(b), 0
+	s.ask(b, http.MethodPost, "/api/v1/namespaces/default/pods", "application/json", fmt.Sprintf(benchPod, "p"))
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		r := httptest.NewRequest(http.MethodPatch, "/api/v1/namespaces/default/pods/p", strings.NewReader(fmt.Sprintf(`{"metadata":{"labels":{"n":"%d"}}}`, n)))
+		r.Header.Set("Content-Type", "application/merge-patch+json")
+		w := httptest.NewRecorder()
+		s.Config.Handler.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Body.String())
+		}
+	}
+}
