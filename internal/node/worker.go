@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -261,11 +262,14 @@ func (w *worker) begin(ctx context.Context, in input, act action) error {
 	}
 	made, err := w.agent.Runtime.CreateContainer(ctx, &runtimeapi.CreateContainerRequest{PodSandboxId: act.id, Config: config, SandboxConfig: box})
 	if err != nil {
-		return fail("CreateContainerError", err.Error(), "Error: "+err.Error())
+		return fail("CreateContainerError", said(err), "Error: "+said(err))
 	}
 	w.agent.tell(in.pod, path, corev1.EventTypeNormal, "Created", "Container created")
 	return w.start(ctx, in, action{do: resume, id: made.ContainerId, name: act.name, attempt: act.attempt})
 }
+
+// said is what the runtime said, without the code that gRPC puts before it.
+func said(err error) string { return status.Convert(err).Message() }
 
 func (w *worker) start(ctx context.Context, in input, act action) error {
 	path := containerPath(in.pod, act.name)
@@ -273,8 +277,8 @@ func (w *worker) start(ctx context.Context, in input, act action) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		w.tries[act.name] = w.tries[act.name].failed(w.agent.Clock.Now(), "RunContainerError", err.Error())
-		w.agent.tell(in.pod, path, corev1.EventTypeWarning, "Failed", "Error: "+err.Error())
+		w.tries[act.name] = w.tries[act.name].failed(w.agent.Clock.Now(), "RunContainerError", said(err))
+		w.agent.tell(in.pod, path, corev1.EventTypeWarning, "Failed", "Error: "+said(err))
 		return nil
 	}
 	w.agent.tell(in.pod, path, corev1.EventTypeNormal, "Started", "Container started")
