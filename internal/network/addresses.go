@@ -23,11 +23,16 @@ type addresses struct {
 
 	mu   sync.Mutex
 	byID map[string]netip.Addr
-	used map[netip.Addr]string
-	next netip.Addr // where the search for a free one begins
+	used map[netip.Addr]string // the id of the sandbox, or the link of an entry of lost
+	lost map[string]netip.Addr // by link: addresses that are in use though nothing written says by whom
+	next netip.Addr            // where the search for a free one begins
 }
 
-// openAddresses reads what is in dir. A file that says nothing sensible is removed and reported: its sandbox, if it is there, asks again.
+// cursorName is the file that holds the address after the one handed out last, so that rest outlives a restart too.
+const cursorName = "next"
+
+// openAddresses reads what is in dir. A file that says nothing sensible is removed and reported: its sandbox, if it is there, asks again,
+// and until then foundOn keeps its address from others.
 func openAddresses(dir string, prefix netip.Prefix, log *slog.Logger) (*addresses, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("pod addresses: %w", err)
@@ -35,7 +40,7 @@ func openAddresses(dir string, prefix netip.Prefix, log *slog.Logger) (*addresse
 	gateway := prefix.Addr().Next()
 	a := &addresses{
 		dir: dir, prefix: prefix, first: gateway.Next(), last: lastOf(prefix).Prev(),
-		byID: map[string]netip.Addr{}, used: map[netip.Addr]string{},
+		byID: map[string]netip.Addr{}, used: map[netip.Addr]string{}, lost: map[string]netip.Addr{},
 	}
 	a.next = a.first
 	entries, err := os.ReadDir(dir)
@@ -63,38 +68,92 @@ func lastOf(p netip.Prefix) netip.Addr {
 }
 
 func (a *addresses) load(name string) error {
-	addr, err := netip.ParseAddr(name)
-	if err != nil {
-		return err
-	}
-	if !a.prefix.Contains(addr) || addr.Less(a.first) || a.last.Less(addr) {
-		return fmt.Errorf("%s is not for pods in %s", addr, a.prefix)
-	}
 	data, err := os.ReadFile(filepath.Join(a.dir, name))
 	if err != nil {
 		return err
 	}
-	id, ok := strings.CutSuffix(string(data), "\n")
-	if !ok || id == "" || strings.ContainsAny(id, "\n\x00") {
-		return errors.New("it names no sandbox")
+	line, ok := strings.CutSuffix(string(data), "\n")
+	if !ok || line == "" || strings.ContainsAny(line, "\n\x00") {
+		return errors.New("it is not one line")
 	}
-	if other, taken := a.byID[id]; taken {
-		return fmt.Errorf("sandbox %s has %s already", id, other)
+	if name == cursorName {
+		a.next, err = a.parse(line)
+		if err != nil {
+			a.next = a.first
+		}
+		return err
 	}
-	a.byID[id], a.used[addr] = addr, id
-	if a.next.Compare(addr) <= 0 && addr.Less(a.last) {
-		a.next = addr.Next()
+	addr, err := a.parse(name)
+	if err != nil {
+		return err
 	}
+	if other, taken := a.byID[line]; taken {
+		return fmt.Errorf("sandbox %s has %s already", line, other)
+	}
+	a.byID[line], a.used[addr] = addr, line
 	return nil
 }
 
-// take returns the sandbox's address, a free one when it has none.
-func (a *addresses) take(id string) (netip.Addr, error) {
+// parse reads an address that may be handed out.
+func (a *addresses) parse(s string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(s)
+	if err == nil && !a.hands(addr) {
+		err = fmt.Errorf("%s is not for pods in %s", addr, a.prefix)
+	}
+	return addr, err
+}
+
+func (a *addresses) hands(addr netip.Addr) bool {
+	return a.prefix.Contains(addr) && !addr.Less(a.first) && !a.last.Less(addr)
+}
+
+// foundOn says that a link leads to addr. When that is not written down, the address is kept for the link's sandbox, and foundOn returns true.
+func (a *addresses) foundOn(link string, addr netip.Addr) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, taken := a.used[addr]; taken || !a.hands(addr) {
+		return false
+	}
+	if _, another := a.lost[link]; another {
+		return false
+	}
+	a.lost[link], a.used[addr] = addr, link
+	return true
+}
+
+// forget gives back what foundOn kept for a link; the link is gone.
+func (a *addresses) forget(link string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.forgetLocked(link)
+}
+
+func (a *addresses) forgetLocked(link string) {
+	if addr, ok := a.lost[link]; ok {
+		delete(a.lost, link)
+		delete(a.used, addr)
+	}
+}
+
+// take returns the sandbox's address: the one written down, else the one found on its link, else a free one.
+func (a *addresses) take(id, link string) (netip.Addr, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if addr, ok := a.byID[id]; ok {
 		return addr, nil
 	}
+	if addr, ok := a.lost[link]; ok {
+		if err := a.write(addr.String(), id); err != nil {
+			return netip.Addr{}, err
+		}
+		delete(a.lost, link)
+		a.byID[id], a.used[addr] = addr, id
+		return addr, nil
+	}
+	return a.takeFreeLocked(id)
+}
+
+func (a *addresses) takeFreeLocked(id string) (netip.Addr, error) {
 	addr := a.next
 	for {
 		if _, taken := a.used[addr]; !taken {
@@ -104,7 +163,8 @@ func (a *addresses) take(id string) (netip.Addr, error) {
 			return netip.Addr{}, fmt.Errorf("pod range %s with %d sandboxes: %w", a.prefix, len(a.used), ErrNoAddress)
 		}
 	}
-	if err := a.write(addr, id); err != nil {
+	// The cursor first: a crash in between passes over an address, which costs nothing.
+	if err := errors.Join(a.write(cursorName, a.after(addr).String()), a.write(addr.String(), id)); err != nil {
 		return netip.Addr{}, err
 	}
 	a.byID[id], a.used[addr] = addr, id
@@ -120,9 +180,9 @@ func (a *addresses) after(addr netip.Addr) netip.Addr {
 }
 
 // write puts the file in place whole. It need not outlive the machine, as no sandbox does.
-func (a *addresses) write(addr netip.Addr, id string) error {
-	file := filepath.Join(a.dir, addr.String())
-	if err := os.WriteFile(file+".new", []byte(id+"\n"), 0o600); err != nil {
+func (a *addresses) write(name, line string) error {
+	file := filepath.Join(a.dir, name)
+	if err := os.WriteFile(file+".new", []byte(line+"\n"), 0o600); err != nil {
 		return fmt.Errorf("pod addresses: %w", err)
 	}
 	if err := os.Rename(file+".new", file); err != nil {
@@ -131,10 +191,11 @@ func (a *addresses) write(addr netip.Addr, id string) error {
 	return nil
 }
 
-// give takes the sandbox's address back; one that has none is no error.
-func (a *addresses) give(id string) error {
+// give takes the sandbox's address back, after its link is gone; one that has none is no error.
+func (a *addresses) give(id, link string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.forgetLocked(link)
 	addr, ok := a.byID[id]
 	if !ok {
 		return nil

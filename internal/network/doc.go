@@ -18,8 +18,9 @@
 //   - An address that was given back is used again only after all others.
 //   - Attach of the same sandbox returns the same address and disturbs nothing that works. Detach of what is not there is no error.
 //   - Only links, routes and rules of this package's own are touched: links by name, rules in the table "floe".
+//   - A lost or broken record costs no sandbox its address: until the sandbox asks again, the route to it keeps the address from others.
 //
-// On disk: STATE/ADDRESS holds the id of the sandbox that has the address. The directory may be lost when no sandbox runs.
+// On disk, one line each: STATE/ADDRESS holds the id of the sandbox that has the address; STATE/next where the search for a free one begins.
 //
 // Locks: addresses.mu is a leaf.
 //

@@ -37,7 +37,7 @@ type Network struct {
 	prefix    string // of the names of this network's links
 }
 
-// New reads what is written down and changes nothing on the host.
+// New reads what is written down and what this network's links lead to, and changes nothing on the host.
 func New(cfg Config) (*Network, error) {
 	p := cfg.PodCIDR
 	if !p.Addr().Is4() || p.Bits() > 30 || p.Masked() != p {
@@ -51,7 +51,12 @@ func New(cfg Config) (*Network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a netlink socket: %w", err)
 	}
-	return &Network{Config: cfg, addresses: list, gateway: p.Addr().Next(), host: host, prefix: "floe" + digest(filepath.Clean(cfg.State), 3)}, nil
+	n := &Network{Config: cfg, addresses: list, gateway: p.Addr().Next(), host: host, prefix: "floe" + digest(filepath.Clean(cfg.State), 3)}
+	if err := n.findLost(); err != nil {
+		host.Close()
+		return nil, err
+	}
+	return n, nil
 }
 
 // Close gives the socket back. Links, routes and rules stay, as sandboxes do.
@@ -96,7 +101,7 @@ func (n *Network) Attach(_ context.Context, pod runtime.PodNetwork) ([]netip.Add
 			return nil, fmt.Errorf("pod %s/%s: host port %d: ports of the host are not served yet", pod.Namespace, pod.Name, p.GetHostPort())
 		}
 	}
-	addr, err := n.addresses.take(pod.ID)
+	addr, err := n.addresses.take(pod.ID, n.linkName(pod.ID))
 	if err != nil {
 		return nil, fmt.Errorf("pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}
@@ -108,10 +113,11 @@ func (n *Network) Attach(_ context.Context, pod runtime.PodNetwork) ([]netip.Add
 
 // Detach implements runtime.Network.
 func (n *Network) Detach(_ context.Context, id string) error {
-	if err := n.removeLink(n.linkName(id)); err != nil {
+	link := n.linkName(id)
+	if err := n.removeLink(link); err != nil {
 		return err
 	}
-	return n.addresses.give(id)
+	return n.addresses.give(id, link)
 }
 
 // Collect takes back what sandboxes have that are not among live: after a crash, and after a restart of the machine.
@@ -127,14 +133,19 @@ func (n *Network) Collect(ctx context.Context, live []string) error {
 			errs = append(errs, n.Detach(ctx, id))
 		}
 	}
-	links, err := n.host.LinkList()
+	links, err := n.links()
 	if err != nil {
-		return errors.Join(append(errs, fmt.Errorf("listing links: %w", err))...)
+		return errors.Join(append(errs, err)...)
 	}
-	for _, l := range links {
-		if name := l.Attrs().Name; strings.HasPrefix(name, n.prefix) && !stay[name] {
-			errs = append(errs, n.removeLink(name))
+	for _, name := range links {
+		if stay[name] {
+			continue
 		}
+		if err := n.removeLink(name); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		n.addresses.forget(name)
 	}
 	return errors.Join(errs...)
 }

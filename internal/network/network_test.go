@@ -228,8 +228,8 @@ func TestDetachAndCollectLeaveNothing(t *testing.T) {
 			t.Errorf("link %s is left", l.Attrs().Name)
 		}
 	}
-	if entries, _ := os.ReadDir(n.State); len(entries) > 0 {
-		t.Errorf("files are left: %v", entries)
+	if files, _ := filepath.Glob(filepath.Join(n.State, "*")); !slices.Equal(files, []string{filepath.Join(n.State, cursorName)}) {
+		t.Errorf("files are left: %v", files)
 	}
 }
 
@@ -332,6 +332,8 @@ func TestManyAtOnce(t *testing.T) {
 	all.Wait()
 }
 
+func take(a *addresses, id string) (netip.Addr, error) { return a.take(id, "link of "+id) }
+
 func TestExhaustionAndReuse(t *testing.T) {
 	a, err := openAddresses(t.TempDir(), netip.MustParsePrefix("10.0.0.0/29"), observe.Discard())
 	if err != nil {
@@ -339,7 +341,7 @@ func TestExhaustionAndReuse(t *testing.T) {
 	}
 	var got []string
 	for i := range 5 {
-		addr, err := a.take(fmt.Sprint(i))
+		addr, err := take(a, fmt.Sprint(i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -348,21 +350,21 @@ func TestExhaustionAndReuse(t *testing.T) {
 	if want := []string{"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"}; !slices.Equal(got, want) {
 		t.Errorf("addresses %v, want %v", got, want)
 	}
-	if _, err := a.take("more"); !errors.Is(err, ErrNoAddress) || !strings.Contains(err.Error(), "10.0.0.0/29") {
+	if _, err := take(a, "more"); !errors.Is(err, ErrNoAddress) || !strings.Contains(err.Error(), "10.0.0.0/29") {
 		t.Errorf("a full range: %v", err)
 	}
 	for _, id := range []string{"1", "3"} {
-		if err := a.give(id); err != nil {
+		if err := a.give(id, "link of "+id); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if addr, err := a.take("again"); err != nil || addr.String() != "10.0.0.3" {
+	if addr, err := take(a, "again"); err != nil || addr.String() != "10.0.0.3" {
 		t.Errorf("after that: %v, %v", addr, err)
 	}
-	if err := a.give("again"); err != nil {
+	if err := a.give("again", ""); err != nil {
 		t.Fatal(err)
 	}
-	if addr, err := a.take("other"); err != nil || addr.String() != "10.0.0.5" {
+	if addr, err := take(a, "other"); err != nil || addr.String() != "10.0.0.5" {
 		t.Errorf("an address just given back was taken before a rested one: %v, %v", addr, err)
 	}
 }
@@ -385,12 +387,12 @@ func TestAddressesAreNeverShared(t *testing.T) {
 				t.Fatal(err)
 			}
 		case 1, 2, 3, 4, 5, 6, 7, 8:
-			if err := a.give(id); err != nil {
+			if err := a.give(id, "link of "+id); err != nil {
 				t.Fatal(err)
 			}
 			delete(model, id)
 		default:
-			addr, err := a.take(id)
+			addr, err := take(a, id)
 			if errors.Is(err, ErrNoAddress) && len(model) == 29 {
 				continue
 			}
