@@ -67,7 +67,7 @@ type Kind struct {
 	// ReturnDeleted: a deletion answers with the object that is gone, not with a Status (pods).
 	ReturnDeleted bool
 
-	// Default fills unset fields of obj in place. Idempotent; it never looks at status.
+	// Default fills unset fields of obj in place. Idempotent. Of a status it fills only what follows from the object itself.
 	Default func(obj Object)
 	// Admit does to a new object, already defaulted, what upstream's admission plug-ins do that are on by default, and returns an API status
 	// error for what they refuse.

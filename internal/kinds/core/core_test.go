@@ -256,9 +256,9 @@ func TestOtherKinds(t *testing.T) {
 		"config twice":          {core.ConfigMap(), &corev1.ConfigMap{Data: map[string]string{"a": ""}, BinaryData: map[string][]byte{"a": nil}}, nil, "FieldValueInvalid data[a]"},
 		"config too long":       {core.ConfigMap(), &corev1.ConfigMap{Data: map[string]string{"a": big}}, nil, "FieldValueTooLong []"},
 		"immutable config":      {core.ConfigMap(), &corev1.ConfigMap{Immutable: &yes, Data: map[string]string{"a": "x"}}, &corev1.ConfigMap{Immutable: &yes}, "FieldValueForbidden data"},
-		"finalizer":             {core.Namespace(), ns, nil, "FieldValueInvalid spec.finalizers[0]"},
-		"taint without effect":  {core.Node(), &corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "a"}}}}, nil, "FieldValueRequired spec.taints[0].effect"},
-		"taint twice":           {core.Node(), &corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "a", Effect: "NoSchedule"}, {Key: "a", Effect: "NoSchedule"}}}}, nil, "FieldValueDuplicate spec.taints[1]"},
+		"finalizer":             {core.Namespace(), ns, nil, "FieldValueInvalid spec.finalizers"},
+		"taint without effect":  {core.Node(), &corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "a"}}}}, nil, "FieldValueRequired metadata.taints[0].effect"},
+		"taint twice":           {core.Node(), &corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "a", Effect: "NoSchedule"}, {Key: "a", Effect: "NoSchedule"}}}}, nil, "FieldValueDuplicate metadata.taints[1]"},
 		"node's range changes":  {core.Node(), &corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.1.0.0/24"}}}, &corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24"}}}, "FieldValueForbidden spec.podCIDRs"},
 		"event of another room": {core.Event(), &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: "a"}, InvolvedObject: corev1.ObjectReference{Namespace: "b"}}, nil, "FieldValueInvalid involvedObject.namespace"},
 	} {

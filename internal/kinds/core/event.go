@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,15 +25,8 @@ func Event() *kinds.Kind {
 		CreateOnUpdate: true,
 		New:            func() kinds.Object { return &corev1.Event{} },
 		NewList:        func() runtime.Object { return &corev1.EventList{} },
-		Default: func(obj kinds.Object) {
-			if e := obj.(*corev1.Event); e.ReportingController == "" {
-				e.ReportingController = e.Source.Component
-			}
-			if e := obj.(*corev1.Event); e.ReportingInstance == "" {
-				e.ReportingInstance = e.Source.Host
-			}
-		},
-		Validate: validateEvent,
+		ValidName:      eventName,
+		Validate:       validateEvent,
 		Expires: func(obj kinds.Object) time.Time {
 			e := obj.(*corev1.Event)
 			_, last := eventTimes(e)
@@ -61,18 +55,67 @@ func Event() *kinds.Kind {
 	}
 }
 
+// The most bytes that the texts of an event with an eventTime may have, as upstream has it.
+const (
+	eventWordBytes    = 128
+	eventMessageBytes = 1024
+)
+
+// eventName asks for no more than a segment of a path: recorders put the name of any object into that of an event.
+func eventName(name string, prefix bool) []string {
+	if prefix {
+		return content.IsPathSegmentPrefix(name)
+	}
+	return content.IsPathSegmentName(name)
+}
+
+// validateEvent takes an event without an eventTime for one of an older client, of which little is asked.
 func validateEvent(obj kinds.Object) (errs field.ErrorList) {
 	e := obj.(*corev1.Event)
 	about := e.InvolvedObject.Namespace
+	astray := about != e.Namespace
 	switch {
-	case about == "" && e.Namespace != metav1.NamespaceNone && e.Namespace != metav1.NamespaceDefault && e.Namespace != metav1.NamespaceSystem:
+	case about == "" && e.EventTime.IsZero():
+		astray = e.Namespace != metav1.NamespaceNone && e.Namespace != metav1.NamespaceDefault
+	case about == "":
+		astray = e.Namespace != metav1.NamespaceDefault && e.Namespace != metav1.NamespaceSystem
+	case !e.EventTime.IsZero():
+		astray = false
+	}
+	if astray {
 		errs = append(errs, field.Invalid(field.NewPath("involvedObject", "namespace"), about, "does not match event.namespace"))
-	case about != "" && about != e.Namespace:
-		errs = append(errs, field.Invalid(field.NewPath("involvedObject", "namespace"), about, "does not match event.namespace"))
+	}
+	if !e.EventTime.IsZero() {
+		errs = append(errs, validateEventTexts(e)...)
 	}
 	for _, msg := range utilvalidation.IsDNS1123Subdomain(e.Namespace) {
 		errs = append(errs, field.Invalid(field.NewPath("namespace"), e.Namespace, msg))
 	}
+	return errs
+}
+
+func validateEventTexts(e *corev1.Event) (errs field.ErrorList) {
+	required := func(name, value string) {
+		if value == "" {
+			errs = append(errs, field.Required(field.NewPath(name), ""))
+		}
+	}
+	atMost := func(name, value string, limit int) {
+		if len(value) > limit {
+			errs = append(errs, field.Invalid(field.NewPath(name), "", fmt.Sprintf("can have at most %d characters", limit)))
+		}
+	}
+	required("reportingComponent", e.ReportingController)
+	for _, msg := range utilvalidation.IsQualifiedName(e.ReportingController) {
+		errs = append(errs, field.Invalid(field.NewPath("reportingComponent"), e.ReportingController, msg))
+	}
+	for _, text := range []struct{ name, value string }{
+		{"reportingInstance", e.ReportingInstance}, {"action", e.Action}, {"reason", e.Reason},
+	} {
+		required(text.name, text.value)
+		atMost(text.name, text.value, eventWordBytes)
+	}
+	atMost("message", e.Message, eventMessageBytes)
 	return errs
 }
 
@@ -97,28 +140,34 @@ func eventColumns() []kinds.Column {
 		cell("Subobject", corev1.ObjectReference{}.SwaggerDoc()["fieldPath"], 1, func(_ kinds.Env, e *corev1.Event) any { return e.InvolvedObject.FieldPath }),
 		cell("Source", doc["source"], 1, func(_ kinds.Env, e *corev1.Event) any { return eventSource(e) }),
 		cell("Message", doc["message"], 0, func(_ kinds.Env, e *corev1.Event) any { return trimmed(e.Message) }),
-		cell("First Seen", doc["firstTimestamp"], 1, func(env kinds.Env, e *corev1.Event) any {
-			first := e.FirstTimestamp.Time
-			if first.IsZero() {
-				first = e.EventTime.Time
-			}
-			return kinds.Age(env, first)
-		}),
+		cell("First Seen", doc["firstTimestamp"], 1, func(env kinds.Env, e *corev1.Event) any { return kinds.Age(env, eventBegan(e)) }),
 		count,
 		name,
 	}
 }
 
+// eventBegan is when an event was seen first.
+func eventBegan(e *corev1.Event) time.Time {
+	if !e.FirstTimestamp.IsZero() {
+		return e.FirstTimestamp.Time
+	}
+	return e.EventTime.Time
+}
+
 // eventTimes is how often an event was seen, and when last.
 func eventTimes(e *corev1.Event) (count int64, last time.Time) {
-	count, last = int64(e.Count), e.LastTimestamp.Time
-	if last.IsZero() {
-		last = e.EventTime.Time
+	switch {
+	case e.Series != nil:
+		return int64(e.Series.Count), e.Series.LastObservedTime.Time
+	case e.LastTimestamp.IsZero():
+		last = eventBegan(e)
+	default:
+		last = e.LastTimestamp.Time
 	}
-	if e.Series != nil {
-		count, last = int64(e.Series.Count), e.Series.LastObservedTime.Time
+	if e.Count == 0 { // seen once: clients of the newer group count series only
+		return 1, last
 	}
-	return max(count, 1), last
+	return int64(e.Count), last
 }
 
 func eventSource(e *corev1.Event) string {

@@ -24,7 +24,13 @@ func Namespace() *kinds.Kind {
 		New:       func() kinds.Object { return &corev1.Namespace{} },
 		NewList:   func() runtime.Object { return &corev1.NamespaceList{} },
 		ValidName: validation.ValidateNamespaceName,
-		Default:   func(obj kinds.Object) { nameLabel(obj.(*corev1.Namespace)) },
+		Default: func(obj kinds.Object) {
+			ns := obj.(*corev1.Namespace)
+			nameLabel(ns)
+			if ns.Status.Phase == "" {
+				ns.Status.Phase = corev1.NamespaceActive
+			}
+		},
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			ns := obj.(*corev1.Namespace)
 			nameLabel(ns) // the name may have been generated after defaulting
@@ -41,8 +47,8 @@ func Namespace() *kinds.Kind {
 			ns.Spec.Finalizers, ns.Status = was.Spec.Finalizers, was.Status
 		},
 		Validate: func(obj kinds.Object) (errs field.ErrorList) {
-			for i, f := range obj.(*corev1.Namespace).Spec.Finalizers {
-				errs = append(errs, finalizerName(f, field.NewPath("spec", "finalizers").Index(i))...)
+			for _, f := range obj.(*corev1.Namespace).Spec.Finalizers {
+				errs = append(errs, finalizerName(f, field.NewPath("spec", "finalizers"))...) // upstream names no index here
 			}
 			return errs
 		},

@@ -1,15 +1,21 @@
 package core
 
 import (
+	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
 
 	"github.com/floe-k8s/floe/internal/kinds"
 )
@@ -21,62 +27,116 @@ const (
 	unknownCell = "<unknown>"
 )
 
-// Node is v1 Node.
+// Node is v1 Node. Its status may be given on creation, as agents that register themselves do; later it changes through its subresource only.
 func Node() *kinds.Kind {
 	gvk := corev1.SchemeGroupVersion.WithKind("Node")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "nodes", Singular: "node", ShortNames: []string{"no"}, Storage: "minions",
 		New:     func() kinds.Object { return &corev1.Node{} },
 		NewList: func() runtime.Object { return &corev1.NodeList{} },
-		Default: func(obj kinds.Object) {
-			if n := obj.(*corev1.Node); n.Status.Allocatable == nil {
-				n.Status.Allocatable = n.Status.Capacity.DeepCopy()
-			}
+		Default: func(obj kinds.Object) { defaultNode(obj.(*corev1.Node)) },
+		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
+			n := obj.(*corev1.Node)
+			dropConfig(n, &corev1.Node{})
+			n.Status.Config = nil
 		},
-		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) { obj.(*corev1.Node).Status = old.(*corev1.Node).Status },
-		Validate:      validateNode,
-		ValidateUpdate: func(obj, old kinds.Object) (errs field.ErrorList) {
+		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			n, was := obj.(*corev1.Node), old.(*corev1.Node)
-			if len(was.Spec.PodCIDRs) > 0 && changed(n.Spec.PodCIDRs, was.Spec.PodCIDRs) {
-				errs = append(errs, field.Forbidden(field.NewPath("spec", "podCIDRs"), "node updates may not change podCIDR except from \"\" to valid"))
-			}
-			if was.Spec.ProviderID != "" && n.Spec.ProviderID != was.Spec.ProviderID {
-				errs = append(errs, field.Forbidden(field.NewPath("spec", "providerID"), "node updates may not change providerID except from \"\" to valid"))
-			}
-			return errs
+			n.Status = was.Status
+			dropConfig(n, was)
+		},
+		Validate: validateNode,
+		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
+			return validateNodeChange(obj.(*corev1.Node), old.(*corev1.Node))
 		},
 		Columns: nodeColumns(),
 		Fields: func(obj kinds.Object) fields.Set {
-			unschedulable := "false"
-			if obj.(*corev1.Node).Spec.Unschedulable {
-				unschedulable = "true"
-			}
-			return fields.Set{"spec.unschedulable": unschedulable}
+			return fields.Set{"spec.unschedulable": strconv.FormatBool(obj.(*corev1.Node).Spec.Unschedulable)}
 		},
 		Subresources: []kinds.Subresource{{
 			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"},
 			Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
-				n := obj.(*corev1.Node)
-				n.Spec = old.(*corev1.Node).Spec
-				return validateNodeStatus(n)
+				n, was := obj.(*corev1.Node), old.(*corev1.Node)
+				n.Spec = was.Spec
+				if was.Status.Config == nil {
+					n.Status.Config = nil
+				}
+				return append(validateNodeStatus(n), validateNodeChange(n, was)...)
 			},
 		}},
 	}
 }
 
+// dropConfig clears the source of a node's configuration, which upstream no longer takes, unless it was there before.
+func dropConfig(n, was *corev1.Node) {
+	//lint:ignore SA1019 the field is gone from use, not from the wire
+	if was.Spec.ConfigSource == nil {
+		//lint:ignore SA1019 as above
+		n.Spec.ConfigSource = nil
+	}
+}
+
+// defaultNode makes podCIDR, which older clients know, and podCIDRs agree: where they differ, the older is meant. All that a node has is
+// allocatable unless it says otherwise.
+func defaultNode(n *corev1.Node) {
+	if one := n.Spec.PodCIDR; one != "" && (len(n.Spec.PodCIDRs) == 0 || n.Spec.PodCIDRs[0] != one) {
+		n.Spec.PodCIDRs = []string{one}
+	}
+	if len(n.Spec.PodCIDRs) > 0 {
+		n.Spec.PodCIDR = n.Spec.PodCIDRs[0]
+	}
+	if n.Status.Allocatable == nil {
+		n.Status.Allocatable = n.Status.Capacity.DeepCopy()
+	}
+}
+
 func validateNode(obj kinds.Object) field.ErrorList {
 	n := obj.(*corev1.Node)
-	errs := validateNodeStatus(n)
+	errs := append(validateTaints(n.Spec.Taints), validateNodeStatus(n)...)
+	if swap := n.Status.NodeInfo.Swap; swap != nil && swap.Capacity != nil && *swap.Capacity <= 0 {
+		// The path is upstream's, as it is for taints: clients see it so.
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "nodeSwapStatus", "capacity"), *swap.Capacity, "must be greater than zero"))
+	}
+	path := field.NewPath("spec", "podCIDRs")
+	for i, cidr := range n.Spec.PodCIDRs {
+		errs = append(errs, utilvalidation.IsValidCIDRForLegacyField(path.Index(i), cidr, true, nil)...)
+	}
+	if len(n.Spec.PodCIDRs) > 1 {
+		both, err := netutils.IsDualStackCIDRStrings(n.Spec.PodCIDRs)
+		if err != nil {
+			errs = append(errs, field.InternalError(path, fmt.Errorf("invalid PodCIDRs. failed to check with dual stack with error:%w", err)))
+		}
+		if !both || len(n.Spec.PodCIDRs) > 2 {
+			errs = append(errs, field.Invalid(path, n.Spec.PodCIDRs, "may specify no more than one CIDR for each IP family"))
+		}
+	}
+	return errs
+}
+
+// untagged are the parts of a node that refusals print. Upstream prints types of its own that have no JSON names, and so capitals.
+type (
+	untaggedTaint struct {
+		Key, Value string
+		Effect     corev1.TaintEffect
+		TimeAdded  *metav1.Time
+	}
+	untaggedAddress struct {
+		Type    corev1.NodeAddressType
+		Address string
+	}
+)
+
+func validateTaints(taints []corev1.Taint) (errs field.ErrorList) {
 	type key struct {
 		key    string
 		effect corev1.TaintEffect
 	}
 	seen := map[key]bool{}
-	for i, t := range n.Spec.Taints {
-		at := field.NewPath("spec", "taints").Index(i)
+	for i, t := range taints {
+		at := field.NewPath("metadata", "taints").Index(i)
 		errs = append(errs, metavalidation.ValidateLabelName(t.Key, at.Child("key"))...)
-		for _, msg := range utilvalidation.IsValidLabelValue(t.Value) {
-			errs = append(errs, field.Invalid(at.Child("value"), t.Value, msg))
+		if msgs := utilvalidation.IsValidLabelValue(t.Value); len(msgs) > 0 {
+			errs = append(errs, field.Invalid(at.Child("value"), t.Value, strings.Join(msgs, ";")))
 		}
 		switch t.Effect {
 		case corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute:
@@ -86,30 +146,97 @@ func validateNode(obj kinds.Object) field.ErrorList {
 			errs = append(errs, field.NotSupported(at.Child("effect"), t.Effect, []corev1.TaintEffect{corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute}))
 		}
 		if k := (key{t.Key, t.Effect}); seen[k] {
-			dup := field.Duplicate(at, t)
+			dup := field.Duplicate(at, untaggedTaint(t))
 			dup.Detail = "taints must be unique by key and effect pair"
 			errs = append(errs, dup)
 		} else {
 			seen[k] = true
 		}
 	}
-	for i, cidr := range n.Spec.PodCIDRs {
-		errs = append(errs, utilvalidation.IsValidCIDR(field.NewPath("spec", "podCIDRs").Index(i), cidr)...)
+	return errs
+}
+
+// validateNodeStatus reports what is wrong with a status by itself.
+func validateNodeStatus(n *corev1.Node) (errs field.ErrorList) {
+	quantities := func(list corev1.ResourceList, path *field.Path) {
+		for _, name := range slices.Sorted(maps.Keys(list)) {
+			q, at := list[name], path.Child(string(name))
+			if q.Sign() < 0 {
+				errs = append(errs, field.Invalid(at, q.String(), validation.IsNegativeErrorMsg))
+			}
+			if isWhole(name) && q.MilliValue()%1000 != 0 {
+				errs = append(errs, field.Invalid(at, q, "must be an integer"))
+			}
+		}
+	}
+	quantities(n.Status.Capacity, field.NewPath("status", "capacity"))
+	quantities(n.Status.Allocatable, field.NewPath("status", "allocatable"))
+	before := ""
+	for i, name := range n.Status.DeclaredFeatures {
+		at := field.NewPath("status", "declaredFeatures").Index(i)
+		if msg := featureName(name); msg != "" {
+			errs = append(errs, field.Invalid(at, name, msg))
+		}
+		switch {
+		case i == 0 || before < name:
+		case before == name:
+			errs = append(errs, field.Duplicate(at, name))
+		default:
+			errs = append(errs, field.Invalid(at, name, "list must be sorted alphabetically"))
+		}
+		before = name
 	}
 	return errs
 }
 
-func validateNodeStatus(n *corev1.Node) (errs field.ErrorList) {
-	for name, list := range map[string]corev1.ResourceList{"capacity": n.Status.Capacity, "allocatable": n.Status.Allocatable} {
-		for resource, q := range list {
-			at := field.NewPath("status", name).Key(string(resource))
-			for _, msg := range utilvalidation.IsQualifiedName(string(resource)) {
-				errs = append(errs, field.Invalid(at, string(resource), msg))
-			}
-			if q.Sign() < 0 {
-				errs = append(errs, field.Invalid(at, q.String(), "must be greater than or equal to 0"))
-			}
+// isWhole says that a resource is counted in whole numbers: things of the API, and what vendors name (example.com/gpu).
+func isWhole(name corev1.ResourceName) bool {
+	switch name {
+	case corev1.ResourcePods, corev1.ResourceQuotas, corev1.ResourceServices, corev1.ResourceReplicationControllers, corev1.ResourceSecrets,
+		corev1.ResourceConfigMaps, corev1.ResourcePersistentVolumeClaims, corev1.ResourceServicesNodePorts, corev1.ResourceServicesLoadBalancers:
+		return true
+	}
+	s := string(name)
+	native := !strings.Contains(s, "/") || strings.Contains(s, corev1.ResourceDefaultNamespacePrefix)
+	return !native && !strings.HasPrefix(s, corev1.DefaultResourceRequestsPrefix) && len(utilvalidation.IsQualifiedName(corev1.DefaultResourceRequestsPrefix+s)) == 0
+}
+
+// featureName says what is wrong with the name of a feature that a node declares, such as MyFeature/mySubFeature; "" is nothing.
+func featureName(name string) string {
+	if len(name) > utilvalidation.DNS1123SubdomainMaxLength {
+		return fmt.Sprintf("invalid feature name %q: must be no more than %d characters", name, utilvalidation.DNS1123SubdomainMaxLength)
+	}
+	letter := func(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
+	good := name != "" && name[0] <= 'Z'
+	for part := range strings.SplitSeq(name, "/") {
+		good = good && part != "" && letter(part[0])
+		for i := range len(part) {
+			good = good && (letter(part[i]) || '0' <= part[i] && part[i] <= '9')
 		}
+	}
+	if good {
+		return ""
+	}
+	return fmt.Sprintf("invalid feature name %q: must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes", name)
+}
+
+// validateNodeChange reports what may not change, and what is only looked at once a node is there.
+func validateNodeChange(n, was *corev1.Node) (errs field.ErrorList) {
+	seen := map[corev1.NodeAddress]bool{}
+	for i, a := range n.Status.Addresses {
+		if seen[a] {
+			errs = append(errs, field.Duplicate(field.NewPath("status", "addresses").Index(i), untaggedAddress(a)))
+		}
+		seen[a] = true
+	}
+	if len(was.Spec.PodCIDRs) > 0 && !slices.Equal(n.Spec.PodCIDRs, was.Spec.PodCIDRs) {
+		errs = append(errs, field.Forbidden(field.NewPath("spec", "podCIDRs"), "node updates may not change podCIDR except from \"\" to valid"))
+	}
+	if was.Spec.ProviderID != "" && n.Spec.ProviderID != was.Spec.ProviderID {
+		errs = append(errs, field.Forbidden(field.NewPath("spec", "providerID"), "node updates may not change providerID except from \"\" to valid"))
+	}
+	if n.Spec.DoNotUseExternalID != was.Spec.DoNotUseExternalID {
+		errs = append(errs, field.Forbidden(field.NewPath("spec", "externalID"), "may not be updated"))
 	}
 	return errs
 }
@@ -128,7 +255,7 @@ func nodeColumns() []kinds.Column {
 		cell("Internal-IP", status["addresses"], 1, func(n *corev1.Node) string { return nodeAddress(n, corev1.NodeInternalIP) }),
 		cell("External-IP", status["addresses"], 1, func(n *corev1.Node) string { return nodeAddress(n, corev1.NodeExternalIP) }),
 		cell("OS-Image", info["osImage"], 1, func(n *corev1.Node) string { return orUnknown(n.Status.NodeInfo.OSImage) }),
-		cell("Kernel-Version", info["kernelVersion"], 1, func(n *corev1.Node) string { return orUnknown(n.Status.NodeInfo.KernelVersion) }),
+		cell("Kernel-Version", info["kernelVersion"], 1, nodeKernel),
 		cell("Container-Runtime", info["containerRuntimeVersion"], 1, func(n *corev1.Node) string { return orUnknown(n.Status.NodeInfo.ContainerRuntimeVersion) }),
 	}
 }
@@ -138,6 +265,15 @@ func orUnknown(s string) string {
 		return unknownCell
 	}
 	return s
+}
+
+// nodeKernel is the kernel's version and, where it is known, what it runs on: "6.18.0 (amd64)".
+func nodeKernel(n *corev1.Node) string {
+	kernel := orUnknown(n.Status.NodeInfo.KernelVersion)
+	if arch := n.Status.NodeInfo.Architecture; arch != "" {
+		kernel += " (" + arch + ")"
+	}
+	return kernel
 }
 
 func nodeReadiness(n *corev1.Node) string {

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/version"
 
 	"github.com/floe-k8s/floe/internal/kinds"
 )
@@ -87,14 +88,26 @@ func (d *document) follow(v any) {
 	}
 }
 
-// is says that a component is the body of a kind.
+// is says that a component is the body of a kind, and maybe of others besides (DeleteOptions, of every group).
 func (d *document) is(name string, gvk schema.GroupVersionKind) {
 	d.ref(name)
-	d.used[name][gvkField] = []object{gvkOf(gvk)}
+	had, _ := d.used[name][gvkField].([]object)
+	if !slices.ContainsFunc(had, func(o object) bool { return maps.Equal(o, gvkOf(gvk)) }) {
+		d.used[name][gvkField] = append(had, gvkOf(gvk))
+	}
 }
 
 func gvkOf(gvk schema.GroupVersionKind) object {
 	return object{"group": gvk.Group, "version": gvk.Version, "kind": gvk.Kind}
+}
+
+// addVersion describes /version, which belongs to no group.
+func (d *document) addVersion() {
+	answer := object{"description": "OK", "content": d.content(component(version.Info{}), []string{"application/json"})}
+	d.paths["/version/"] = object{"get": object{
+		"tags": []string{"version"}, "description": "get the version information for this server", "operationId": "getCodeVersion",
+		"responses": object{"200": answer, "401": object{"description": "Unauthorized"}},
+	}}
 }
 
 func value(obj runtime.Object) any { return reflect.ValueOf(obj).Elem().Interface() }
@@ -104,6 +117,7 @@ func (d *document) add(k *kinds.Kind) {
 	body, list := component(value(k.New())), component(value(k.NewList()))
 	d.is(body, k.GVK)
 	d.is(list, schema.GroupVersionKind{Group: k.GVK.Group, Version: k.GVK.Version, Kind: k.GVK.Kind + "List"})
+	d.is(metaPrefix+"DeleteOptions", schema.GroupVersionKind{Version: "v1", Kind: "DeleteOptions"})
 	d.is(metaPrefix+"DeleteOptions", schema.GroupVersionKind{Group: k.GVK.Group, Version: k.GVK.Version, Kind: "DeleteOptions"})
 	d.is(metaPrefix+"Status", schema.GroupVersionKind{Version: "v1", Kind: "Status"})
 	base, scope := d.base(), ""
@@ -134,10 +148,10 @@ func (d *document) add(k *kinds.Kind) {
 		deleted = body
 	}
 	put(all, "get", op{action: "list", answer: list, query: listQuery()})
-	put(all, "post", op{action: "create", answer: body, body: body, query: writeQuery(), created: true})
-	put(all, "delete", op{action: "deletecollection", answer: status, body: metaPrefix + "DeleteOptions", query: append(listQuery(), deleteQuery()...)})
+	put(all, "post", op{action: "create", answer: body, body: body, query: writeQuery()})
+	put(all, "delete", op{action: "deletecollection", answer: status, body: metaPrefix + "DeleteOptions", query: append(selectQuery(), deleteQuery()...)})
 	put(single, "get", op{action: "get", answer: body})
-	put(single, "put", op{action: "update", answer: body, body: body, query: writeQuery(), created: k.CreateOnUpdate})
+	put(single, "put", op{action: "update", answer: body, body: body, query: writeQuery()})
 	put(single, "patch", op{action: "patch", answer: body, body: metaPrefix + "Patch", query: patchQuery()})
 	put(single, "delete", op{action: "delete", answer: deleted, body: metaPrefix + "DeleteOptions", query: deleteQuery()})
 	d.paths[collection], d.paths[one] = all, single
@@ -166,9 +180,7 @@ func (d *document) addPart(k *kinds.Kind, sub *kinds.Subresource, one, scope, bo
 		switch {
 		case sub.Node != nil:
 			o.answer = ""
-		case verb == "create":
-			o.body, o.query, o.created = body, writeQuery(), true
-		case verb == "update":
+		case verb == "create", verb == "update":
 			o.body, o.query = body, writeQuery()
 		case verb == "patch":
 			o.body, o.query = metaPrefix+"Patch", patchQuery()
@@ -186,32 +198,54 @@ type op struct {
 	scope        string // Namespaced, ForAllNamespaces or ""
 	answer, body string // components; answer "" is plain text, body "" none
 	query        []object
-	created      bool // may answer 201
 }
 
-// actions are upstream's words for the verbs, in operation ids and in x-kubernetes-action.
-var actions = map[string][3]string{ // id, action, description
-	"list": {"list", "list", "list or watch objects of kind %s"}, "create": {"create", "post", "create a %s"}, "get": {"read", "get", "read the specified %s"},
-	"update": {"replace", "put", "replace the specified %s"}, "patch": {"patch", "patch", "partially update the specified %s"},
-	"delete": {"delete", "delete", "delete a %s"}, "deletecollection": {"deleteCollection", "deletecollection", "delete collection of %s"},
+// word is what upstream calls a verb: in operation ids, from which generated clients name their methods, in x-kubernetes-action, and in the
+// descriptions of an operation on a whole object and on a part (%s) of it, which the kind follows.
+type word struct{ id, action, whole, part string }
+
+var actions = map[string]word{
+	"list":             {"list", "list", "list or watch objects of kind ", ""},
+	"create":           {"create", "post", "create a ", "create %s of a "},
+	"get":              {"read", "get", "read the specified ", "read %s of the specified "},
+	"update":           {"replace", "put", "replace the specified ", "replace %s of the specified "},
+	"patch":            {"patch", "patch", "partially update the specified ", "partially update %s of the specified "},
+	"delete":           {"delete", "delete", "delete a ", ""},
+	"deletecollection": {"delete", "deletecollection", "delete collection of ", ""},
+}
+
+// answers are the codes of success that upstream's documents name, besides 200.
+var answers = map[string][]string{
+	"create": {"201", "202"}, "update": {"201"}, "patch": {"201"}, "delete": {"202"},
+}
+
+// text is the sentence that ends in the kind's name.
+func text(begin, kind string) string {
+	if strings.HasSuffix(begin, " a ") && strings.ContainsRune("AEIOU", rune(kind[0])) {
+		begin = strings.TrimSuffix(begin, " ") + "n "
+	}
+	return begin + kind
 }
 
 func (d *document) operation(o op) object {
 	words, gvk, subject := actions[o.action], o.k.GVK, o.k.GVK.Kind
-	description := fmt.Sprintf(words[2], subject)
+	description := text(words.whole, subject)
 	tag := d.tag()
-	id := words[0] + camel(tag) + o.scope + subject
-	if o.scope == "ForAllNamespaces" {
-		id = words[0] + camel(tag) + subject + o.scope
+	id := words.id + camel(tag) + o.scope + subject
+	switch {
+	case o.action == "deletecollection":
+		id = words.id + camel(tag) + "Collection" + o.scope + subject
+	case o.scope == "ForAllNamespaces":
+		id = words.id + camel(tag) + subject + o.scope
 	}
 	if o.part != nil {
 		gvk = o.part.GVK
 		id += camel(o.part.Name)
-		description = fmt.Sprintf(words[2], o.part.Name+" of the specified "+subject)
+		description = text(fmt.Sprintf(words.part, o.part.Name), subject)
 	}
 	out := object{
 		"tags": []string{tag}, "description": description, "operationId": id, "responses": d.responses(o),
-		"x-kubernetes-action": words[1], gvkField: gvkOf(gvk),
+		"x-kubernetes-action": words.action, gvkField: gvkOf(gvk),
 	}
 	if len(o.query) > 0 {
 		out["parameters"] = o.query
@@ -262,8 +296,8 @@ func (d *document) responses(o op) object {
 		ok["content"] = d.content(o.answer, bodies)
 	}
 	out := object{"200": ok, "401": object{"description": "Unauthorized"}}
-	if o.created {
-		out["201"] = object{"description": "Created", "content": ok["content"]}
+	for _, code := range answers[o.action] {
+		out[code] = object{"description": map[string]string{"201": "Created", "202": "Accepted"}[code], "content": ok["content"]}
 	}
 	return out
 }
@@ -302,8 +336,15 @@ func deleteQuery() []object {
 }
 
 func listQuery() []object {
-	return []object{
+	return append(selectQuery(),
 		query("allowWatchBookmarks", "boolean", "Whether the watch may hold events of type BOOKMARK."),
+		query("watch", "boolean", "Follow changes instead of listing."),
+	)
+}
+
+// selectQuery says which objects an operation on many is about.
+func selectQuery() []object {
+	return []object{
 		query("continue", "string", "Continues the list that a former answer began."),
 		query("fieldSelector", "string", "Selects objects by their fields."),
 		query("labelSelector", "string", "Selects objects by their labels."),
@@ -312,6 +353,5 @@ func listQuery() []object {
 		query("resourceVersionMatch", "string", "How resourceVersion is meant: NotOlderThan or Exact."),
 		query("sendInitialEvents", "boolean", "Whether a watch begins with what exists, followed by a bookmark."),
 		query("timeoutSeconds", "integer", "Ends the call after so many seconds."),
-		query("watch", "boolean", "Follow changes instead of listing."),
 	}
 }

@@ -1,5 +1,5 @@
 // Command generate makes the OpenAPI documents of all kinds. It reads the schemas of the API's types from standard input, as one JSON object by
-// component name, and writes the archive that package openapi embeds to the file that its argument names.
+// component name, and writes the archive that package openapi embeds to the file that its argument names. It runs at the repository's root.
 package main
 
 import (
@@ -14,6 +14,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/kinds/openapi"
@@ -48,6 +50,9 @@ func run(file string) error {
 		}
 		docs[path].add(k)
 	}
+	docs["version"] = newDocument(schemas, schema.GroupVersion{})
+	docs["version"].addVersion()
+	paths = append(paths, "version")
 	slices.Sort(paths)
 	for _, path := range paths {
 		data, err := docs[path].encode()
@@ -63,7 +68,11 @@ func run(file string) error {
 			return err
 		}
 	}
-	if err := z.SetComment(openapi.FingerprintOf(list)); err != nil {
+	fingerprint, err := openapi.FingerprintOf(list, os.DirFS("."))
+	if err != nil {
+		return err
+	}
+	if err := z.SetComment(fingerprint); err != nil {
 		return err
 	}
 	if err := z.Close(); err != nil {
