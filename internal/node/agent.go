@@ -144,7 +144,7 @@ func (a *Agent) followOnce(ctx context.Context, all *sync.WaitGroup) error {
 	for obj := range view.Lookup(pods(), "spec.nodeName", a.Name) {
 		pod := obj.(*corev1.Pod)
 		here[pod.UID] = true
-		a.want(ctx, all, pod)
+		a.hand(ctx, all, pod, false)
 	}
 	if err := a.retry(ctx, "clearing up after pods that are gone", func(ctx context.Context) error { return a.clearUp(ctx, all, here) }); err != nil {
 		return err
@@ -156,43 +156,29 @@ func (a *Agent) followOnce(ctx context.Context, all *sync.WaitGroup) error {
 		}
 		pod, _ := change.New.(*corev1.Pod)
 		if pod != nil && pod.Spec.NodeName == a.Name {
-			a.want(ctx, all, pod)
+			a.hand(ctx, all, pod, false)
 		} else if old, ok := change.Old.(*corev1.Pod); ok {
-			a.unwant(ctx, all, old)
+			a.hand(ctx, all, old, true)
 		}
 	}
 }
 
-// want hands the newest state of a pod to its worker, and begins one when there is none.
-func (a *Agent) want(ctx context.Context, all *sync.WaitGroup, pod *corev1.Pod) {
+// hand gives the newest state of a pod to its worker, and begins one when there is none. gone says that the API has the pod no longer, by whatever
+// way: all that is here of it goes, too.
+func (a *Agent) hand(ctx context.Context, all *sync.WaitGroup, pod *corev1.Pod, gone bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	w := a.workers[pod.UID]
-	if w == nil {
-		w = newWorker(a, pod)
-		a.workers[pod.UID] = w
-		all.Go(func() {
-			w.run(ctx)
-			a.forget(pod.UID, w)
-		})
+	if w := a.workers[pod.UID]; w != nil {
+		w.set(pod, gone)
+		return
 	}
-	w.set(pod, false)
-}
-
-// unwant tells the worker that its pod is gone from the API, by whatever way: all that is here of it goes, too.
-func (a *Agent) unwant(ctx context.Context, all *sync.WaitGroup, pod *corev1.Pod) {
-	a.mu.Lock()
-	w := a.workers[pod.UID]
-	a.mu.Unlock()
-	if w == nil {
-		a.want(ctx, all, pod)
-		a.mu.Lock()
-		w = a.workers[pod.UID]
-		a.mu.Unlock()
-	}
-	if w != nil {
-		w.set(pod, true)
-	}
+	w := newWorker(a, pod)
+	w.set(pod, gone) // before it begins: a pod that is gone must not be made again
+	a.workers[pod.UID] = w
+	all.Go(func() {
+		w.run(ctx)
+		a.forget(pod.UID, w)
+	})
 }
 
 func (a *Agent) forget(uid types.UID, w *worker) {
@@ -209,12 +195,13 @@ func (a *Agent) clearUp(ctx context.Context, all *sync.WaitGroup, here map[types
 	if err != nil {
 		return fmt.Errorf("listing sandboxes: %w", err)
 	}
+	a.giveUp(here)
 	for _, s := range list.Items {
 		if uid := types.UID(s.Metadata.GetUid()); !here[uid] {
 			here[uid] = true
 			gone := &corev1.Pod{}
 			gone.Name, gone.Namespace, gone.UID = s.Metadata.GetName(), s.Metadata.GetNamespace(), uid
-			a.unwant(ctx, all, gone)
+			a.hand(ctx, all, gone, true)
 		}
 	}
 	entries, err := os.ReadDir(filepath.Join(a.RootDir, "pods"))
@@ -229,6 +216,19 @@ func (a *Agent) clearUp(ctx context.Context, all *sync.WaitGroup, here map[types
 		}
 	}
 	return nil
+}
+
+// giveUp tells workers of pods that went while nobody watched. They may have nothing in the runtime by which they would be found.
+func (a *Agent) giveUp(here map[types.UID]bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for uid, w := range a.workers {
+		if !here[uid] {
+			here[uid] = true
+			pod, _ := w.wanted()
+			w.set(pod, true)
+		}
+	}
 }
 
 // followRuntime wakes workers when something of theirs changed in the runtime.

@@ -18,6 +18,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/utils/clock"
 
+	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/controllertest"
 	"github.com/floe-k8s/floe/internal/kinds/core"
 	"github.com/floe-k8s/floe/internal/observe"
@@ -292,15 +293,22 @@ func newBed(t *testing.T) *bed {
 	return b
 }
 
-func (b *bed) start() {
+// agent is one that has not begun, on the bed's runtime and an API.
+func (b *bed) agent(api client.Client) *Agent {
 	b.t.Helper()
 	agent, err := New(Config{
-		Name: "one", Client: b.cluster, Runtime: b.runtime, Subscribe: b.runtime.subscribe, Clock: clock.RealClock{}, Rand: rand.New(rand.NewSource(1)), Log: observe.Discard(),
+		Name: "one", Client: api, Runtime: b.runtime, Subscribe: b.runtime.subscribe, Clock: clock.RealClock{}, Rand: rand.New(rand.NewSource(1)), Log: observe.Discard(),
 		RootDir: b.root + "/kubelet", LogDir: b.root + "/logs", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, PodCIDR: "10.0.0.0/24", KubernetesVersion: "v1.36.3",
 	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return agent
+}
+
+func (b *bed) start() {
+	b.t.Helper()
+	agent := b.agent(b.cluster)
 	ctx, stop := context.WithCancel(context.Background())
 	b.stop, b.ended = stop, make(chan error, 1)
 	b.runtime.crash = stop

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,12 +25,11 @@ func (a *Agent) sandboxConfig(pod *corev1.Pod, attempt uint32) (*runtimeapi.PodS
 	}
 	config := &runtimeapi.PodSandboxConfig{
 		Metadata: &runtimeapi.PodSandboxMetadata{Name: pod.Name, Namespace: pod.Namespace, Uid: string(pod.UID), Attempt: attempt},
-		Labels:   a.labels(pod), Annotations: pod.Annotations, LogDirectory: logs, Hostname: hostname(pod),
+		Labels:   map[string]string{}, Annotations: pod.Annotations, LogDirectory: logs, Hostname: hostname(pod),
 		Linux: &runtimeapi.LinuxPodSandboxConfig{SecurityContext: &runtimeapi.LinuxSandboxSecurityContext{NamespaceOptions: namespaces(pod)}},
 	}
-	for k, v := range pod.Labels {
-		config.Labels[k] = v
-	}
+	maps.Copy(config.Labels, pod.Labels)
+	maps.Copy(config.Labels, a.labels(pod)) // last: by these the agent finds what is whose, so no pod may choose them
 	if pod.Spec.HostNetwork {
 		config.Hostname = a.Name
 	}
@@ -236,6 +236,9 @@ func securityContext(pod *corev1.Pod, c *corev1.Container, image *runtimeapi.Ima
 		}
 	}
 	out.SupplementalGroups = shared.SupplementalGroups
+	if p := shared.SupplementalGroupsPolicy; p != nil && *p == corev1.SupplementalGroupsPolicyStrict {
+		out.SupplementalGroupsPolicy = runtimeapi.SupplementalGroupsPolicy_Strict
+	}
 	out.Privileged = own.Privileged != nil && *own.Privileged
 	out.ReadonlyRootfs = own.ReadOnlyRootFilesystem != nil && *own.ReadOnlyRootFilesystem
 	out.NoNewPrivs = own.AllowPrivilegeEscalation != nil && !*own.AllowPrivilegeEscalation

@@ -222,28 +222,25 @@ func restarts(policy corev1.RestartPolicy, c *container) bool {
 	return policy == corev1.RestartPolicyAlways || policy == corev1.RestartPolicyOnFailure && c.exitCode != 0
 }
 
-// initStep brings an init container further; true when it is done.
+// initStep brings an init container further; true when it is done. What it did in a sandbox that was lost does not count.
 func (p *plan) initStep(in input, box sandbox, spec *corev1.Container) bool {
 	last, _ := in.obs.newest(spec.Name)
 	switch {
-	case last != nil && last.state == exited && last.exitCode == 0:
+	case last != nil && last.state == exited && last.exitCode == 0 && last.sandbox == box.id:
 		return true
-	case last != nil && last.state == exited && in.pod.Spec.RestartPolicy == corev1.RestartPolicyNever:
+	case last != nil && last.state == exited && last.exitCode != 0 && in.pod.Spec.RestartPolicy == corev1.RestartPolicyNever:
 		return false // the pod has failed
-	case started(in, last):
-		return true // a later step has begun: this one was done, and its container removed since
+	case begun(in, box):
+		return true // a later step: this one was done, and its container removed since
 	}
 	p.step(in, box, spec)
 	return false
 }
 
-// started says that a container which is not there any more must have ended well, since the pod's containers have begun.
-func started(in input, last *container) bool {
-	if last != nil {
-		return false
-	}
+// begun says that the pod's containers have begun in this sandbox, so that its init containers must have ended well.
+func begun(in input, box sandbox) bool {
 	for i := range in.pod.Spec.Containers {
-		if c, _ := in.obs.newest(in.pod.Spec.Containers[i].Name); c != nil {
+		if c, _ := in.obs.newest(in.pod.Spec.Containers[i].Name); c != nil && c.sandbox == box.id {
 			return true
 		}
 	}
@@ -268,7 +265,7 @@ func (p *plan) step(in input, box sandbox, spec *corev1.Container) {
 	case last.state == created && last.sandbox == box.id && last.hash == hashOf(spec):
 		p.act(action{do: resume, id: last.id, name: spec.Name, attempt: last.attempt})
 	case last.state == created:
-		p.act(action{do: remove, id: last.id, name: spec.Name})
+		p.act(action{do: remove, id: last.id, name: spec.Name, attempt: last.attempt})
 	case !restarts(in.pod.Spec.RestartPolicy, last) && !isInit(in.pod, spec.Name):
 	case last.hash == hashOf(spec) && waits(in.now, last, t):
 		p.backOff = append(p.backOff, spec.Name)
@@ -299,7 +296,7 @@ func waits(now time.Time, last *container, t try) bool {
 func (p *plan) removeOlder(in input, name string, last, before *container) {
 	for _, c := range in.obs.containers {
 		if c.name == name && c.id != last.id && c.id != before.id && c.state == exited {
-			p.act(action{do: remove, id: c.id, name: name})
+			p.act(action{do: remove, id: c.id, name: name, attempt: c.attempt})
 		}
 	}
 }

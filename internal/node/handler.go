@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,8 +108,8 @@ func (a *Agent) logOf(r *http.Request, pod *corev1.Pod, wanted string, previous 
 	}
 	last, before := obs.newest(wanted)
 	if previous {
-		if last != nil && last.state == exited && before == nil {
-			before = nil
+		if last != nil && last.state == exited && isPrevious(pod, wanted, last.id) {
+			return last, nil
 		}
 		if before == nil {
 			return nil, fmt.Errorf("previous terminated container %q in pod %q not found", wanted, pod.Name)
@@ -118,7 +119,7 @@ func (a *Agent) logOf(r *http.Request, pod *corev1.Pod, wanted string, previous 
 	if last != nil {
 		return last, nil
 	}
-	for _, s := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		if w := s.State.Waiting; s.Name == wanted && w != nil {
 			switch w.Reason {
 			case reasonPull, reasonPullBackOff:
@@ -130,6 +131,16 @@ func (a *Agent) logOf(r *http.Request, pod *corev1.Pod, wanted string, previous 
 		}
 	}
 	return nil, fmt.Errorf("container %q in pod %q is waiting to start: %s", wanted, pod.Name, reasonCreating)
+}
+
+// isPrevious says that the pod's status shows this attempt as the one before: while a container waits to begin again, that is its last.
+func isPrevious(pod *corev1.Pod, name, id string) bool {
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		if t := s.LastTerminationState.Terminated; s.Name == name && t != nil && t.ContainerID == runtimeScheme+id {
+			return true
+		}
+	}
+	return false
 }
 
 // parseLogOptions reads the query of a log.

@@ -28,8 +28,8 @@ const (
 // statusOf is the status that is true of what is there and planned. What others own of the old status (who scheduled it) stays.
 func statusOf(in input, p *plan) corev1.PodStatus {
 	old := &in.pod.Status
-	if ended(in.pod) && len(in.obs.containers) == 0 {
-		return *old.DeepCopy() // refused, or cleared up: nothing more is known than was said
+	if (ended(in.pod) || in.pod.DeletionTimestamp != nil) && len(in.obs.containers) == 0 {
+		return *old.DeepCopy() // refused, cleared up, or never begun: nothing more is known than was said
 	}
 	s := corev1.PodStatus{
 		ObservedGeneration: in.pod.Generation, Message: old.Message, Reason: old.Reason, QOSClass: old.QOSClass,
@@ -171,6 +171,7 @@ func phaseOf(pod *corev1.Pod, s *corev1.PodStatus) corev1.PodPhase {
 		}
 	}
 	var waits, runs, stopped, well int
+	final := pod.DeletionTimestamp != nil // nothing begins again, whatever the policy
 	for _, c := range s.ContainerStatuses {
 		last := c.LastTerminationState.Terminated
 		switch {
@@ -190,11 +191,11 @@ func phaseOf(pod *corev1.Pod, s *corev1.PodStatus) corev1.PodPhase {
 	switch {
 	case waits > 0:
 		return corev1.PodPending
-	case runs > 0, policy == corev1.RestartPolicyAlways:
+	case runs > 0, policy == corev1.RestartPolicyAlways && !final:
 		return corev1.PodRunning
 	case stopped == well:
 		return corev1.PodSucceeded
-	case policy == corev1.RestartPolicyNever:
+	case policy == corev1.RestartPolicyNever, final:
 		return corev1.PodFailed
 	}
 	return corev1.PodRunning

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +38,7 @@ type worker struct {
 	stops        map[string]*stopping // by container id, while it is being stopped
 	stopped      sync.WaitGroup
 	told         map[string]time.Time // the end of a container for which a back-off event was told
-	written      *corev1.PodStatus    // what was written last
+	mine         *corev1.Pod          // as the last write left it; nil before the first
 }
 
 // stopping is a stop under way; a shorter grace begins a second one beside it.
@@ -108,12 +109,28 @@ func (w *worker) wait(ctx context.Context, again time.Time) bool {
 	return true
 }
 
+// newer returns the later state of one pod: that of the last write is often not seen yet.
+func newer(seen, mine *corev1.Pod) *corev1.Pod {
+	if mine == nil {
+		return seen
+	}
+	a, errA := strconv.ParseUint(seen.ResourceVersion, 10, 64)
+	b, errB := strconv.ParseUint(mine.ResourceVersion, 10, 64)
+	if errA != nil || errB != nil || a >= b {
+		return seen
+	}
+	return mine
+}
+
 // pass decides once and carries that out. done says that nothing of the pod is left.
 func (w *worker) pass(ctx context.Context) (again time.Time, done bool, err error) {
 	pod, gone := w.wanted()
 	obs, err := w.agent.observe(ctx, pod.UID)
 	if err != nil {
 		return again, false, err
+	}
+	if !gone {
+		pod = newer(pod, w.mine)
 	}
 	if gone {
 		if pod = pod.DeepCopy(); pod.DeletionTimestamp == nil {
@@ -161,7 +178,7 @@ func (w *worker) carryOut(ctx context.Context, in input, actions []action) (prog
 		case removeSandbox:
 			_, err = w.agent.Runtime.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: act.id})
 		case remove:
-			_, err = w.agent.Runtime.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: act.id})
+			err = w.remove(ctx, in, act)
 		case begin:
 			err = w.begin(ctx, in, act)
 		case resume:
@@ -193,6 +210,22 @@ func (w *worker) stop(ctx context.Context, in input, act action) {
 		}
 		w.poke()
 	})
+}
+
+// remove removes an attempt at a container, and its log and message with it.
+func (w *worker) remove(ctx context.Context, in input, act action) error {
+	if _, err := w.agent.Runtime.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: act.id}); err != nil {
+		return err
+	}
+	attempt := strconv.FormatUint(uint64(act.attempt), 10)
+	log := filepath.Join(w.agent.logDir(in.pod), act.name, attempt+".log")
+	files, err := filepath.Glob(log + ".*") // rotated ones
+	for _, file := range append(files, log, filepath.Join(w.agent.podDir(in.pod), "containers", act.name, attempt)) {
+		if e := os.Remove(file); !errors.Is(e, os.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
 }
 
 // finish removes the last traces, then the pod itself from the API.
@@ -298,22 +331,22 @@ func (w *worker) tellBackOff(in input, names []string) {
 	}
 }
 
-// write writes the status when it says something new. A pod that changed meanwhile is decided on again when its change arrives.
+// write writes the status when it says something new. It rests on the state that was decided on: when the pod has changed since, nothing of that
+// is overwritten, and it is decided on again when the change arrives.
 func (w *worker) write(ctx context.Context, pod *corev1.Pod, status *corev1.PodStatus) error {
-	if reflect.DeepEqual(&pod.Status, status) || w.written != nil && reflect.DeepEqual(w.written, status) {
+	if reflect.DeepEqual(&pod.Status, status) {
 		return nil
 	}
 	next := pod.DeepCopy()
 	next.Status = *status
-	next.ResourceVersion = "" // the node alone writes these fields; the UID guards against another pod of the name
-	_, err := w.agent.Client.Update(client.WithCause(ctx, "node "+w.agent.Name), pods(), next, "status")
+	stored, err := w.agent.Client.Update(client.WithCause(ctx, "node "+w.agent.Name), pods(), next, "status")
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err), ctx.Err() != nil:
 		return nil
 	case err != nil:
 		return fmt.Errorf("writing the status: %w", err)
 	}
-	w.written = status
+	w.mine, _ = stored.(*corev1.Pod)
 	if status.Reason == reasonUnsupported && pod.Status.Reason != reasonUnsupported {
 		w.agent.tell(pod, "", corev1.EventTypeWarning, reasonUnsupported, status.Message)
 	}
