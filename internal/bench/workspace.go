@@ -111,7 +111,8 @@ func (w *workspace) creator(kind resourceKind) (operation, error) {
 	path := w.collection(kind)
 	return func(ctx context.Context, s *session, i int) error {
 		s.body = t.number(i, s.body)
-		_, err := s.do(ctx, request{method: "POST", path: path, contentType: w.media, accept: w.media, gzip: w.Gzip, body: s.body})
+		// Once begun it is waited for, also after an interrupt: a call that is cut off may still succeed, behind the back of cleaning up.
+		_, err := s.do(context.WithoutCancel(ctx), request{method: "POST", path: path, contentType: w.media, accept: w.media, gzip: w.Gzip, body: s.body})
 		return err
 	}, nil
 }
