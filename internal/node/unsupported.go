@@ -2,7 +2,6 @@ package node
 
 import (
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -25,6 +24,7 @@ func unsupported(s *corev1.PodSpec) (asked []string) {
 	no(s.DNSConfig != nil, "dnsConfig")
 	no(s.DNSPolicy == corev1.DNSNone, "dnsPolicy")
 	no(len(s.HostAliases) > 0, "hostAliases")
+	no(s.Subdomain != "", "subdomain")
 	no(s.SetHostnameAsFQDN != nil && *s.SetHostnameAsFQDN, "setHostnameAsFQDN")
 	no(s.HostnameOverride != nil, "hostnameOverride")
 	no(s.ServiceAccountName != "" && s.ServiceAccountName != "default", "serviceAccountName")
@@ -93,7 +93,7 @@ func unsupportedContainer(c *corev1.Container, s *corev1.PodSpec, path string) (
 		no(e.SecretRef != nil, fmt.Sprintf("envFrom[%d].secretRef", i))
 	}
 	for name := range c.Resources.Limits {
-		no(strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) || strings.Contains(string(name), "/"), fmt.Sprintf("resources.limits[%s]", name))
+		no(name != corev1.ResourceCPU && name != corev1.ResourceMemory, fmt.Sprintf("resources.limits[%s]", name))
 	}
 	if sc := c.SecurityContext; sc != nil {
 		no(sc.SELinuxOptions != nil, "securityContext.seLinuxOptions")
