@@ -91,6 +91,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, apierrors.NewUnauthorized("Unauthorized"))
 		return
 	}
+	if name := impersonation(r.Header); name != "" {
+		// Never passed over: the call would run with the rights of who sent it, not of whom it names.
+		refuse(w, r, apierrors.NewBadRequest("impersonation is not served yet: header "+name))
+		return
+	}
 	c := &call{w: w, r: r, user: user, path: parse(r)}
 	c.kind = h.API.Kind(c.path.resource)
 	release, ok := h.admit(c)
@@ -107,6 +112,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
 	h.dispatch(c)
+}
+
+// impersonation is the first header by which a client asks to act as another user; "" when it does not.
+func impersonation(h http.Header) string {
+	for name := range h {
+		if strings.HasPrefix(name, "Impersonate-") {
+			return name
+		}
+	}
+	return ""
 }
 
 // admit takes a place among the calls in flight, or says that there is none. Watches and what follows a log do not count.
