@@ -12,7 +12,7 @@ type tableEdit struct {
 	indexes *editor[*Item]
 }
 
-func (s *Store) edit(from *Snapshot) *tableEdit {
+func edit(from *Snapshot) *tableEdit {
 	return &tableEdit{items: from.items.edit(), indexes: from.indexes.edit()}
 }
 
@@ -27,8 +27,17 @@ func (e *tableEdit) put(item *Item) {
 	if c == nil {
 		return
 	}
+	item.index()
+	for _, t := range c.topics {
+		e.indexes.set(indexKey(c.collection.Prefix, t.index, t.value, item.Key), item)
+	}
+}
+
+// index finds out what the item stands under. It is called once, before others see the item.
+func (i *Item) index() {
+	c := i.cell
 	for _, index := range c.collection.Indexes {
-		for _, v := range index.Values(item) {
+		for _, v := range index.Values(i) {
 			t := topic{index: index.Name, value: v}
 			if !strings.Contains(v, "\x00") && !slices.Contains(c.topics, t) {
 				c.topics = append(c.topics, t)
@@ -36,9 +45,12 @@ func (e *tableEdit) put(item *Item) {
 		}
 	}
 	c.topics = slices.Clip(c.topics)
-	for _, t := range c.topics {
-		e.indexes.set(indexKey(c.collection.Prefix, t.index, t.value, item.Key), item)
-	}
+}
+
+// take removes an item that is in the table.
+func (e *tableEdit) take(item *Item) {
+	e.items.remove(item.Key)
+	e.drop(item, nil)
 }
 
 // drop takes an item out of the indexes; next takes its place there.
@@ -53,42 +65,69 @@ func (e *tableEdit) drop(item, next *Item) {
 	}
 }
 
-// apply brings one durable transaction into the table. Only Run calls it.
+// applier is the table as the source's follower. Only Run's goroutine calls it.
+type applier Table
+
+// Apply brings durable transactions into the table, in one step.
 //
 // The table is published before the rings are fed: who hears of a change then also reads it. A cursor made in between
 // starts at a revision that the rings have not reached, and skips what the snapshot has already.
-func (s *Store) apply(txn []Record) error {
-	if at := s.Snapshot().Revision(); txn[0].Revision <= at {
-		return fmt.Errorf("log handed over revision %d, table is at %d", txn[0].Revision, at)
+func (a *applier) Apply(txns ...[]Record) error {
+	t := (*Table)(a)
+	edit := edit(t.Snapshot())
+	at := t.Snapshot().Revision()
+	var fresh []ringEntry
+	for _, txn := range txns {
+		if txn[0].Revision <= at {
+			return fmt.Errorf("log handed over revision %d, table is at %d", txn[0].Revision, at)
+		}
+		for i := range txn {
+			if e := t.change(edit, &txn[i]); e.Item != nil || e.Previous != nil {
+				fresh = append(fresh, e)
+			}
+		}
+		at = txn[len(txn)-1].Revision
 	}
-	edit := s.edit(s.Snapshot())
-	fresh := make([]ringEntry, 0, len(txn))
-	for i := range txn {
-		r := &txn[i]
-		previous, _ := (tree[*Item]{edit.items.root}).get(r.Key)
-		var item *Item
-		if r.Value != nil {
-			item = s.newItem(r.Key, r.Value, r.Revision)
-			edit.put(item)
-		} else {
-			edit.items.remove(r.Key)
-		}
-		if previous != nil {
-			edit.drop(previous, item)
-		}
-		if previous != nil || item != nil {
-			fresh = append(fresh, ringEntry{Event: Event{Item: item, Previous: previous, Revision: r.Revision}})
-		}
-	}
-	rev := txn[len(txn)-1].Revision
-	s.current.Store(edit.done(rev))
-	s.waiters.wake(rev)
+	t.current.Store(edit.done(at))
+	t.arrive(at)
 	for i := range fresh {
-		if c := s.collectionOf(fresh[i].key()); c != nil {
-			c.ring.publish(&fresh[i])
-		}
+		t.publish(&fresh[i])
 	}
-	s.budget.enforce(s.collections)
-	s.fed.Store(uint64(rev))
+	t.budget.enforce(t.collections, t.clock.Now())
+	t.fed.Store(uint64(at))
 	return nil
+}
+
+// change enters one record into the next snapshot and returns its event.
+func (t *Table) change(edit *tableEdit, r *Record) ringEntry {
+	e := ringEntry{Event: Event{Revision: r.Revision}, time: r.Time}
+	e.Previous, _ = (tree[*Item]{edit.items.root}).get(r.Key)
+	if r.Value != nil {
+		e.Item = t.newItem(r.Key, r.Value, r.Revision)
+		edit.put(e.Item)
+	} else {
+		edit.items.remove(r.Key)
+	}
+	if e.Previous != nil {
+		edit.drop(e.Previous, e.Item)
+	}
+	return e
+}
+
+// Reached notes that there is nothing up to rev that the table has not.
+func (a *applier) Reached(rev Revision) {
+	if t := (*Table)(a); rev > Revision(t.reached.Load()) {
+		t.arrive(rev)
+	}
+}
+
+func (t *Table) arrive(rev Revision) {
+	t.reached.Store(uint64(rev))
+	t.waiters.wake(rev)
+}
+
+func (t *Table) publish(e *ringEntry) {
+	if c := t.collectionOf(e.key()); c != nil {
+		c.ring.publish(e)
+	}
 }

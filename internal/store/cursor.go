@@ -27,7 +27,7 @@ type WatchOptions struct {
 // Cursor is one reader's place in the events of a prefix. It is used by one goroutine at a time. It needs no
 // goroutine and holds no events, and never slows a writer.
 type Cursor struct {
-	store   *Store
+	table   *Table
 	prefix  string // "" when the whole ring is wanted
 	seat    *seat
 	next    int64    // the place of the next event in the queue
@@ -47,23 +47,23 @@ func (s *seat) leave() { s.ring.leave(s.queue) }
 
 // Watch returns a cursor on the events after opts.After. It returns ErrExpired when the ring does not reach back so far, and
 // ErrFuture when the table is not there yet.
-func (s *Store) Watch(opts WatchOptions) (*Cursor, error) {
-	c := s.collectionOf(opts.Prefix)
+func (t *Table) Watch(opts WatchOptions) (*Cursor, error) {
+	c := t.collectionOf(opts.Prefix)
 	if c == nil {
 		return nil, fmt.Errorf("watch %s: no collection has this prefix", opts.Prefix)
 	}
-	if at := s.Snapshot().Revision(); opts.After > at {
+	if at := t.Snapshot().Revision(); opts.After > at {
 		return nil, fmt.Errorf("watch %s after %d: table is at %d: %w", opts.Prefix, opts.After, at, ErrFuture)
 	}
-	t, err := c.topicOf(opts)
+	topic, err := c.topicOf(opts)
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", opts.Prefix, err)
 	}
-	q, next, ok := c.ring.join(t, opts.After)
+	q, next, ok := c.ring.join(topic, opts.After)
 	if !ok {
 		return nil, fmt.Errorf("watch %s after %d: %w", opts.Prefix, opts.After, ErrExpired)
 	}
-	cur := &Cursor{store: s, seat: &seat{c.ring, q}, next: next, at: opts.After}
+	cur := &Cursor{table: t, seat: &seat{c.ring, q}, next: next, at: opts.After}
 	if opts.Prefix != c.Prefix && opts.Key == "" {
 		cur.prefix = opts.Prefix
 	}
@@ -112,12 +112,12 @@ func (c *Cursor) Next(ctx context.Context) (Event, error) {
 		case <-wake:
 		case <-ctx.Done():
 			return Event{}, ctx.Err()
-		case <-c.store.ended.done:
+		case <-c.table.ended.done:
 			// What was fed before the end is still returned.
 			if e, ok, _, err := c.take(false); ok || err != nil {
 				return e, err
 			}
-			return Event{}, c.store.ended.get()
+			return Event{}, c.table.ended.get()
 		}
 	}
 }
@@ -132,7 +132,7 @@ func (c *Cursor) TryNext() (Event, bool, error) {
 // continues where this one is.
 func (c *Cursor) Revision() Revision {
 	// fed first: what is fed by now is in the queue when it is looked at.
-	fed := Revision(c.store.fed.Load())
+	fed := Revision(c.table.fed.Load())
 	r := c.seat.ring
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -3,6 +3,7 @@ package store
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // topic is what a cursor may be narrowed to: one value of an index, or one key, for which index is keyTopic.
@@ -16,6 +17,7 @@ const keyTopic = "\x00key"
 // ringEntry is one event in a ring. It is immutable once published.
 type ringEntry struct {
 	Event
+	time  time.Time // when it entered the log
 	bytes int64
 }
 
@@ -80,10 +82,7 @@ func (q *queue) end() int64 { return q.first + int64(len(q.events)) }
 
 func (q *queue) push(e *ringEntry) {
 	q.events = append(q.events, e)
-	if q.wake != nil {
-		close(q.wake)
-		q.wake = nil
-	}
+	q.signal()
 }
 
 func (q *queue) shift() {
@@ -93,9 +92,35 @@ func (q *queue) shift() {
 	q.first++
 }
 
+func (q *queue) restart(rev Revision) {
+	q.first = q.end() + 1 // behind every cursor's next
+	q.from, q.evicted, q.events = rev, rev, nil
+	q.signal()
+}
+
+// signal wakes who waits.
+func (q *queue) signal() {
+	if q.wake != nil {
+		close(q.wake)
+		q.wake = nil
+	}
+}
+
 func newRing(b *ringBudget) *ring { return &ring{budget: b, topics: make(map[topic]*queue)} }
 
-func (r *ring) begin(rev Revision) { r.start = rev }
+// restart empties the ring: it is complete after rev then. Cursors from before it expire.
+func (r *ring) restart(rev Revision) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.all.events {
+		r.budget.used -= e.bytes
+	}
+	r.start = rev
+	r.all.restart(rev)
+	for _, q := range r.topics {
+		q.restart(rev)
+	}
+}
 
 // publish appends an event and wakes who waits for it. Only the applier calls it.
 func (r *ring) publish(e *ringEntry) {
@@ -116,13 +141,13 @@ func (r *ring) publish(e *ringEntry) {
 	r.budget.used += e.bytes
 }
 
-// oldest returns the revision of the first event; 0: none. Only the applier calls it, and it takes no lock, since
+// oldest returns the first event; nil: none. Only the applier calls it, and it takes no lock, since
 // nobody else changes all.events.
-func (r *ring) oldest() Revision {
+func (r *ring) oldest() *ringEntry {
 	if len(r.all.events) == 0 {
-		return 0
+		return nil
 	}
-	return r.all.events[0].Revision
+	return r.all.events[0]
 }
 
 // evict drops the oldest event, for slow cursors too.
@@ -145,17 +170,20 @@ type ringBudget struct {
 	limit, used int64 // bytes
 }
 
+// keptAnyway is the part of the limit that may be filled with events of any age; beyond it those older than ringAge go.
+const keptAnyway = 8
+
 // enforce drops the oldest events of all rings until they are within the limit.
-func (b *ringBudget) enforce(collections []*collection) {
-	for b.used > b.limit {
+func (b *ringBudget) enforce(collections []*collection, now time.Time) {
+	for b.used > b.limit/keptAnyway {
 		var victim *ring
-		least := Revision(0)
+		var first *ringEntry
 		for _, c := range collections {
-			if rev := c.ring.oldest(); rev != 0 && (victim == nil || rev < least) {
-				victim, least = c.ring, rev
+			if e := c.ring.oldest(); e != nil && (first == nil || e.Revision < first.Revision) {
+				victim, first = c.ring, e
 			}
 		}
-		if victim == nil {
+		if victim == nil || b.used <= b.limit && now.Sub(first.time) <= ringAge {
 			return
 		}
 		victim.evict()

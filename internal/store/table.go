@@ -12,12 +12,12 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Config says what a Store holds and how much memory it may use beside the objects' bytes.
+// Config says what a Table holds and how much memory it may use beside the objects' bytes.
 type Config struct {
 	Collections []Collection       // one per kind; no prefix is the beginning of another
 	FormBytes   int64              // bound of the cache of forms; 0: 32 MiB
 	RingBytes   int64              // bound of all rings together; 0: 64 MiB
-	Clock       clock.PassiveClock // nil: the real one
+	Clock       clock.PassiveClock // says how old events are; nil: the real one
 }
 
 const (
@@ -48,18 +48,21 @@ type collection struct {
 	cache *formCache
 }
 
-// Store is the table over one log. All methods may be called by any goroutine.
+// Table is the objects that a source adds up to. All methods may be called by any goroutine.
 //
-// No lock of the store is held while another is taken, and none during a callback. Readers of snapshots take none.
-type Store struct {
-	log         Log
+// No lock of the table is held while another is taken, and none during a callback. Readers of snapshots take none.
+type Table struct {
+	source      Source
+	clock       clock.PassiveClock
 	collections []*collection // by prefix
 	cache       *formCache
 	budget      *ringBudget
 
 	current atomic.Pointer[Snapshot]
 	// fed is the revision up to which every ring has its events; fed <= current's revision, equal when Run rests.
-	fed     atomic.Uint64
+	fed atomic.Uint64
+	// reached is the revision up to which the table is known to have everything; it may lie above current's, where no record stands.
+	reached atomic.Uint64
 	running atomic.Bool
 	waiters waiters
 	ended   ending
@@ -78,35 +81,31 @@ func (e *ending) get() error {
 	return e.err
 }
 
-// Open loads the table from the log. It starts nothing: until Run is called the table stands still. It returns an error when the
-// log cannot be read or two collections overlap.
-func Open(ctx context.Context, log Log, cfg Config) (*Store, error) {
-	s := &Store{log: log, cache: &formCache{limit: orDefault(cfg.FormBytes, defaultFormBytes)}}
-	s.budget = &ringBudget{limit: orDefault(cfg.RingBytes, defaultRingBytes)}
-	s.ended.done = make(chan struct{})
-	for _, c := range cfg.Collections {
-		s.collections = append(s.collections, &collection{Collection: c, cache: s.cache, ring: newRing(s.budget)})
+// OpenTable loads a table from its source. It starts nothing: until Run is called the table stands still. It returns an error when the
+// source cannot be read or two collections overlap.
+func OpenTable(ctx context.Context, source Source, cfg Config) (*Table, error) {
+	t := &Table{source: source, clock: cfg.Clock, cache: &formCache{limit: orDefault(cfg.FormBytes, defaultFormBytes)}}
+	if t.clock == nil {
+		t.clock = clock.RealClock{}
 	}
-	sort.Slice(s.collections, func(i, j int) bool { return s.collections[i].Prefix < s.collections[j].Prefix })
-	for i, c := range s.collections {
-		if c.Prefix == "" || i > 0 && strings.HasPrefix(c.Prefix, s.collections[i-1].Prefix) {
-			return nil, fmt.Errorf("open store: collection %q is empty or overlaps another", c.Prefix)
+	t.budget = &ringBudget{limit: orDefault(cfg.RingBytes, defaultRingBytes)}
+	t.ended.done = make(chan struct{})
+	for _, c := range cfg.Collections {
+		t.collections = append(t.collections, &collection{Collection: c, cache: t.cache, ring: newRing(t.budget)})
+	}
+	sort.Slice(t.collections, func(i, j int) bool { return t.collections[i].Prefix < t.collections[j].Prefix })
+	for i, c := range t.collections {
+		if c.Prefix == "" || i > 0 && strings.HasPrefix(c.Prefix, t.collections[i-1].Prefix) {
+			return nil, fmt.Errorf("open table: collection %q is empty or overlaps another", c.Prefix)
 		}
 	}
-	edit := s.edit(&Snapshot{})
-	rev, err := log.Load(ctx, func(r Record) error {
-		edit.put(s.newItem(r.Key, r.Value, r.Revision))
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+	if err := t.load(ctx); err != nil {
+		return nil, fmt.Errorf("open table: %w", err)
 	}
-	for _, c := range s.collections {
-		c.ring.begin(rev)
+	if err := t.refill(ctx); err != nil {
+		return nil, fmt.Errorf("open table: %w", err)
 	}
-	s.fed.Store(uint64(rev))
-	s.current.Store(edit.done(rev))
-	return s, nil
+	return t, nil
 }
 
 func orDefault(v, d int64) int64 {
@@ -116,107 +115,96 @@ func orDefault(v, d int64) int64 {
 	return v
 }
 
-// Run applies the log to the table until ctx ends or the log fails, and returns that error. It is called once. After it every
-// Wait and Next that would block returns ErrClosed.
-func (s *Store) Run(ctx context.Context) error {
-	if s.running.Swap(true) {
-		return errors.New("store runs already, or has run")
+// Run applies the source to the table until ctx ends or the source fails, and returns that error. It is called once. After it every
+// Wait and Next that would block returns ErrClosed. When the source no longer has what comes next, the table is loaded again: readers see one
+// step from the old state to the new, with the items that did not change, and cursors from before get ErrExpired.
+func (t *Table) Run(ctx context.Context) error {
+	if t.running.Swap(true) {
+		return errors.New("table runs already, or has run")
 	}
-	err := s.log.Follow(ctx, s.Snapshot().Revision(), s.apply)
+	err := t.follow(ctx)
 	cause := ErrClosed
 	if err != nil && !errors.Is(err, ErrClosed) {
 		cause = fmt.Errorf("%w: table has stopped: %w", ErrClosed, err)
 	}
-	s.ended.mu.Lock()
-	s.ended.err = cause
-	s.ended.mu.Unlock()
-	close(s.ended.done)
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("follow the log: %w", err)
+	t.ended.mu.Lock()
+	t.ended.err = cause
+	t.ended.mu.Unlock()
+	close(t.ended.done)
+	return err
 }
 
-// Commit appends txn to the log and returns when the table shows it. Errors are those of Log.Append; when the wait
-// ends early the transaction is durable and the error says so.
-func (s *Store) Commit(ctx context.Context, txn Txn) ([]Revision, error) {
-	revs, err := s.log.Append(ctx, txn)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Wait(ctx, revs[len(revs)-1]); err != nil {
-		return revs, fmt.Errorf("committed, not yet visible: %w", err)
-	}
-	return revs, nil
-}
-
-// Head returns the newest state of key, unsynced included; false when it is absent there, and then the item's revision is that of an
-// unsynced deletion, or 0. What rests on it must be written with a condition on its revision, and refused only after Wait for it.
-func (s *Store) Head(key string) (Item, bool) {
-	// The log first: a record leaves its head only after the table shows it.
-	if r, ok := s.log.Head(key); ok {
-		if r.Value == nil {
-			return Item{Key: key, Revision: r.Revision}, false
+func (t *Table) follow(ctx context.Context) error {
+	for {
+		err := t.source.Follow(ctx, Revision(t.reached.Load()), (*applier)(t))
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, ErrExpired):
+			return fmt.Errorf("follow the log: %w", err)
 		}
-		// The table may have the very same item, with its cached forms.
-		if item := s.Snapshot().Get(key); item != nil && item.Revision == r.Revision {
-			return *item, true
+		if err := t.load(ctx); err != nil {
+			return fmt.Errorf("load again: %w", err)
 		}
-		return *s.newItem(key, r.Value, r.Revision), true
 	}
-	if item := s.Snapshot().Get(key); item != nil {
-		return *item, true
-	}
-	return Item{}, false
 }
 
 // Snapshot returns the newest durable state, without a lock.
-func (s *Store) Snapshot() *Snapshot { return s.current.Load() }
+func (t *Table) Snapshot() *Snapshot { return t.current.Load() }
 
-// Wait returns when the table is at rev or later. It returns ctx's error, or ErrClosed after Run has ended.
-func (s *Store) Wait(ctx context.Context, rev Revision) error {
-	if s.Snapshot().Revision() >= rev {
+// Wait returns when the table has everything up to rev. It returns ctx's error, or ErrClosed after Run has ended.
+func (t *Table) Wait(ctx context.Context, rev Revision) error {
+	if Revision(t.reached.Load()) >= rev {
 		return nil
 	}
-	w := s.waiters.add(rev)
-	// Again: the applier looks for waiters after it has published.
-	if s.Snapshot().Revision() >= rev {
-		s.waiters.remove(w)
+	w := t.waiters.add(rev)
+	// Again: the applier looks for waiters after it has said what it reached.
+	if Revision(t.reached.Load()) >= rev {
+		t.waiters.remove(w)
 		return nil
 	}
 	select {
 	case <-w.ready:
 		return nil
 	case <-ctx.Done():
-		s.waiters.remove(w)
+		t.waiters.remove(w)
 		return fmt.Errorf("wait for revision %d: %w", rev, ctx.Err())
-	case <-s.ended.done:
-		s.waiters.remove(w)
-		return fmt.Errorf("wait for revision %d: %w", rev, s.ended.get())
+	case <-t.ended.done:
+		t.waiters.remove(w)
+		return fmt.Errorf("wait for revision %d: %w", rev, t.ended.get())
 	}
 }
 
-func (s *Store) collectionOf(key string) *collection {
-	i := sort.Search(len(s.collections), func(i int) bool { return s.collections[i].Prefix > key }) - 1
-	if i >= 0 && strings.HasPrefix(key, s.collections[i].Prefix) {
-		return s.collections[i]
+// Sync returns when the table has every write that was acknowledged before the call, by this process or another.
+func (t *Table) Sync(ctx context.Context) error {
+	rev, err := t.source.Sync(ctx)
+	if err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	return t.Wait(ctx, rev)
+}
+
+func (t *Table) collectionOf(key string) *collection {
+	i := sort.Search(len(t.collections), func(i int) bool { return t.collections[i].Prefix > key }) - 1
+	if i >= 0 && strings.HasPrefix(key, t.collections[i].Prefix) {
+		return t.collections[i]
 	}
 	return nil
 }
 
-func (s *Store) newItem(key string, value []byte, rev Revision) *Item {
+func (t *Table) newItem(key string, value []byte, rev Revision) *Item {
 	item := &Item{Key: key, Value: value, Revision: rev}
-	if c := s.collectionOf(key); c != nil {
+	if c := t.collectionOf(key); c != nil {
 		item.cell = &cell{collection: c}
 	}
 	return item
 }
 
 // Err says why the table stands still: nil while Run goes on, or before it has begun.
-func (s *Store) Err() error {
+func (t *Table) Err() error {
 	select {
-	case <-s.ended.done:
-		return s.ended.get()
+	case <-t.ended.done:
+		return t.ended.get()
 	default:
 		return nil
 	}

@@ -9,87 +9,173 @@ import (
 	"github.com/floe-k8s/floe/internal/store"
 )
 
-// recordFormat is the first byte of every stored record. The bytes of format 1:
+// recordFormat is the first byte of every stored version and row. The bytes of format 1, after it and the flags:
 //
-//	format    byte
-//	flags     byte: flagLast, flagDeleted
-//	revision  uvarint
-//	previous  uvarint
-//	time      varint, microseconds since 1970
-//	key       uvarint length, bytes
-//	actor     uvarint length, bytes
-//	cause     uvarint length, bytes
+//	version:                                  row:
+//	previous  uvarint                         time      varint, microseconds since 1970
+//	gap       uvarint                         previous  uvarint
+//	time      varint                          size      uvarint, of the version's value
+//	actor     uvarint length, bytes           replaced  uvarint, size of the previous one's value
+//	cause     uvarint length, bytes           key       the rest
 //	value     the rest
+//
+// The key and the revision of a version, and the revision of a row, are in their database keys.
 const recordFormat = 1
 
+// flags of versions and rows.
 const (
-	flagLast = 1 << iota
-	flagDeleted
-	knownFlags = flagLast | flagDeleted
+	flagLast      = 1 << iota // ends its transaction
+	flagDeleted               // is a deletion
+	flagMinor                 // need not be kept once it is replaced
+	flagSealed                // of versions: the value went through the codec
+	flagOverMinor             // of rows: what it replaced was minor
+
+	versionFlags = flagLast | flagDeleted | flagMinor | flagSealed
+	rowFlags     = flagLast | flagDeleted | flagOverMinor
 )
 
 // errCorrupt marks bytes that are no record.
 var errCorrupt = errors.New("record is damaged")
 
 const (
-	objectPrefix = 'o'
-	recordPrefix = 'r'
+	versionPrefix = 'o'
+	rowPrefix     = 'r'
+	numberPrefix  = 'm'
 )
 
-func objectKey(key string) []byte {
-	return append([]byte{objectPrefix}, key...)
+// version is a record as it lies under its key.
+type version struct {
+	store.Record
+	// gap is the revision of the oldest of the minor versions right before this one; 0: there is none. They are taken away early, so
+	// that the key's state from gap until this version may not be known.
+	gap store.Revision
 }
 
-func recordKey(rev store.Revision) []byte {
-	return binary.BigEndian.AppendUint64([]byte{recordPrefix}, uint64(rev))
+// row is a record's place in the order of all.
+type row struct {
+	revision  store.Revision
+	key       string
+	time      time.Time
+	previous  store.Revision // the version that it replaced; 0: none
+	size      int            // bytes of its value
+	replaced  int            // bytes of the value that it replaced
+	last      bool
+	deleted   bool
+	overMinor bool // the version that it replaced was minor
 }
 
-// encodeRecord appends the record's bytes to dst.
-func encodeRecord(dst []byte, r *store.Record) []byte {
-	var flags byte
-	if r.Last {
-		flags |= flagLast
+// keyStart is the least database key of a key's versions; its newest version comes next. Keys hold no zero byte.
+func keyStart(dst []byte, key string) []byte {
+	dst = append(dst, versionPrefix)
+	dst = append(dst, key...)
+	return append(dst, 0)
+}
+
+// keyEnd is above all versions of a key, and at or below the next key's.
+func keyEnd(key string) []byte {
+	return append(append([]byte{versionPrefix}, key...), 1)
+}
+
+func versionKey(dst []byte, key string, rev store.Revision) []byte {
+	return binary.BigEndian.AppendUint64(keyStart(dst, key), ^uint64(rev))
+}
+
+func rowKey(rev store.Revision) []byte {
+	return binary.BigEndian.AppendUint64([]byte{rowPrefix}, uint64(rev))
+}
+
+func numberKey(name string) []byte { return append([]byte{numberPrefix}, name...) }
+
+// splitVersionKey reads what versionKey made.
+func splitVersionKey(k []byte) (key []byte, rev store.Revision, err error) {
+	n := len(k) - 9
+	if n < 1 || k[0] != versionPrefix || k[n] != 0 {
+		return nil, 0, fmt.Errorf("database key %q: %w", k, errCorrupt)
 	}
-	if r.Value == nil {
-		flags |= flagDeleted
+	return k[1:n], store.Revision(^binary.BigEndian.Uint64(k[n+1:])), nil
+}
+
+func flag(b byte, set bool) byte {
+	if set {
+		return b
 	}
+	return 0
+}
+
+// encodeVersion appends a record's version to dst, with a value that stands for the record's and is sealed or not.
+func encodeVersion(dst []byte, r *store.Record, gap store.Revision, value []byte, sealed bool) []byte {
+	flags := flag(flagLast, r.Last) | flag(flagDeleted, r.Value == nil) | flag(flagMinor, r.Minor) | flag(flagSealed, sealed)
 	dst = append(dst, recordFormat, flags)
-	dst = binary.AppendUvarint(dst, uint64(r.Revision))
 	dst = binary.AppendUvarint(dst, uint64(r.Previous))
+	dst = binary.AppendUvarint(dst, uint64(gap))
 	dst = binary.AppendVarint(dst, r.Time.UnixMicro())
-	for _, s := range []string{r.Key, r.Actor, r.Cause} {
+	for _, s := range [...]string{r.Actor, r.Cause} {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))
 		dst = append(dst, s...)
 	}
-	return append(dst, r.Value...)
+	return append(dst, value...)
 }
 
-// decodeRecord reads what encodeRecord wrote. The record shares no memory with b.
-func decodeRecord(b []byte) (store.Record, error) {
-	var r store.Record
+// decodeVersion reads what encodeVersion wrote, but for key and revision. The value is a part of b, and sealed says whether it
+// has to be opened.
+func decodeVersion(b []byte) (v version, sealed bool, err error) {
+	flags, d, err := decodeHead(b, versionFlags)
+	if err != nil {
+		return version{}, false, err
+	}
+	v.Last, v.Minor = flags&flagLast != 0, flags&flagMinor != 0
+	v.Previous, v.gap = store.Revision(d.uvarint()), store.Revision(d.uvarint())
+	v.Time = time.UnixMicro(d.varint()).UTC()
+	v.Actor, v.Cause = d.text(), d.text()
+	deleted := flags&flagDeleted != 0
+	if d.bad || deleted && len(d.rest) > 0 {
+		return version{}, false, errCorrupt
+	}
+	if !deleted {
+		v.Value = d.rest
+	}
+	return v, flags&flagSealed != 0, nil
+}
+
+func encodeRow(dst []byte, r *row) []byte {
+	flags := flag(flagLast, r.last) | flag(flagDeleted, r.deleted) | flag(flagOverMinor, r.overMinor)
+	dst = append(dst, recordFormat, flags)
+	dst = binary.AppendVarint(dst, r.time.UnixMicro())
+	for _, n := range [...]uint64{uint64(r.previous), uint64(r.size), uint64(r.replaced)} {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	return append(dst, r.key...)
+}
+
+// decodeRow reads what encodeRow wrote, but for the revision. It shares no memory with b.
+func decodeRow(b []byte) (row, error) {
+	flags, d, err := decodeHead(b, rowFlags)
+	if err != nil {
+		return row{}, err
+	}
+	r := row{last: flags&flagLast != 0, deleted: flags&flagDeleted != 0, overMinor: flags&flagOverMinor != 0}
+	r.time = time.UnixMicro(d.varint()).UTC()
+	r.previous = store.Revision(d.uvarint())
+	r.size, r.replaced = d.size(), d.size()
+	if d.bad || len(d.rest) == 0 {
+		return row{}, errCorrupt
+	}
+	r.key = string(d.rest)
+	return r, nil
+}
+
+// decodeHead checks what versions and rows begin with.
+func decodeHead(b []byte, known byte) (flags byte, d decoder, err error) {
 	if len(b) < 2 {
-		return r, errCorrupt
+		return 0, d, errCorrupt
 	}
 	if b[0] != recordFormat {
-		return r, fmt.Errorf("record format %d is not known to this version of floe", b[0])
+		return 0, d, fmt.Errorf("record format %d is not known to this version of floe", b[0])
 	}
-	flags := b[1]
-	if flags&^knownFlags != 0 {
-		return r, errCorrupt
+	if b[1]&^known != 0 {
+		return 0, d, errCorrupt
 	}
-	d := decoder{rest: b[2:]}
-	r.Last = flags&flagLast != 0
-	r.Revision = store.Revision(d.uvarint())
-	r.Previous = store.Revision(d.uvarint())
-	r.Time = time.UnixMicro(d.varint()).UTC()
-	r.Key, r.Actor, r.Cause = d.text(), d.text(), d.text()
-	if d.bad || flags&flagDeleted != 0 && len(d.rest) > 0 {
-		return store.Record{}, errCorrupt
-	}
-	if flags&flagDeleted == 0 {
-		r.Value = append(make([]byte, 0, len(d.rest)), d.rest...)
-	}
-	return r, nil
+	return b[1], decoder{rest: b[2:]}, nil
 }
 
 // decoder reads the fields of one record; bad is set at the first that does not fit.
@@ -110,6 +196,16 @@ func (d *decoder) varint() int64 {
 	return v
 }
 
+// size reads a number of bytes, none of which is above what a transaction may hold.
+func (d *decoder) size() int {
+	n := d.uvarint()
+	if n > store.MaxTxnBytes {
+		d.bad = true
+		return 0
+	}
+	return int(n)
+}
+
 func (d *decoder) text() string {
 	n := d.uvarint()
 	if d.bad || n > uint64(len(d.rest)) {
@@ -127,20 +223,4 @@ func (d *decoder) skip(n int) {
 		return
 	}
 	d.rest = d.rest[n:]
-}
-
-// decodeRevision reads only a record's revision.
-func decodeRevision(b []byte) (store.Revision, error) {
-	if len(b) < 2 {
-		return 0, errCorrupt
-	}
-	if b[0] != recordFormat {
-		return 0, fmt.Errorf("record format %d is not known to this version of floe", b[0])
-	}
-	d := decoder{rest: b[2:]}
-	rev := store.Revision(d.uvarint())
-	if d.bad {
-		return 0, errCorrupt
-	}
-	return rev, nil
 }

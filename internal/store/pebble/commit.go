@@ -1,7 +1,6 @@
 package pebble
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -18,9 +17,18 @@ const groupBytes = 1 << 20
 type group struct {
 	batch   *pebble.Batch // nil: nothing to write, only answers that wait for their turn
 	txns    [][]store.Record
+	entries []entry        // of all records, in order
 	last    store.Revision // the newest record in it, or before it
-	floor   store.Revision // what the batch prunes up to; 0: nothing
+	kept    kept           // what it adds to what is kept
 	answers []pending
+}
+
+// entry is what one record puts on disk.
+type entry struct {
+	row
+	record *store.Record
+	gap    store.Revision // of its version
+	value  []byte         // as it is stored
 }
 
 type pending struct {
@@ -56,9 +64,14 @@ func (l *Log) commitGroup() bool {
 		return false
 	}
 	g := &group{last: l.assigned}
+	full := l.disk.check()
 	for _, req := range queue[:n] {
 		if failure != nil {
 			req.done <- answer{err: failure}
+			continue
+		}
+		if full != nil && !req.txn.Deletes() {
+			req.done <- answer{err: full}
 			continue
 		}
 		l.admit(g, req)
@@ -104,7 +117,7 @@ func (l *Log) admit(g *group, req *request) {
 		}
 		return
 	}
-	records, err := l.assign(req.txn)
+	records, err := l.assign(g, req)
 	if err != nil {
 		req.done <- answer{err: err}
 		return
@@ -120,29 +133,47 @@ func (l *Log) admit(g *group, req *request) {
 	g.answers = append(g.answers, pending{req, answer{revs: revs}})
 }
 
-// assign gives the transaction's changes their revisions and enters them into the head.
-func (l *Log) assign(txn store.Txn) ([]store.Record, error) {
+// assign gives the transaction's changes their revisions and enters them into the group and the head.
+func (l *Log) assign(g *group, req *request) ([]store.Record, error) {
 	now := l.clock.Now().UTC().Truncate(time.Microsecond)
-	records := make([]store.Record, len(txn.Changes))
-	for i, c := range txn.Changes {
+	records := make([]store.Record, len(req.txn.Changes))
+	entries := make([]entry, 0, 4)
+	for i, c := range req.txn.Changes {
 		newest, err := l.newest(c.Key)
 		if err != nil {
 			return nil, err
 		}
-		records[i] = store.Record{
+		r := &records[i]
+		*r = store.Record{
 			Revision: l.assigned + store.Revision(i) + 1, Key: c.Key, Previous: newest.exists(), Value: c.Value,
-			Time: now, Actor: txn.Actor, Cause: txn.Cause, Last: i == len(txn.Changes)-1,
+			Time: now, Actor: req.txn.Actor, Cause: req.txn.Cause, Minor: c.Minor, Last: i == len(records)-1,
 		}
+		entries = append(entries, newEntry(r, newest, req.stored(i)))
 	}
 	l.assigned += store.Revision(len(records))
+	g.entries = append(g.entries, entries...)
+	for i := range entries {
+		e := &entries[i]
+		l.places.put(e.key, place{e.revision, e.gap, e.size, e.deleted, e.record.Minor})
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, r := range records {
-		l.places.put(r.Key, place{r.Revision, r.Value == nil})
-		l.mu.head[r.Key] = r
+	for i := range records {
+		r := &records[i]
+		l.mu.head[r.Key] = *r
 		l.mu.order = append(l.mu.order, headMark{r.Key, r.Revision})
 	}
 	return records, nil
+}
+
+// newEntry is a record that comes after newest.
+func newEntry(r *store.Record, newest place, value []byte) entry {
+	e := entry{record: r, value: value, gap: newest.nextGap()}
+	e.row = row{revision: r.Revision, key: r.Key, time: r.Time, previous: r.Previous, size: len(r.Value), last: r.Last, deleted: r.Value == nil}
+	if r.Previous != 0 {
+		e.replaced, e.overMinor = newest.size, newest.minor
+	}
+	return e
 }
 
 // write hands the group's batch to pebble, without waiting for the sync, and the group to the sync loop.
@@ -159,27 +190,19 @@ func (l *Log) write(g *group) {
 }
 
 func (l *Log) fill(g *group) error {
-	var buf []byte
-	for _, txn := range g.txns {
-		for i := range txn {
-			r := &txn[i]
-			buf = encodeRecord(buf[:0], r)
-			l.kept.add(r.Revision, len(buf))
-			err := g.batch.Set(recordKey(r.Revision), buf, nil)
-			if r.Value == nil {
-				err = errors.Join(err, g.batch.Delete(objectKey(r.Key), nil))
-			} else {
-				err = errors.Join(err, g.batch.Set(objectKey(r.Key), buf, nil))
-			}
-			if err != nil {
-				return fmt.Errorf("write %s: %w", r.Key, err)
-			}
+	var key, value []byte
+	for i := range g.entries {
+		e := &g.entries[i]
+		key = versionKey(key[:0], e.key, e.revision)
+		value = encodeVersion(value[:0], e.record, e.gap, e.value, l.codec != nil && !e.deleted)
+		if err := g.batch.Set(key, value, nil); err != nil {
+			return fmt.Errorf("write %s: %w", e.key, err)
 		}
-	}
-	l.kept.seal()
-	if floor := l.kept.prune(); floor > 0 {
-		g.floor = floor
-		return g.batch.DeleteRange(recordKey(0), recordKey(floor+1), nil)
+		value = encodeRow(value[:0], &e.row)
+		if err := g.batch.Set(rowKey(e.revision), value, nil); err != nil {
+			return fmt.Errorf("write %s: %w", e.key, err)
+		}
+		g.kept.enter(&e.row)
 	}
 	return nil
 }
@@ -208,7 +231,7 @@ func (l *Log) finish(g *group) {
 	failure = l.mu.failure
 	if failure == nil {
 		l.mu.durable = max(l.mu.durable, g.last)
-		l.mu.floor = max(l.mu.floor, g.floor)
+		l.mu.kept.add(g.kept)
 		if l.mu.following {
 			l.mu.tail.add(g.txns, g.last)
 		}

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/cockroachdb/pebble/v2"
+	"slices"
 
 	"github.com/floe-k8s/floe/internal/store"
 )
@@ -33,71 +32,8 @@ func (t *tail) add(txns [][]store.Record, last store.Revision) {
 	t.txns = append(t.txns, txns...)
 }
 
-// Load calls each with every key's newest record; see store.Log. It may run beside writers.
-func (l *Log) Load(ctx context.Context, each func(store.Record) error) (store.Revision, error) {
-	l.mu.Lock()
-	err := l.endedLocked()
-	l.mu.Unlock()
-	if err != nil {
-		return 0, err
-	}
-	snap := l.db.NewSnapshot()
-	defer snap.Close()
-	rev, err := lastRevision(snap)
-	if err != nil {
-		return 0, fmt.Errorf("load: %w", err)
-	}
-	// The snapshot may hold records that are not yet synced. Nothing is visible before it is durable.
-	l.mu.Lock()
-	durable := l.mu.durable
-	l.mu.Unlock()
-	if rev > durable {
-		if _, err := l.submit(ctx, store.Txn{}); err != nil {
-			return 0, fmt.Errorf("load: %w", err)
-		}
-	}
-	return rev, loadObjects(ctx, snap, each)
-}
-
-func lastRevision(snap *pebble.Snapshot) (store.Revision, error) {
-	iter, err := snap.NewIter(recordRange(0))
-	if err != nil {
-		return 0, err
-	}
-	defer iter.Close()
-	if !iter.Last() {
-		return 0, iter.Error()
-	}
-	return iterRevision(iter)
-}
-
-func loadObjects(ctx context.Context, snap *pebble.Snapshot, each func(store.Record) error) error {
-	iter, err := snap.NewIter(&pebble.IterOptions{LowerBound: []byte{objectPrefix}, UpperBound: []byte{objectPrefix + 1}})
-	if err != nil {
-		return fmt.Errorf("load: %w", err)
-	}
-	defer iter.Close()
-	for ok := iter.First(); ok; ok = iter.Next() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		key := string(iter.Key()[1:])
-		r, err := decodeIter(iter)
-		if err == nil && (r.Key != key || r.Value == nil) {
-			err = fmt.Errorf("found a record of key %q: %w", r.Key, errCorrupt)
-		}
-		if err != nil {
-			return fmt.Errorf("load %q: %w", key, err)
-		}
-		if err := each(r); err != nil {
-			return err
-		}
-	}
-	return iter.Error()
-}
-
-// Follow hands over every durable transaction after a revision; see store.Log.
-func (l *Log) Follow(ctx context.Context, after store.Revision, apply func(txn []store.Record) error) error {
+// Follow hands over every durable transaction after a revision; see store.Source.
+func (l *Log) Follow(ctx context.Context, after store.Revision, f store.Follower) error {
 	if err := l.beginFollow(after); err != nil {
 		return fmt.Errorf("follow after %d: %w", after, err)
 	}
@@ -109,9 +45,9 @@ func (l *Log) Follow(ctx context.Context, after store.Revision, apply func(txn [
 		}
 		switch {
 		case txns != nil:
-			err = applyAll(ctx, txns, after, apply)
+			err = applyAll(ctx, txns, after, f)
 		case upTo > after:
-			err = l.replay(ctx, after, upTo, apply)
+			err = l.replay(ctx, after, upTo, f)
 		}
 		if err != nil {
 			return err
@@ -134,9 +70,10 @@ func (l *Log) beginFollow(after store.Revision) error {
 		return errors.New("there is a follower already")
 	case after > l.mu.durable:
 		return store.ErrFuture
-	case after < l.mu.floor:
+	case after < l.mu.recent:
 		return store.ErrExpired
 	}
+	// From here on the pruner takes nothing away that this follower still needs.
 	l.mu.following = true
 	l.mu.applied = after
 	l.mu.tail = tail{after: l.mu.durable}
@@ -157,7 +94,6 @@ func (l *Log) nextTxns(ctx context.Context, after store.Revision) (txns [][]stor
 	for {
 		l.mu.Lock()
 		upTo, err = l.mu.durable, l.endedLocked()
-		floor := l.mu.floor
 		if err == nil && upTo > after && after >= l.mu.tail.after {
 			txns = l.mu.tail.txns
 			l.mu.tail = tail{after: upTo}
@@ -166,8 +102,6 @@ func (l *Log) nextTxns(ctx context.Context, after store.Revision) (txns [][]stor
 		switch {
 		case err != nil:
 			return nil, 0, err
-		case txns == nil && after < floor:
-			return nil, 0, fmt.Errorf("follow after %d: %w", after, store.ErrExpired)
 		case upTo > after:
 			return txns, upTo, nil
 		}
@@ -181,15 +115,18 @@ func (l *Log) nextTxns(ctx context.Context, after store.Revision) (txns [][]stor
 	}
 }
 
-func applyAll(ctx context.Context, txns [][]store.Record, after store.Revision, apply func([]store.Record) error) error {
-	for _, txn := range txns {
+// applyTogether bounds the transactions that the follower takes in one step, so that the first ones do not wait for many.
+const applyTogether = 256
+
+func applyAll(ctx context.Context, txns [][]store.Record, after store.Revision, f store.Follower) error {
+	for len(txns) > 0 && txns[0][0].Revision <= after {
+		txns = txns[1:]
+	}
+	for part := range slices.Chunk(txns, applyTogether) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if txn[0].Revision <= after {
-			continue
-		}
-		if err := apply(txn); err != nil {
+		if err := f.Apply(part...); err != nil {
 			return err
 		}
 	}
@@ -197,32 +134,46 @@ func applyAll(ctx context.Context, txns [][]store.Record, after store.Revision, 
 }
 
 // replay reads the transactions in (after, upTo] from disk.
-func (l *Log) replay(ctx context.Context, after, upTo store.Revision, apply func([]store.Record) error) error {
-	iter, err := l.db.NewIter(recordRange(after))
+func (l *Log) replay(ctx context.Context, after, upTo store.Revision, f store.Follower) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("follow after %d: %w", after, err)
+		}
+	}()
+	rows, err := l.db.NewIter(rowsAfter(after))
 	if err != nil {
-		return fmt.Errorf("follow after %d: %w", after, err)
+		return err
 	}
-	defer iter.Close()
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	versions, err := newVersions(l, l.db)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, versions.Close()) }()
 	var txn []store.Record
 	next := after + 1
-	for ok := iter.First(); ok && next <= upTo; ok = iter.Next() {
+	for ok := rows.First(); ok && next <= upTo; ok = rows.Next() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r, err := iterRecord(iter)
-		if err == nil && r.Revision != next {
-			err = fmt.Errorf("record %d is missing: %w", next, store.ErrExpired)
+		row, err := iterRow(rows)
+		if err == nil && row.revision != next {
+			err = fmt.Errorf("row %d is missing: %w", next, errCorrupt)
 		}
 		if err != nil {
-			return fmt.Errorf("follow after %d: %w", after, err)
+			return err
 		}
 		next++
-		if txn = append(txn, r); r.Last {
-			if err := apply(txn); err != nil {
+		record, err := versions.find(row.key, row.revision)
+		if err != nil {
+			return err
+		}
+		if txn = append(txn, record); record.Last {
+			if err := f.Apply(txn); err != nil {
 				return err
 			}
 			txn = nil
 		}
 	}
-	return iter.Error()
+	return rows.Error()
 }

@@ -16,16 +16,21 @@ import (
 type Log struct {
 	db    *pebble.DB
 	lock  *pebble.Lock
-	clock clock.PassiveClock
+	clock clock.WithTicker
+	codec store.Codec // nil: values are stored as they are
+	disk  disk
+	// base is what a new log began after, and atOpen what was found when it was opened.
+	base, atOpen store.Revision
+	noted        store.Revision // the newest witness; pruner only, and Close after it
 
-	kick  chan struct{} // to the commit loop: the queue is not empty. One token is enough.
-	moved chan struct{} // to the follower: durable or failed has changed. One token is enough.
-	stop  chan struct{} // closed by Close
-	wait  func()        // for both loops
-	syncs chan *group   // commit loop to sync loop; closed by the commit loop. One group waits while one syncs.
+	kick   chan struct{} // to the commit loop: the queue is not empty. One token is enough.
+	moved  chan struct{} // to the follower: durable or failed has changed. One token is enough.
+	stop   chan struct{} // closed by Close
+	wait   func()        // for all loops
+	syncs  chan *group   // commit loop to sync loop; closed by the commit loop. One group waits while one syncs.
+	pruner pruner
 
 	assigned store.Revision // the newest revision given out; commit loop only
-	kept     retention      // commit loop only
 	places   places         // commit loop only
 
 	mu struct {
@@ -35,7 +40,9 @@ type Log struct {
 		failure error // why the log has ended; wraps store.ErrClosed
 
 		durable store.Revision // everything up to it is synced; only rises
-		floor   store.Revision // records up to it have been pruned; floor <= durable
+		recent  store.Revision // minor versions replaced up to it are gone, and rows with them; only rises
+		floor   store.Revision // versions replaced up to it are gone; only rises. base <= floor <= recent <= durable
+		kept    kept
 
 		// head has the newest record of every key written after the state that readers are known to have:
 		// the follower's, or the durable one when nobody follows. order is head's records by revision.
@@ -57,8 +64,17 @@ type headMark struct {
 
 // request is one waiting Append. An empty transaction is answered when everything before it is durable.
 type request struct {
-	txn  store.Txn
-	done chan answer // one answer, buffered so that nobody waits for a caller who left
+	txn    store.Txn
+	sealed [][]byte    // the changes' values as they are stored; nil: as they are
+	done   chan answer // one answer, buffered so that nobody waits for a caller who left
+}
+
+// stored returns what is stored of the i-th change's value.
+func (r *request) stored(i int) []byte {
+	if r.sealed == nil {
+		return r.txn.Changes[i].Value
+	}
+	return r.sealed[i]
 }
 
 type answer struct {
@@ -68,17 +84,39 @@ type answer struct {
 
 // Append commits txn; see store.Log.
 func (l *Log) Append(ctx context.Context, txn store.Txn) ([]store.Revision, error) {
-	if err := checkTxn(txn); err != nil {
-		return nil, err
+	if err := txn.Check(); err != nil {
+		return nil, fmt.Errorf("append: %w", err)
 	}
-	return l.submit(ctx, txn)
+	req := &request{txn: txn}
+	if err := l.seal(req); err != nil {
+		return nil, fmt.Errorf("append: %w", err)
+	}
+	return l.submit(ctx, req)
 }
 
-func (l *Log) submit(ctx context.Context, txn store.Txn) ([]store.Revision, error) {
+// seal is done here, by each caller for itself, and not by the commit loop.
+func (l *Log) seal(req *request) error {
+	if l.codec == nil {
+		return nil
+	}
+	req.sealed = make([][]byte, len(req.txn.Changes))
+	for i, c := range req.txn.Changes {
+		if c.Value == nil {
+			continue
+		}
+		var err error
+		if req.sealed[i], err = l.codec.Seal(c.Key, c.Value); err != nil {
+			return fmt.Errorf("encrypt %s: %w", c.Key, err)
+		}
+	}
+	return nil
+}
+
+func (l *Log) submit(ctx context.Context, req *request) ([]store.Revision, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	req := &request{txn: txn, done: make(chan answer, 1)}
+	req.done = make(chan answer, 1)
 	l.mu.Lock()
 	if err := l.endedLocked(); err != nil {
 		l.mu.Unlock()
@@ -95,29 +133,6 @@ func (l *Log) submit(ctx context.Context, txn store.Txn) ([]store.Revision, erro
 	}
 }
 
-func checkTxn(txn store.Txn) error {
-	if len(txn.Changes) == 0 {
-		return errors.New("append: transaction has no changes")
-	}
-	if n := len(txn.Changes); n > store.MaxTxnRecords {
-		return fmt.Errorf("append: %d records, at most %d: %w", n, store.MaxTxnRecords, store.ErrTooLarge)
-	}
-	size := 0
-	seen := make(map[string]struct{}, len(txn.Changes))
-	for i := range txn.Changes {
-		c := &txn.Changes[i]
-		if _, twice := seen[c.Key]; twice || c.Key == "" {
-			return fmt.Errorf("append: key %q is empty or stands twice in one transaction", c.Key)
-		}
-		seen[c.Key] = struct{}{}
-		size += len(c.Key) + len(c.Value)
-	}
-	if size > store.MaxTxnBytes {
-		return fmt.Errorf("append: %d bytes, at most %d: %w", size, store.MaxTxnBytes, store.ErrTooLarge)
-	}
-	return nil
-}
-
 // Head returns the newest record of key; see store.Log.
 func (l *Log) Head(key string) (store.Record, bool) {
 	l.mu.Lock()
@@ -126,12 +141,16 @@ func (l *Log) Head(key string) (store.Record, bool) {
 	return r, ok
 }
 
+// Sync returns at once: a record is acknowledged only when its revision is durable. See store.Source.
+func (l *Log) Sync(context.Context) (store.Revision, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.durable, l.endedLocked()
+}
+
 // forgetLocked drops from head what every reader has by now.
 func (l *Log) forgetLocked() {
-	known := l.mu.durable
-	if l.mu.following {
-		known = min(known, l.mu.applied)
-	}
+	known := l.knownLocked()
 	n := 0
 	for ; n < len(l.mu.order) && l.mu.order[n].rev <= known; n++ {
 		m := l.mu.order[n]
@@ -143,6 +162,14 @@ func (l *Log) forgetLocked() {
 	l.mu.order = l.mu.order[n:]
 }
 
+// knownLocked is the revision up to which every reader has everything.
+func (l *Log) knownLocked() store.Revision {
+	if l.mu.following {
+		return min(l.mu.durable, l.mu.applied)
+	}
+	return l.mu.durable
+}
+
 // fail ends the log with the first cause.
 func (l *Log) fail(cause error) {
 	l.mu.Lock()
@@ -151,6 +178,24 @@ func (l *Log) fail(cause error) {
 	}
 	l.mu.Unlock()
 	signal(l.moved)
+}
+
+func (l *Log) ended() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.endedLocked()
+}
+
+func (l *Log) failed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.failure != nil
+}
+
+func (l *Log) durable() store.Revision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.durable
 }
 
 func (l *Log) endedLocked() error {
@@ -176,7 +221,7 @@ func (l *Log) Close() error {
 	close(l.stop)
 	l.wait()
 	signal(l.moved)
-	err := errors.Join(l.db.Close(), l.lock.Close())
+	err := errors.Join(l.leave(), l.db.Close(), l.lock.Close())
 	if err != nil && failure == nil {
 		return fmt.Errorf("close log: %w", err)
 	}

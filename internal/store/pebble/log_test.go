@@ -1,7 +1,6 @@
 package pebble
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,23 +8,35 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/floe-k8s/floe/internal/store"
 	"github.com/floe-k8s/floe/internal/store/storetest"
 )
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Opener {
-		opts := Options{Dir: "log", FS: vfs.NewMem()}
-		return func() (store.Log, error) { return open(opts) }
-	})
+	storetest.Run(t, func(t *testing.T) storetest.Opener { return fresh(t).Open })
+}
+
+func TestScripts(t *testing.T) {
+	storetest.Scripts(t, "../storetest/testdata", fresh)
+	storetest.Scripts(t, "testdata", fresh)
+}
+
+func fresh(*testing.T) storetest.Place {
+	clk := clocktesting.NewFakeClock(time.Unix(1_700_000_000, 0))
+	opts := Options{Dir: "log", FS: vfs.NewMem(), Clock: clk}
+	// The ticker is not for scripts: they say themselves when to prune.
+	return storetest.Place{Open: func() (store.Log, error) { return open(opts) }, Clock: clk, Advance: func(by time.Duration) { clk.SetTime(clk.Now().Add(by)) }}
 }
 
 // open keeps a nil *Log from becoming a store.Log that is not nil.
@@ -64,7 +75,7 @@ func TestOpenRefuses(t *testing.T) {
 		want    error
 	}{
 		{"foreign directory", write("photo.jpg", "x"), ErrForeign},
-		{"other version", write(versionFile, "floe log 2\n"), ErrVersion},
+		{"other version", write(versionFile, "floe log 3\n"), ErrVersion},
 		{"in use", func(t *testing.T, dir string) {
 			l := mustOpen(t, Options{Dir: dir})
 			t.Cleanup(func() {
@@ -87,7 +98,7 @@ func TestOpenRefuses(t *testing.T) {
 
 // TestDamage writes bytes that are no record under the keys of the log.
 func TestDamage(t *testing.T) {
-	good := encodeRecord(nil, &store.Record{Revision: 7, Key: "k", Value: []byte("v"), Last: true})
+	good := encodeVersion(nil, &store.Record{Revision: 7, Key: "k", Value: []byte("v"), Last: true}, 0, []byte("v"), false)
 	for _, c := range []struct {
 		name  string
 		bytes []byte
@@ -97,14 +108,17 @@ func TestDamage(t *testing.T) {
 		{"garbage", []byte{1, 0, 0xff, 0xff, 0xff}, "damaged"},
 		{"unknown flag", append([]byte{1, 0x80}, good[2:]...), "damaged"},
 		{"future format", append([]byte{9}, good[1:]...), "format 9"},
-		{"of another key", encodeRecord(nil, &store.Record{Revision: 7, Key: "other", Value: []byte("v")}), "other"},
+		{"sealed", append([]byte{1, flagSealed}, good[2:]...), "no encryption is configured"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := mustOpen(t, Options{Dir: "log", FS: vfs.NewMem()})
 			defer l.Close()
-			if err := l.db.Set(objectKey("k"), c.bytes, pebble.Sync); err != nil {
+			if err := errors.Join(l.db.Set(versionKey(nil, "k", 7), c.bytes, pebble.Sync), l.db.Set(rowKey(7), encodeRow(nil, &row{key: "k", last: true}), pebble.Sync)); err != nil {
 				t.Fatal(err)
 			}
+			l.mu.Lock()
+			l.mu.durable = 7
+			l.mu.Unlock()
 			_, err := l.Load(t.Context(), func(store.Record) error { return nil })
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), `"k"`) {
 				t.Errorf("got %v, want an error with %q that names the key", err, c.want)
@@ -113,17 +127,32 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-func FuzzDecodeRecord(f *testing.F) {
-	f.Add(encodeRecord(nil, &store.Record{Revision: 7, Previous: 3, Key: "k", Value: []byte("v"), Actor: "a", Cause: "c", Last: true}))
+func FuzzDecodeVersion(f *testing.F) {
+	record := store.Record{Revision: 7, Previous: 3, Key: "k", Value: []byte("v"), Actor: "a", Cause: "c", Last: true}
+	f.Add(encodeVersion(nil, &record, 2, record.Value, false))
 	f.Add([]byte{1, 2})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := decodeRecord(b)
+		v, sealed, err := decodeVersion(b)
 		if err != nil {
 			return
 		}
-		again, err := decodeRecord(encodeRecord(nil, &r))
-		if err != nil || again.Key != r.Key || again.Revision != r.Revision || !bytes.Equal(again.Value, r.Value) {
-			t.Errorf("record %+v became %+v: %v", r, again, err)
+		again, _, err := decodeVersion(encodeVersion(nil, &v.Record, v.gap, v.Value, sealed))
+		if err != nil || again.gap != v.gap || !reflect.DeepEqual(again.Record, v.Record) {
+			t.Errorf("version %+v became %+v: %v", v, again, err)
+		}
+	})
+}
+
+func FuzzDecodeRow(f *testing.F) {
+	f.Add(encodeRow(nil, &row{key: "k", previous: 3, size: 4, replaced: 5, last: true, overMinor: true}))
+	f.Add([]byte{1, 2})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := decodeRow(b)
+		if err != nil {
+			return
+		}
+		if again, err := decodeRow(encodeRow(nil, &r)); err != nil || again != r {
+			t.Errorf("row %+v became %+v: %v", r, again, err)
 		}
 	})
 }
@@ -149,59 +178,13 @@ func TestFailedSyncEndsTheLog(t *testing.T) {
 			t.Errorf("append %d after the failure: got %v", i, err)
 		}
 	}
-	if err := l.Follow(t.Context(), 1, func([]store.Record) error { return nil }); !errors.Is(err, store.ErrClosed) {
+	if err := l.Follow(t.Context(), 1, storetest.Apply(func([]store.Record) error { return nil })); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("follow after the failure: got %v", err)
 	}
 	broken.Store(false)
 	if err := l.Close(); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("close: got %v, want the failure", err)
 	}
-}
-
-// TestPruning writes more than is kept: the newest records can be followed, older ones are refused.
-func TestPruning(t *testing.T) {
-	opts := Options{Dir: "log", FS: vfs.NewMem()}
-	l := mustOpen(t, opts)
-	value := strings.Repeat("x", store.MaxTxnBytes-1)
-	const count = 60 // 90 MiB; 64 MiB are kept
-	for i := range count {
-		if _, err := l.Append(t.Context(), change("k", value[i:])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	check := func(l *Log) {
-		t.Helper()
-		if err := l.Follow(t.Context(), 0, func([]store.Record) error { return nil }); !errors.Is(err, store.ErrExpired) {
-			t.Errorf("follow from the beginning: got %v, want %v", err, store.ErrExpired)
-		}
-		l.mu.Lock()
-		floor := l.mu.floor
-		l.mu.Unlock()
-		if kept := count - int(floor); kept < 30 || kept > 45 {
-			t.Errorf("%d records are kept", kept)
-		}
-		seen := floor
-		done := errors.New("done")
-		err := l.Follow(t.Context(), floor, func(txn []store.Record) error {
-			if seen++; txn[0].Revision != seen {
-				t.Errorf("got record %d, want %d", txn[0].Revision, seen)
-			}
-			if seen == count {
-				return done
-			}
-			return nil
-		})
-		if !errors.Is(err, done) {
-			t.Errorf("follow what is kept: %v", err)
-		}
-	}
-	check(l)
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	l = mustOpen(t, opts)
-	defer l.Close()
-	check(l)
 }
 
 func TestFollowLive(t *testing.T) {
@@ -212,10 +195,10 @@ func TestFollowLive(t *testing.T) {
 	seen := make(chan store.Record)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- l.Follow(ctx, 0, func(txn []store.Record) error {
+		ended <- l.Follow(ctx, 0, storetest.Apply(func(txn []store.Record) error {
 			seen <- txn[0]
 			return nil
-		})
+		}))
 	}()
 	for i := range 10 {
 		revs, err := l.Append(t.Context(), change("k", fmt.Sprint(i)))

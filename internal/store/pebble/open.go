@@ -3,10 +3,9 @@ package pebble
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -16,12 +15,32 @@ import (
 	"github.com/floe-k8s/floe/internal/store"
 )
 
-// Options say where a log lies.
+// Options say where a log lies and what it keeps.
 type Options struct {
-	Dir   string             // required; made when it does not exist
-	FS    vfs.FS             // nil: the machine's
-	Clock clock.PassiveClock // for the records' time; nil: the real one
-	Log   *slog.Logger       // pebble's own messages go there as debug; nil: discarded
+	Dir     string           // required; made when it does not exist
+	FS      vfs.FS           // nil: the machine's
+	Clock   clock.WithTicker // for the records' time and the pruner; nil: the real one
+	Log     *slog.Logger     // pebble's own messages go there as debug; nil: discarded
+	Codec   store.Codec      // encrypts values on disk; nil: they are stored as they are
+	History History          // what is kept of the past
+	Base    store.Revision   // the revisions of a new log begin above it; a log that exists keeps its own
+	Space   Space            // what is kept free on the disk
+}
+
+// History bounds what is kept of versions that were replaced. The first bound that is reached holds.
+type History struct {
+	Age   time.Duration // 0: an hour
+	Bytes int64         // of values; 0: 256 MiB
+}
+
+func (h History) orDefaults() History {
+	if h.Age == 0 {
+		h.Age = time.Hour
+	}
+	if h.Bytes == 0 {
+		h.Bytes = 256 << 20
+	}
+	return h
 }
 
 // Errors of opening. They come wrapped with the directory and what to do.
@@ -35,10 +54,6 @@ var (
 )
 
 const (
-	versionFile    = "VERSION"
-	versionNewFile = "VERSION.new"
-	versionText    = "floe log 1\n"
-
 	// Small on purpose: the table answers reads; the cache serves condition checks of cold keys and compaction.
 	memTableBytes = 4 << 20
 	cacheBytes    = 4 << 20
@@ -64,15 +79,15 @@ func Open(opts Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w (stop it first): %w", opts.Dir, ErrInUse, err)
 	}
-	l := newLog(opts.Clock)
+	l := newLog(opts)
 	sink := &sink{log: opts.Log, fatal: l.fail}
 	l.db, err = pebble.Open(opts.Dir, engineOptions(opts.FS, sink, lock))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open log %s: %w", opts.Dir, err), lock.Close())
+		return nil, errors.Join(fmt.Errorf("open log %s: %w", opts.Dir, explain(err)), lock.Close())
 	}
 	l.lock = lock
-	if err := l.recover(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open log %s: %w", opts.Dir, err), l.db.Close(), lock.Close())
+	if err := l.recover(opts.Base); err != nil {
+		return nil, errors.Join(fmt.Errorf("open log %s: %w", opts.Dir, explain(err)), l.db.Close(), lock.Close())
 	}
 	l.start()
 	return l, nil
@@ -80,6 +95,7 @@ func Open(opts Options) (*Log, error) {
 
 func engineOptions(fs vfs.FS, sink *sink, lock *pebble.Lock) *pebble.Options {
 	o := &pebble.Options{
+		Comparer:              comparer(),
 		FS:                    fs,
 		Lock:                  lock,
 		Logger:                sink,
@@ -91,71 +107,15 @@ func engineOptions(fs vfs.FS, sink *sink, lock *pebble.Lock) *pebble.Options {
 		L0StopWritesThreshold: 24,
 		LBaseMaxBytes:         16 << 20,
 	}
+	// Older versions lie beside the newest. Apart from it, all blocks of them in one table would be held in memory until it is finished.
+	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
+		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
+	}
 	// Creating an object asks for a key that is absent: a filter answers without reading a block.
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	return o
-}
-
-// checkVersion refuses a directory that is not ours, and marks an empty one as ours. A crash in it leaves the
-// directory empty but for the new file, and the next Open repeats it.
-func checkVersion(fsys vfs.FS, dir string) error {
-	if err := fsys.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	names, err := fsys.List(dir)
-	if err != nil {
-		return err
-	}
-	text, err := readFile(fsys, fsys.PathJoin(dir, versionFile))
-	switch {
-	case err == nil && text == versionText:
-		return nil
-	case err == nil:
-		return fmt.Errorf("%w: %s says %q, want %q; use the floe that wrote it", ErrVersion, versionFile, text, versionText)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	for _, name := range names {
-		if name != versionNewFile {
-			return fmt.Errorf("%w: found %s; name another directory", ErrForeign, name)
-		}
-	}
-	return writeVersion(fsys, dir)
-}
-
-func writeVersion(fsys vfs.FS, dir string) error {
-	temp := fsys.PathJoin(dir, versionNewFile)
-	f, err := fsys.Create(temp, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write([]byte(versionText))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := fsys.Rename(temp, fsys.PathJoin(dir, versionFile)); err != nil {
-		return err
-	}
-	d, err := fsys.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func readFile(fsys vfs.FS, name string) (string, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return "", err
-	}
-	// Longer than any version that will ever be: a foreign file is not read whole.
-	b, err := io.ReadAll(io.LimitReader(f, 256))
-	return string(b), errors.Join(err, f.Close())
 }
 
 // sink takes pebble's messages. Pebble calls Fatalf where it cannot go on, and expects the process to end; the log
@@ -177,10 +137,12 @@ func (s *sink) Fatalf(format string, args ...any) {
 
 var _ pebble.Logger = (*sink)(nil)
 
-func newLog(c clock.PassiveClock) *Log {
-	l := &Log{clock: c, kick: make(chan struct{}, 1), moved: make(chan struct{}, 1), stop: make(chan struct{})}
+func newLog(opts Options) *Log {
+	l := &Log{clock: opts.Clock, codec: opts.Codec, kick: make(chan struct{}, 1), moved: make(chan struct{}, 1), stop: make(chan struct{})}
 	l.syncs = make(chan *group, 1)
 	l.mu.head = make(map[string]store.Record)
+	l.pruner = pruner{history: opts.History.orDefaults(), compactions: make(chan compaction)}
+	l.disk = disk{fs: opts.FS, dir: opts.Dir, space: opts.Space.orDefaults(), log: opts.Log}
 	return l
 }
 
@@ -188,5 +150,6 @@ func (l *Log) start() {
 	var loops sync.WaitGroup
 	loops.Go(l.commitLoop)
 	loops.Go(l.syncLoop)
+	loops.Go(l.pruneLoop)
 	l.wait = loops.Wait
 }

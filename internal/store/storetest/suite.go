@@ -16,6 +16,22 @@ import (
 // Opener opens the log of one place. It is called again only after the log it returned before was closed.
 type Opener func() (store.Log, error)
 
+// Apply is a store.Follower that takes transactions and does not care for what is reached without one.
+type Apply func(txn []store.Record) error
+
+// Apply calls f for each.
+func (f Apply) Apply(txns ...[]store.Record) error {
+	for _, txn := range txns {
+		if err := f(txn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reached does nothing.
+func (Apply) Reached(store.Revision) {}
+
 // Run runs the contract suite; fresh names an empty place.
 func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 	cases := []struct {
@@ -202,16 +218,16 @@ func ignore(fields ...string) cmp.Option {
 func testFollowRefuses(t *testing.T, open Opener) {
 	log := mustOpen(t, open)
 	rev := mustAppend(t, log, store.Txn{Changes: []store.Change{set("a", "1")}})[0]
-	apply := func([]store.Record) error { return nil }
+	apply := Apply(func([]store.Record) error { return nil })
 	if err := log.Follow(t.Context(), rev+1, apply); !errors.Is(err, store.ErrFuture) {
 		t.Errorf("follow the future: got %v, want %v", err, store.ErrFuture)
 	}
-	err := log.Follow(t.Context(), 0, func([]store.Record) error {
+	err := log.Follow(t.Context(), 0, Apply(func([]store.Record) error {
 		if second := log.Follow(t.Context(), 0, apply); second == nil || errors.Is(second, store.ErrFuture) {
 			t.Errorf("second follower: got %v", second)
 		}
 		return errEnough
-	})
+	}))
 	if !errors.Is(err, errEnough) {
 		t.Errorf("follower's own error: got %v", err)
 	}
@@ -285,7 +301,7 @@ func testClosed(t *testing.T, open Opener) {
 	if _, err := log.Load(t.Context(), func(store.Record) error { return nil }); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("load: got %v, want %v", err, store.ErrClosed)
 	}
-	if err := log.Follow(t.Context(), 0, func([]store.Record) error { return nil }); !errors.Is(err, store.ErrClosed) {
+	if err := log.Follow(t.Context(), 0, Apply(func([]store.Record) error { return nil })); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("follow: got %v, want %v", err, store.ErrClosed)
 	}
 }
@@ -306,13 +322,13 @@ var errEnough = errors.New("enough")
 func history(t *testing.T, log store.Log, after store.Revision, n int) []store.Record {
 	t.Helper()
 	var got []store.Record
-	err := log.Follow(t.Context(), after, func(txn []store.Record) error {
+	err := log.Follow(t.Context(), after, Apply(func(txn []store.Record) error {
 		got = append(got, txn...)
 		if len(got) >= n {
 			return errEnough
 		}
 		return nil
-	})
+	}))
 	if !errors.Is(err, errEnough) || len(got) != n {
 		t.Fatalf("follow after %d: %d records, want %d: %v", after, len(got), n, err)
 	}

@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+)
+
+// ringAge is how long events are kept at least while their bytes allow it, and refillBytes what is read back of them at a start. 75 s are what
+// clients are used to: a watch that breaks for a shorter time goes on where it was.
+const (
+	ringAge     = 75 * time.Second
+	refillBytes = 16 << 20
+)
+
+// load makes the table what the source says now. Items that did not change stay, with their cached forms. Rings begin anew, so that
+// cursors from before get ErrExpired.
+func (t *Table) load(ctx context.Context) error {
+	old := t.current.Load()
+	if old == nil {
+		old = &Snapshot{}
+	}
+	next, stop := iter.Pull(old.Ascend("", ""))
+	defer stop()
+	edit := edit(old)
+	item, more := next()
+	rev, err := t.source.Load(ctx, func(r Record) error {
+		for ; more && item.Key < r.Key; item, more = next() {
+			edit.take(item)
+		}
+		var was *Item
+		if more && item.Key == r.Key {
+			was = item
+			item, more = next()
+		}
+		if was != nil && was.Revision == r.Revision {
+			return nil
+		}
+		fresh := t.newItem(r.Key, r.Value, r.Revision)
+		edit.put(fresh)
+		if was != nil {
+			edit.drop(was, fresh)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for ; more; item, more = next() {
+		edit.take(item)
+	}
+	if rev < old.Revision() {
+		return fmt.Errorf("the log is at revision %d, the table at %d: another log stands in its place", rev, old.Revision())
+	}
+	t.current.Store(edit.done(rev))
+	for _, c := range t.collections {
+		c.ring.restart(rev)
+	}
+	t.fed.Store(uint64(rev))
+	t.arrive(max(rev, Revision(t.reached.Load())))
+	return nil
+}
+
+// refill reads back into the rings what came right before the table's state, so that watches that were open before a restart
+// go on.
+func (t *Table) refill(ctx context.Context) error {
+	now := t.Snapshot()
+	seen := map[string]*Item{} // the newest item of each key that has been read back
+	var entries []*ringEntry
+	window := Window{Since: t.clock.Now().Add(-ringAge), Bytes: min(refillBytes, t.budget.limit/2)}
+	from, err := t.source.Recent(ctx, now.Revision(), window, func(record, replaced Record) error {
+		e := &ringEntry{Event: Event{Revision: record.Revision}, time: record.Time}
+		if replaced.Revision != 0 {
+			if e.Previous = seen[record.Key]; e.Previous == nil || e.Previous.Revision != replaced.Revision {
+				e.Previous = t.readBack(now, replaced)
+			}
+		}
+		if record.Value != nil {
+			e.Item = t.readBack(now, record)
+		}
+		seen[record.Key] = e.Item
+		if e.Item != nil || e.Previous != nil {
+			entries = append(entries, e)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range t.collections {
+		c.ring.restart(from)
+	}
+	for _, e := range entries {
+		t.publish(e)
+	}
+	return nil
+}
+
+// readBack returns the item of a record: the table's own when it is the newest.
+func (t *Table) readBack(now *Snapshot, r Record) *Item {
+	if item := now.Get(r.Key); item != nil && item.Revision == r.Revision {
+		return item
+	}
+	item := t.newItem(r.Key, r.Value, r.Revision)
+	if item.cell != nil {
+		item.index()
+	}
+	return item
+}
