@@ -3,6 +3,7 @@ package pebble
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
@@ -64,7 +65,7 @@ func crashEverywhere(t *testing.T, cfg vfs.CrashCloneCfg) {
 			}
 			return nil
 		}))
-		acknowledged := crashScript(t, fs, func() bool { return after.Load() != nil })
+		acknowledged, compacted := crashScript(t, fs, func() bool { return after.Load() != nil })
 		if after.Load() == nil {
 			if k < 20 {
 				t.Fatalf("the script made only %d writes", k-1)
@@ -72,28 +73,67 @@ func crashEverywhere(t *testing.T, cfg vfs.CrashCloneCfg) {
 			t.Logf("%d crashes", k-1)
 			return
 		}
-		checkCrash(t, k, after.Load(), acknowledged)
+		checkCrash(t, k, after.Load(), acknowledged, compacted)
 	}
 }
 
-const crashSteps = 12
+// crashTxns is the script: every kind of transaction, with what it makes of the state.
+func crashTxns() (txns []store.Txn) {
+	set := func(key string, n int, minor bool) store.Change {
+		return store.Change{Key: key, Value: fmt.Append(nil, n), Minor: minor}
+	}
+	for i := range 12 {
+		txn := store.Txn{Changes: []store.Change{set("a", i, false), set("b", i, false), set("lease", i, true), set(fmt.Sprint("n", i), i, false)}}
+		if i%3 == 2 {
+			txn.Changes = append(txn.Changes, store.Change{Key: fmt.Sprint("n", i-1)})
+		}
+		txns = append(txns, txn)
+	}
+	return txns
+}
 
-// crashScript writes pairs of keys and returns how many were acknowledged before the crash.
-func crashScript(t *testing.T, fs vfs.FS, crashed func() bool) int {
+// crashStates are the states after each transaction, by revision.
+func crashStates() map[store.Revision]map[string]string {
+	state, rev := map[string]string{}, store.Revision(0)
+	states := map[store.Revision]map[string]string{0: {}}
+	for _, txn := range crashTxns() {
+		for _, c := range txn.Changes {
+			rev++
+			if c.Value == nil {
+				delete(state, c.Key)
+			} else {
+				state[c.Key] = string(c.Value)
+			}
+		}
+		states[rev] = maps.Clone(state)
+	}
+	return states
+}
+
+// crashScript runs the script, with a restart and compactions in it, and returns the newest revision that was acknowledged before the
+// crash, and how far history had been compacted when it came.
+func crashScript(t *testing.T, fs vfs.FS, crashed func() bool) (acknowledged, compacted store.Revision) {
 	t.Helper()
-	acknowledged := 0
 	opts := Options{Dir: "log", FS: fs}
 	l := mustOpen(t, opts)
-	for i := range crashSteps {
-		v := []byte(fmt.Sprint(i))
-		_, err := l.Append(t.Context(), store.Txn{Changes: []store.Change{{Key: "a", Value: v}, {Key: "b", Value: v}, {Key: "n" + string(v), Value: v}}})
+	for i, txn := range crashTxns() {
+		revs, err := l.Append(t.Context(), txn)
 		if err != nil {
 			t.Fatal(err)
 		}
+		last := revs[len(revs)-1]
 		if !crashed() {
-			acknowledged++
+			acknowledged = last
 		}
-		if i == crashSteps/2 {
+		switch i {
+		case 3, 8:
+			if !crashed() {
+				compacted = last - 6
+			}
+			if err := l.Compact(t.Context(), last-6); err != nil {
+				t.Fatal(err)
+			}
+		case 5:
 			if err := l.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -103,10 +143,10 @@ func crashScript(t *testing.T, fs vfs.FS, crashed func() bool) int {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return acknowledged
+	return acknowledged, compacted
 }
 
-func checkCrash(t *testing.T, k int, disk *vfs.MemFS, acknowledged int) {
+func checkCrash(t *testing.T, k int, disk *vfs.MemFS, acknowledged, compacted store.Revision) {
 	t.Helper()
 	l, err := Open(Options{Dir: "log", FS: disk})
 	if err != nil {
@@ -114,20 +154,25 @@ func checkCrash(t *testing.T, k int, disk *vfs.MemFS, acknowledged int) {
 	}
 	defer l.Close()
 	got := map[string]string{}
-	rev, err := l.Load(t.Context(), func(r store.Record) error {
+	put := func(r store.Record) error {
 		got[r.Key] = string(r.Value)
 		return nil
-	})
+	}
+	rev, err := l.Load(t.Context(), put)
 	if err != nil {
 		t.Fatalf("crash at write %d: load: %v", k, err)
 	}
-	txns := int(rev) / 3
-	if txns < acknowledged || rev%3 != 0 || got["a"] != got["b"] {
-		t.Fatalf("crash at write %d: revision %d, %d transactions acknowledged, a=%q b=%q", k, rev, acknowledged, got["a"], got["b"])
+	states := crashStates()
+	if want, whole := states[rev]; !whole || rev < acknowledged || !maps.Equal(got, want) {
+		t.Fatalf("crash at write %d: revision %d, acknowledged %d, state %v, want %v", k, rev, acknowledged, got, want)
 	}
-	for i := range txns {
-		if got[fmt.Sprint("n", i)] != fmt.Sprint(i) {
-			t.Fatalf("crash at write %d: n%d is lost of %d", k, i, txns)
+	for at, want := range states {
+		clear(got)
+		err := l.At(t.Context(), at, "", "", put)
+		switch {
+		case errors.Is(err, store.ErrExpired) && at < compacted, errors.Is(err, store.ErrFuture) && at > rev:
+		case err != nil || !maps.Equal(got, want):
+			t.Fatalf("crash at write %d: at revision %d of %d, compacted to %d: %v, %v, want %v", k, at, rev, compacted, got, err, want)
 		}
 	}
 	revs, err := l.Append(t.Context(), change("a", "again"))

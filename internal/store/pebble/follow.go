@@ -144,12 +144,12 @@ func (l *Log) replay(ctx context.Context, after, upTo store.Revision, f store.Fo
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	defer closeInto(&err, rows)
 	versions, err := newVersions(l, l.db)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, versions.Close()) }()
+	defer closeInto(&err, versions)
 	var txn []store.Record
 	next := after + 1
 	for ok := rows.First(); ok && next <= upTo; ok = rows.Next() {

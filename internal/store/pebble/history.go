@@ -21,13 +21,13 @@ func (l *Log) Load(ctx context.Context, each func(store.Record) error) (store.Re
 	defer snap.Close()
 	rev, err := lastRevision(snap)
 	if err != nil {
-		return 0, fmt.Errorf("load: %w", err)
+		return 0, l.reading("load", err)
 	}
 	rev = max(rev, l.base)
 	// The snapshot may hold records that are not yet synced. Nothing is visible before it is durable.
 	if rev > l.durable() {
 		if _, err := l.submit(ctx, &request{}); err != nil {
-			return 0, fmt.Errorf("load: %w", err)
+			return 0, l.reading("load", err)
 		}
 	}
 	err = l.states(ctx, snap, rev, "", "", func(v, _ *version) error {
@@ -37,7 +37,7 @@ func (l *Log) Load(ctx context.Context, each func(store.Record) error) (store.Re
 		return each(v.Record)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("load: %w", err)
+		return 0, l.reading("load", err)
 	}
 	return rev, nil
 }
@@ -58,7 +58,7 @@ func (l *Log) At(ctx context.Context, rev store.Revision, from, to string, each 
 	case rev < floor:
 		return fmt.Errorf("read at revision %d: history begins at %d: %w", rev, floor, store.ErrExpired)
 	}
-	return l.states(ctx, snap, rev, from, to, func(v, next *version) error {
+	err := l.states(ctx, snap, rev, from, to, func(v, next *version) error {
 		if next.replacesUnknown(v, rev) {
 			return fmt.Errorf("read %s at revision %d: its version was not kept: %w", next.Key, rev, store.ErrExpired)
 		}
@@ -67,6 +67,10 @@ func (l *Log) At(ctx context.Context, rev store.Revision, from, to string, each 
 		}
 		return each(v.Record)
 	})
+	if err != nil {
+		return l.reading("read the past", err)
+	}
+	return nil
 }
 
 // replacesUnknown says that between v, the newest version at or below rev that is there, and the version next after it there was another
@@ -86,16 +90,16 @@ func (l *Log) Versions(ctx context.Context, key string, each func(store.Record) 
 	durable := l.durable()
 	iter, err := l.db.NewIter(&pebble.IterOptions{LowerBound: keyStart(nil, key), UpperBound: keyEnd(key)})
 	if err != nil {
-		return fmt.Errorf("versions of %s: %w", key, err)
+		return l.reading("versions of "+key, err)
 	}
-	defer func() { err = errors.Join(err, iter.Close()) }()
+	defer closeInto(&err, iter)
 	for ok := iter.First(); ok; ok = iter.Next() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		v, err := l.iterVersion(iter)
 		if err != nil {
-			return fmt.Errorf("versions of %s: %w", key, err)
+			return l.reading("versions of "+key, err)
 		}
 		if v.Revision > durable {
 			continue
@@ -122,7 +126,7 @@ func (l *Log) Recent(ctx context.Context, upTo store.Revision, window store.Wind
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, versions.Close()) }()
+	defer closeInto(&err, versions)
 	for i := len(rows) - 1; i >= 0; i-- {
 		if err := ctx.Err(); err != nil {
 			return 0, err
@@ -132,7 +136,7 @@ func (l *Log) Recent(ctx context.Context, upTo store.Revision, window store.Wind
 			err = each(record, replaced)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("read what came before revision %d: %w", upTo, err)
+			return 0, l.reading("read the newest records", err)
 		}
 	}
 	return from, nil
@@ -148,7 +152,7 @@ func (l *Log) recentRows(db reader, upTo store.Revision, window store.Window) (r
 	if err != nil {
 		return nil, 0, err
 	}
-	defer func() { err = errors.Join(err, iter.Close()) }()
+	defer closeInto(&err, iter)
 	left := window.Bytes
 	whole := 0 // of the rows, those that are whole transactions
 	ok := iter.SeekLT(rowKey(upTo + 1))

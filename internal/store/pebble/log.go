@@ -19,9 +19,8 @@ type Log struct {
 	clock clock.WithTicker
 	codec store.Codec // nil: values are stored as they are
 	disk  disk
-	// base is what a new log began after, and atOpen what was found when it was opened.
-	base, atOpen store.Revision
-	noted        store.Revision // the newest witness; pruner only, and Close after it
+	base  store.Revision // what a new log began after; its floor is never below
+	noted store.Revision // the newest witness; pruner only, and Close after it
 
 	kick   chan struct{} // to the commit loop: the queue is not empty. One token is enough.
 	moved  chan struct{} // to the follower: durable or failed has changed. One token is enough.
@@ -174,7 +173,7 @@ func (l *Log) knownLocked() store.Revision {
 func (l *Log) fail(cause error) {
 	l.mu.Lock()
 	if l.mu.failure == nil {
-		l.mu.failure = fmt.Errorf("%w after a failed write: %w", store.ErrClosed, cause)
+		l.mu.failure = fmt.Errorf("%w after a failed write: %w", store.ErrClosed, explain(cause))
 	}
 	l.mu.Unlock()
 	signal(l.moved)

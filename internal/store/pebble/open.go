@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -72,12 +74,12 @@ func Open(opts Options) (*Log, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	if err := checkVersion(opts.FS, opts.Dir); err != nil {
-		return nil, fmt.Errorf("open log %s: %w", opts.Dir, err)
+		return nil, fmt.Errorf("open log %s: %w", opts.Dir, explain(err))
 	}
 	// Pebble's lock is taken first and by us, so that "in use" can be told from every other failure.
 	lock, err := pebble.LockDirectory(opts.Dir, opts.FS)
 	if err != nil {
-		return nil, fmt.Errorf("open log %s: %w (stop it first): %w", opts.Dir, ErrInUse, err)
+		return nil, fmt.Errorf("open log %s: %w", opts.Dir, inUse(err))
 	}
 	l := newLog(opts)
 	sink := &sink{log: opts.Log, fatal: l.fail}
@@ -91,6 +93,14 @@ func Open(opts Options) (*Log, error) {
 	}
 	l.start()
 	return l, nil
+}
+
+// inUse tells a lock that is held from one that cannot be made.
+func inUse(err error) error {
+	if errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOSPC) {
+		return explain(err)
+	}
+	return fmt.Errorf("%w (stop it first): %w", ErrInUse, err)
 }
 
 func engineOptions(fs vfs.FS, sink *sink, lock *pebble.Lock) *pebble.Options {
@@ -130,7 +140,9 @@ func (s *sink) Infof(format string, args ...any) { s.log.Debug(fmt.Sprintf(forma
 func (s *sink) Errorf(format string, args ...any) { s.log.Debug(fmt.Sprintf(format, args...)) }
 
 func (s *sink) Fatalf(format string, args ...any) {
-	err := fmt.Errorf(format, args...)
+	// Below the first line pebble tells its own stack.
+	text, _, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
+	err := errors.New(text)
 	s.log.Error("the log has ended", "error", err)
 	s.fatal(err)
 }

@@ -1,7 +1,6 @@
 package pebble
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -86,7 +85,7 @@ func (l *Log) readPlace(key string) (_ place, err error) {
 	if err != nil {
 		return place{}, err
 	}
-	defer func() { err = errors.Join(err, iter.Close()) }()
+	defer closeInto(&err, iter)
 	if !iter.SeekPrefixGE(start) {
 		return place{}, iter.Error()
 	}

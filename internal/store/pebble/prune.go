@@ -95,19 +95,15 @@ func (l *Log) pruneLoop() {
 	}
 }
 
-// count finds out what a log that was opened keeps. Rows that were written meanwhile have been counted.
+// count finds out what an older part of history a log that was opened keeps. The newest part is counted by then.
 func (l *Log) count() error {
 	l.mu.Lock()
 	recent, floor := l.mu.recent, l.mu.floor
 	l.mu.Unlock()
 	var found kept
 	err := l.eachRow(floor, func(r *row) bool {
-		if r.revision > l.atOpen {
-			return false
-		}
 		if r.revision > recent {
-			found.rows++
-			found.recent += int64(r.size)
+			return false
 		}
 		if !r.overMinor {
 			found.history += int64(r.replaced)
@@ -126,7 +122,7 @@ func (l *Log) eachRow(after store.Revision, f func(*row) bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, iter.Close()) }()
+	defer closeInto(&err, iter)
 	for ok := iter.First(); ok; ok = iter.Next() {
 		r, err := iterRow(iter)
 		if err != nil {
@@ -185,7 +181,7 @@ func (l *Log) forgetMinor(now time.Time, upTo store.Revision) (more bool, err er
 	left, at, known := l.mu.kept, l.mu.recent, l.knownLocked()
 	l.mu.Unlock()
 	batch := l.db.NewBatch()
-	defer func() { err = errors.Join(err, batch.Close()) }()
+	defer closeInto(&err, batch)
 	n, gone := 0, kept{}
 	var failed error
 	err = l.eachRow(at, func(r *row) bool {
@@ -220,7 +216,7 @@ func (l *Log) forgetHistory(now time.Time, upTo store.Revision) (more bool, err 
 	left, at, recent := l.mu.kept, l.mu.floor, l.mu.recent
 	l.mu.Unlock()
 	batch := l.db.NewBatch()
-	defer func() { err = errors.Join(err, batch.Close()) }()
+	defer closeInto(&err, batch)
 	n, gone, from := 0, kept{}, at
 	var failed error
 	err = l.eachRow(at, func(r *row) bool {
@@ -276,6 +272,6 @@ func (l *Log) raise(name string, to store.Revision) (err error) {
 		return nil
 	}
 	batch := l.db.NewBatch()
-	defer func() { err = errors.Join(err, batch.Close()) }()
+	defer closeInto(&err, batch)
 	return l.take(name, to, batch, kept{})
 }

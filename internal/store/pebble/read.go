@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -15,6 +17,13 @@ import (
 // reader is a database or a snapshot of it.
 type reader interface {
 	NewIter(*pebble.IterOptions) (*pebble.Iterator, error)
+}
+
+// closeInto closes what was read from. Its error is the read's own, said again, unless there was none.
+func closeInto(err *error, c io.Closer) {
+	if closing := c.Close(); *err == nil {
+		*err = closing
+	}
 }
 
 // iterVersion decodes the version under the iterator, opened if it is sealed. It shares no memory with the iterator.
@@ -91,7 +100,7 @@ func lastRevision(db reader) (rev store.Revision, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, iter.Close()) }()
+	defer closeInto(&err, iter)
 	if !iter.Last() {
 		return 0, iter.Error()
 	}
@@ -106,13 +115,13 @@ const manyVersions = 8
 func (l *Log) states(ctx context.Context, db reader, at store.Revision, from, to string, each func(v, next *version) error) (err error) {
 	opts := &pebble.IterOptions{LowerBound: append([]byte{versionPrefix}, from...), UpperBound: []byte{versionPrefix + 1}}
 	if to != "" {
-		opts.UpperBound = append([]byte{versionPrefix}, to...)
+		opts.UpperBound = boundOf(to)
 	}
 	iter, err := db.NewIter(opts)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, iter.Close()) }()
+	defer closeInto(&err, iter)
 	for ok := iter.First(); ok; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -129,6 +138,15 @@ func (l *Log) states(ctx context.Context, db reader, at store.Revision, from, to
 		}
 	}
 	return iter.Error()
+}
+
+// boundOf is above the versions of the keys below to, and below all others. A to that ends with a zero byte, which no key does, is right above
+// the key before it.
+func boundOf(to string) []byte {
+	if key, ok := strings.CutSuffix(to, "\x00"); ok {
+		return keyEnd(key)
+	}
+	return append([]byte{versionPrefix}, to...)
 }
 
 // state reads one key from its newest version on. It leaves the iterator on the version found, or, with a version of revision

@@ -41,11 +41,32 @@ func (l *Log) recover(base store.Revision) error {
 		return err
 	}
 	l.assigned = max(last, l.base)
-	l.atOpen = l.assigned
 	l.mu.durable = l.assigned
 	l.mu.floor = max(floor, l.base)
 	l.mu.recent = max(recent, l.mu.floor)
+	if err := l.checkRows(); err != nil {
+		return err
+	}
 	return checkWitness(l.disk.fs, l.disk.dir, l.assigned)
+}
+
+// checkRows holds the rows above recent, which are complete, against each other, and counts them.
+func (l *Log) checkRows() error {
+	at := l.mu.recent
+	gap := store.Revision(0)
+	err := l.eachRow(at, func(r *row) bool {
+		if r.revision != at+1 {
+			gap = r.revision
+			return false
+		}
+		at = r.revision
+		l.mu.kept.enter(r)
+		return true
+	})
+	if err == nil && gap != 0 {
+		err = fmt.Errorf("revisions %d to %d are missing: %w", at+1, gap-1, errCorrupt)
+	}
+	return err
 }
 
 // number reads what stands under a name; 0: nothing.
@@ -73,15 +94,24 @@ func (l *Log) leave() error {
 	return errors.Join(l.db.Flush(), l.witness())
 }
 
-// explain adds what to do to an error of opening.
+// explain adds what to do to an error of the engine.
 func explain(err error) error {
+	var system syscall.Errno
 	switch {
-	case errors.Is(err, errCut), errors.Is(err, errCorrupt), pebble.IsCorruptionError(err), errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w (nothing was changed; put back the file named, or restore the newest snapshot: floe snapshot restore)", err)
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w (make the file system writable, or name another directory)", err)
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("%w (free some space on this file system)", err)
+	case errors.As(err, &system) && !errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrForeign), errors.Is(err, ErrVersion):
+		return err
 	}
-	return err
+	return fmt.Errorf("%w (put back the file that was damaged, or restore the newest snapshot: floe snapshot restore)", err)
+}
+
+// reading says what failed of the log, and explains it when the log's files are to blame.
+func (l *Log) reading(what string, err error) error {
+	if errors.Is(err, errCorrupt) || pebble.IsCorruptionError(err) {
+		err = explain(err)
+	}
+	return fmt.Errorf("log %s: %s: %w", l.disk.dir, what, err)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -46,6 +47,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"load and follow give one history", testFollow},
 		{"follow refuses the future and a second follower", testFollowRefuses},
 		{"reopening keeps everything", testReopen},
+		{"past states of one key and of many", testAt},
 		{"writers of one key all win once", testContended},
 		{"a closed log refuses", testClosed},
 		{"a caller that left changes nothing for others", testCancelled},
@@ -249,6 +251,34 @@ func testReopen(t *testing.T, open Opener) {
 	}
 	if rev := mustAppend(t, log, store.Txn{Changes: []store.Change{set("a", "2")}})[0]; rev <= last {
 		t.Errorf("revision %d after reopening, %d was given out before", rev, last)
+	}
+}
+
+func testAt(t *testing.T, open Opener) {
+	log := mustOpen(t, open)
+	var rev store.Revision
+	for _, key := range []string{"a", "a/b", "a!", "b", "a"} {
+		rev = mustAppend(t, log, store.Txn{Changes: []store.Change{set(key, "1")}})[0]
+	}
+	mustAppend(t, log, store.Txn{Changes: []store.Change{set("a", "2"), set("c", "2")}})
+	for _, c := range []struct{ from, to, want string }{
+		{"", "", "a=1 a!=1 a/b=1 b=1"},
+		{"a", "a\x00", "a=1"},
+		{"a!", "a!\x00", "a!=1"},
+		{"a/", "b", "a/b=1"},
+		{"a", "b", "a=1 a!=1 a/b=1"},
+		{"c", "", ""},
+	} {
+		var got []string
+		if err := log.At(t.Context(), rev, c.from, c.to, func(r store.Record) error {
+			got = append(got, r.Key+"="+string(r.Value))
+			return nil
+		}); err != nil || strings.Join(got, " ") != c.want {
+			t.Errorf("at %d from %q to %q: got %q, %v, want %q", rev, c.from, c.to, got, err, c.want)
+		}
+	}
+	if err := log.At(t.Context(), rev+1000, "", "", nil); !errors.Is(err, store.ErrFuture) {
+		t.Errorf("at the future: got %v, want %v", err, store.ErrFuture)
 	}
 }
 

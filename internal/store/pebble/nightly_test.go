@@ -1,0 +1,5 @@
+//go:build nightly
+
+package pebble
+
+const killRounds = 5000
