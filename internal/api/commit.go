@@ -24,6 +24,9 @@ type Result struct {
 	Item   *store.Item
 	// Created: the object did not exist before. Removed: it is gone, and Object is its last state.
 	Created, Removed bool
+	// Revision is that of the record that a write made, a deletion included; that of the object's last record when it made none, and 0 for
+	// what was not written at all. Reads leave it 0.
+	Revision store.Revision
 }
 
 // decision is an object's next state. next is private to revise; nil with remove set keeps what old was as the answer.
@@ -66,11 +69,11 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, d d
 		if bytes.Equal(value, item.Value) { // nothing changed: nothing is written, as upstream
 			d.next.SetResourceVersion(Version(item.Revision))
 			typed(req.Kind, d.next)
-			return Result{Object: d.next, Item: item}, s.settle(ctx, item.Revision, nil)
+			return Result{Object: d.next, Item: item, Revision: item.Revision}, s.settle(ctx, item.Revision, nil)
 		}
 		change.Value = value
 	}
-	result := Result{Object: d.next, Removed: d.remove}
+	result := Result{Object: d.next, Removed: d.remove, Revision: item.Revision}
 	if dryRun {
 		d.next.SetResourceVersion(Version(item.Revision))
 		typed(req.Kind, d.next)
@@ -83,8 +86,9 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, d d
 	if err != nil {
 		return Result{}, err
 	}
+	result.Revision = revs[0]
 	d.next.SetResourceVersion(Version(revs[0]))
-	if d.remove { // what is gone is answered as it last was
+	if d.remove { // what an update removes is answered as it last was
 		d.next.SetResourceVersion(Version(item.Revision))
 	}
 	typed(req.Kind, d.next)
@@ -110,6 +114,7 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, dryR
 		if item, ok := s.Store.Head(key); ok {
 			return Result{}, s.settle(ctx, item.Revision, apierrors.NewAlreadyExists(req.resource(), obj.GetName()))
 		}
+		result := Result{Object: obj, Created: true}
 		if !dryRun {
 			revs, err := s.Store.Commit(ctx, store.Txn{
 				Conditions: conditions, Changes: []store.Change{{Key: key, Value: value}}, Actor: req.User.Name, Cause: req.Cause,
@@ -120,10 +125,11 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, dryR
 			if err != nil {
 				return Result{}, storeError(err)
 			}
+			result.Revision = revs[0]
 			obj.SetResourceVersion(Version(revs[0]))
 		}
 		typed(req.Kind, obj)
-		return Result{Object: obj, Created: true}, nil
+		return result, nil
 	}
 	return Result{}, apierrors.NewServerTimeout(req.resource(), "create", 1)
 }

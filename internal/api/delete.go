@@ -28,12 +28,16 @@ func (s *Server) delete(ctx context.Context, req Request, opts metav1.DeleteOpti
 	if err := mayDelete(req); err != nil {
 		return Result{}, err
 	}
-	return s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
+	result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
 		if err := checkPreconditions(req, opts.Preconditions, old.GetUID(), old.GetResourceVersion()); err != nil {
 			return decision{}, err
 		}
 		return decideDelete(s.env(req), req.Kind, copyOf(old), opts), nil
 	})
+	if err == nil && result.Removed { // upstream answers with the revision of the deletion here
+		result.Object.(kinds.Object).SetResourceVersion(Version(result.Revision))
+	}
+	return result, err
 }
 
 // decideDelete makes obj, private to the caller, what it is after the wish to delete it.

@@ -21,7 +21,7 @@ type Config struct {
 	Authorizer auth.Authorizer
 	Clock      clock.PassiveClock
 	Log        *slog.Logger
-	Random     io.Reader // of names and UIDs; nil: the system's
+	Random     io.Reader // of names and UIDs, safe for concurrent use; nil: the system's
 }
 
 // Server answers requests for all kinds. It is safe for concurrent use, and runs nothing by itself.

@@ -31,7 +31,7 @@ func (s *Server) CreatePart(ctx context.Context, req Request, body runtime.Objec
 			return Result{}, apierrors.NewBadRequest("name in URL does not match name in " + part.GVK.Kind + " object")
 		}
 	}
-	_, err = s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
+	result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
 		env, obj := s.env(req), copyOf(old)
 		remove, err := part.Create(env, obj, body)
 		switch {
@@ -46,7 +46,7 @@ func (s *Server) CreatePart(ctx context.Context, req Request, body runtime.Objec
 		return Result{}, err
 	}
 	status := &metav1.Status{Status: metav1.StatusSuccess, Code: 201}
-	return Result{Object: status, Created: true}, nil
+	return Result{Object: status, Created: true, Revision: result.Revision}, nil
 }
 
 // scaleOf is an object's Scale.
@@ -98,7 +98,7 @@ func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dry
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Object: scaleOf(scale, result.Object.(kinds.Object))}, nil
+	return Result{Object: scaleOf(scale, result.Object.(kinds.Object)), Revision: result.Revision}, nil
 }
 
 func checkScale(req Request, wanted *autoscalingv1.Scale, obj kinds.Object) error {

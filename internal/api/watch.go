@@ -55,16 +55,24 @@ func (s *Server) Watch(ctx context.Context, req Request, opts metav1.ListOptions
 		return nil, err
 	}
 	wanted := store.WatchOptions{Prefix: sel.prefix, After: after, Key: sel.key, Index: sel.index, Value: sel.value}
-	w.cursor, err = s.Store.Watch(wanted)
+	if w.cursor, err = s.cursor(wanted); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// cursor returns a reader's place in the store's events.
+func (s *Server) cursor(wanted store.WatchOptions) (*store.Cursor, error) {
+	cursor, err := s.Store.Watch(wanted)
 	switch {
 	case errors.Is(err, store.ErrExpired):
-		return nil, expired(after, s.Store.Snapshot().Revision())
+		return nil, expired(wanted.After, s.Store.Snapshot().Revision())
 	case errors.Is(err, store.ErrFuture):
-		return nil, tooLarge(after, s.Store.Snapshot().Revision())
+		return nil, tooLarge(wanted.After, s.Store.Snapshot().Revision())
 	case err != nil:
 		return nil, apierrors.NewInternalError(err)
 	}
-	return w, nil
+	return cursor, nil
 }
 
 // expired is upstream's answer to a watch from a version that is no longer kept.
@@ -199,12 +207,5 @@ func (s *Server) Follow(req Request, after store.Revision, index, value string) 
 	if err := s.authorize(req, "watch"); err != nil {
 		return nil, err
 	}
-	cursor, err := s.Store.Watch(store.WatchOptions{Prefix: req.Kind.Prefix(), After: after, Index: index, Value: value})
-	switch {
-	case errors.Is(err, store.ErrExpired):
-		return nil, expired(after, s.Store.Snapshot().Revision())
-	case err != nil:
-		return nil, apierrors.NewInternalError(err)
-	}
-	return cursor, nil
+	return s.cursor(store.WatchOptions{Prefix: req.Kind.Prefix(), After: after, Index: index, Value: value})
 }

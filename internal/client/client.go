@@ -4,15 +4,38 @@
 // # Vocabulary
 //
 // A resource is named by its group, version and plural. A view is a local, complete copy of resources at one
-// revision. A stream is a reader's place in the changes of one resource.
+// revision. A stream is a reader's place in the changes of one resource. A cause is why a write was made.
 //
 // # Laws
 //
-//   - Objects that come from a view, a stream, Get or List are shared and immutable: copy before changing.
-//   - Every write goes through the API's whole path from audit on, with the identity that the client was made for.
-//   - A list, view or stream states its revision; a stream from a view's revision sees every later change
-//     exactly once, in order, or ends with an error for which IsExpired is true: then take a new view.
-//   - Errors are apierrors.StatusError as upstream's; branch with apierrors.IsNotFound and its siblings.
+//   - Objects that come from a view, a stream, Get or a write are shared and immutable: copy before changing. Their own kind and apiVersion
+//     may be empty: the resource says what they are.
+//   - Every write goes through the API's whole path from audit on, with the identity that the client was made for, and returns when it is
+//     durable. When ctx ends first, its outcome is unknown; the error's class says nothing then.
+//   - A view, a change and a returned object state a revision. A view stands between transactions, and shows each whole or not at all.
+//   - What one client gives out never goes back: a view is at or after every view and every change that it gave out before.
+//   - A view may be older than an acknowledged write, even the client's own. Who must not act on such a view holds its revision
+//     against those of its writes, deletions included.
+//   - A stream from a view's revision sees every later change exactly once, in order, or ends with an error for which IsExpired is
+//     true: then take a new view, which can be followed again.
+//   - Errors are apierrors.StatusError with upstream's reasons and texts; branch with apierrors.IsNotFound and its siblings. Only ctx's
+//     own errors come as they are.
+//
+// # The two implementations
+//
+// Both pass the suite in clienttest. In process the view is the server's own table, so it shows every acknowledged write and every resource.
+// A remote one keeps a table of its own, fed by the server. It may:
+//
+//   - know only the resources, and the selections of them, that were declared when it was made. A component declares all that it
+//     views and watches; reading others is a broken law and panics in View's methods, as reading without the right to does in process.
+//     Get and writes reach everything.
+//   - lag, by what the network takes or as long as it is cut off. View waits for the first load, and never after it.
+//   - lose its place in the server's log. It then reads the state anew and applies the difference as changes to its own table; streams from
+//     before end as expired.
+//
+// It may not go back, skip, repeat or tear a change, send a write twice whose outcome it does not know, keep writes for later, or change
+// an error's reason and text. Get is never served from its table. The cause, and the revision of a write whose answer
+// holds no object, travel in headers.
 //
 // # What it leaves to others
 //
@@ -25,6 +48,7 @@ import (
 	"iter"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -40,43 +64,61 @@ type Client interface {
 	Reader
 	Writer
 	// Bind creates many bindings, each an ordinary pods/binding create that succeeds or fails alone; they
-	// share as few syncs as the store can. The result has one error (or nil) for each, in order.
+	// share as few syncs as the store can. The result has one error (or nil) for each, in order. Of two bindings of one pod at most one
+	// succeeds. The bindings are not changed.
 	Bind(ctx context.Context, bindings []*corev1.Binding) []error
 }
 
 // Reader reads. Objects are shared and immutable.
 type Reader interface {
-	// Get returns the newest acknowledged state of one object.
+	// Get returns the newest acknowledged state of one object; NotFound when there is none. namespace is "" for kinds without one.
 	Get(ctx context.Context, res Resource, namespace, name string) (kinds.Object, error)
-	// View returns the newest acknowledged state of all resources that the client was made for.
+	// View returns the newest state, as far as the client knows it, of all resources that it was made for.
 	View(ctx context.Context) (View, error)
-	// Watch follows res after revision: every later change, or only those of objects that had or have value in
-	// index (index "": all). It opens nothing that must be closed.
+	// Watch follows res after revision, which a view or a change of this client stated: every later change, or only those of objects that
+	// had or have value in index (index "": all). It opens nothing that must be closed. It returns an expired error when
+	// changes after that revision are no longer kept, and another one for a revision that the client has not stated or an index that the kind
+	// does not declare.
 	Watch(ctx context.Context, res Resource, after uint64, index, value string) (Stream, error)
 }
 
-// Writer writes. The object given is not changed and may be reused; the stored one is returned.
+// Writer writes. The object given is not changed and may be reused; the stored one is returned, with the revision of the write's record
+// as its resourceVersion (that of the object's last record when the write changed nothing). This also holds when the write removed the
+// object, as an update that takes the last finalizer does: it is returned as it last was.
 type Writer interface {
+	// Create stores a new object in the namespace that it names. The server makes up its name when it has a generateName only.
 	Create(ctx context.Context, res Resource, obj kinds.Object, opts metav1.CreateOptions) (kinds.Object, error)
-	// Update replaces an object, or with subresource "status" only its status. Its resourceVersion, when set, is a
-	// precondition.
+	// Update replaces an object, or with subresource "status" only its status. Its resourceVersion and its UID, when set, are
+	// preconditions: Conflict.
 	Update(ctx context.Context, res Resource, obj kinds.Object, subresource string) (kinds.Object, error)
+	// Patch changes what data, a JSON patch, merge patch or strategic merge patch, says of the newest state. A resourceVersion or UID in
+	// it is a precondition; without one Patch does not conflict.
 	Patch(ctx context.Context, res Resource, namespace, name string, pt types.PatchType, data []byte, subresource string) (kinds.Object, error)
-	Delete(ctx context.Context, res Resource, namespace, name string, opts metav1.DeleteOptions) error
+	// Delete removes an object, or marks it as being deleted when its grace period or a finalizer holds it. It returns the revision of the record
+	// that does so: a view at or after it shows the deletion. When nothing changed (the object was marked before, or a dry run)
+	// that is the object's own; 0 with an error.
+	Delete(ctx context.Context, res Resource, namespace, name string, opts metav1.DeleteOptions) (uint64, error)
 }
 
-// View is a state at one revision. It is immutable and needs no closing.
+// View is a state at one revision. It is immutable, needs no closing and may be read by any number of goroutines. It panics
+// when asked for a resource that the client was not made for.
 type View interface {
+	// Revision is that of the last record in the view, or later where later records are none of the client's.
 	Revision() uint64
 	// Get returns nil when there is no such object.
 	Get(res Resource, namespace, name string) kinds.Object
-	// List goes through a namespace ("" means all) in key order.
+	// List goes through a namespace ("" means all) in key order, which is the byte order of namespace/name.
 	List(res Resource, namespace string) iter.Seq[kinds.Object]
-	// Lookup goes through the objects that have value in the named index of the kind, in key order.
+	// Lookup goes through the objects that have value in the named index of the kind, in key order. Every kind has the index
+	// OwnerIndex beside those that it declares; it panics for another.
 	Lookup(res Resource, index, value string) iter.Seq[kinds.Object]
 }
 
-// Change is one change of one object: New nil means deleted, Old nil created.
+// OwnerIndex is the index that every kind has: the UIDs of an object's owners.
+const OwnerIndex = "owner"
+
+// Change is one change of one object: New nil means deleted, Old nil created. A stream that is narrowed to an index value gives both whole,
+// whichever of them has the value.
 type Change struct {
 	New, Old kinds.Object
 	Revision uint64
@@ -92,14 +134,23 @@ func (c Change) Newest() kinds.Object {
 
 // Stream delivers changes in order to one goroutine.
 type Stream interface {
-	// Next blocks until there is a change or ctx ends. After an expired error the stream is dead.
+	// Next blocks until there is a change or ctx ends. Its errors:
+	//
+	//   - ctx's own: nothing is lost, and the stream goes on with the next call.
+	//   - one for which IsExpired is true: the reader fell behind what is kept. The stream is dead; take a new view.
+	//   - any other, such as ServiceUnavailable of a server that stops: the stream is dead; rest before trying again.
+	//
+	// A lost connection is no error while the implementation can find its place again.
 	Next(ctx context.Context) (Change, error)
 }
+
+// IsExpired says that a revision, or a stream's place, is no longer kept: take a new view and follow from there.
+func IsExpired(err error) bool { return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) }
 
 type causeKey struct{}
 
 // WithCause says why the writes made with the returned context happen, such as "deployment
-// default/web@1234". It ends up in the log's records.
+// default/web@1234". It ends up in the log's records. A context that has a cause already gets the new one instead.
 func WithCause(ctx context.Context, cause string) context.Context {
 	return context.WithValue(ctx, causeKey{}, cause)
 }

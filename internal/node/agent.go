@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/utils/clock"
@@ -122,7 +121,7 @@ func (a *Agent) followPods(ctx context.Context) error {
 	defer all.Wait()
 	for ctx.Err() == nil {
 		err := a.followOnce(ctx, &all)
-		if ctx.Err() == nil && !apierrors.IsResourceExpired(err) {
+		if ctx.Err() == nil && !client.IsExpired(err) {
 			a.Log.Warn("the list of pods is read anew", "err", err)
 			_ = a.sleep(ctx, retryFirst)
 		}

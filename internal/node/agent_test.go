@@ -368,7 +368,7 @@ func isRunning(pod *corev1.Pod) bool {
 // deletePod asks for the pod's end. A finalizer stands for the grace period, which this API in memory does not know.
 func (b *bed) deletePod() {
 	b.t.Helper()
-	err := b.cluster.Delete(context.Background(), pods(), "default", "web", metav1.DeleteOptions{})
+	_, err := b.cluster.Delete(context.Background(), pods(), "default", "web", metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		b.t.Fatal(err)
 	}

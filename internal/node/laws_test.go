@@ -245,7 +245,7 @@ func TestWhatWentInAGapIsGone(t *testing.T) {
 	a.mu.Lock()
 	w := a.workers["u"]
 	a.mu.Unlock()
-	if err := b.cluster.Delete(t.Context(), pods(), "default", "web", metav1.DeleteOptions{}); err != nil {
+	if _, err := b.cluster.Delete(t.Context(), pods(), "default", "web", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	close(g.gap)

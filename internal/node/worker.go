@@ -239,7 +239,7 @@ func (w *worker) finish(ctx context.Context, pod *corev1.Pod) error {
 		return nil
 	}
 	none, uid := int64(0), pod.UID
-	err := w.agent.Client.Delete(client.WithCause(ctx, "node "+w.agent.Name+": pod has ended"), pods(), pod.Namespace, pod.Name,
+	_, err := w.agent.Client.Delete(client.WithCause(ctx, "node "+w.agent.Name+": pod has ended"), pods(), pod.Namespace, pod.Name,
 		metav1.DeleteOptions{GracePeriodSeconds: &none, Preconditions: &metav1.Preconditions{UID: &uid}})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil

@@ -75,7 +75,7 @@ func podResource() client.Resource  { return corev1.SchemeGroupVersion.WithResou
 // Run schedules until ctx ends, whose error it returns after every goroutine has ended.
 func (s *Scheduler) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := s.session(ctx); ctx.Err() == nil && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
+		if err := s.session(ctx); ctx.Err() == nil && !client.IsExpired(err) {
 			s.cfg.Log.Warn("scheduler stream ended", "err", err)
 			t := s.cfg.Clock.NewTimer(streamRetry)
 			select {

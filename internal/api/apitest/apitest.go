@@ -7,6 +7,7 @@ package apitest
 import (
 	"context"
 	"math/rand"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +34,18 @@ type Cluster struct {
 // Administrator is a user who may do everything.
 func Administrator() auth.User {
 	return auth.User{Name: "admin", Groups: []string{auth.Masters, auth.Authenticated}}
+}
+
+// chance is a seeded source that many requests may draw from at once.
+type chance struct {
+	mu   sync.Mutex
+	rand *rand.Rand // guarded by mu
+}
+
+func (c *chance) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rand.Read(p)
 }
 
 // New returns a cluster that ends with the test.
@@ -62,7 +75,7 @@ func New(t testing.TB) *Cluster {
 		}
 	})
 	c := &Cluster{Log: log, Clock: clk}
-	c.API = api.New(api.Config{Store: table, Kinds: kinds, Authorizer: auth.Policy(), Clock: clk, Log: observe.Discard(), Random: rand.New(rand.NewSource(1))})
+	c.API = api.New(api.Config{Store: table, Kinds: kinds, Authorizer: auth.Policy(), Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		req := api.Request{User: Administrator(), Kind: c.API.Kind(corev1.SchemeGroupVersion.WithResource("namespaces"))}

@@ -4,7 +4,8 @@
 //
 //   - A call skips TLS, HTTP and encodings and nothing else: it is authorized, admitted, validated and recorded as the identity
 //     that the client was made for.
-//   - Objects that come back are the table's own, shared by all readers.
+//   - Objects that Get, views and streams give are the table's own, shared by all readers.
+//   - A view shows every write that was acknowledged before it was taken, by anyone.
 //   - A view may be read only for resources that the identity may list; reading another is a broken law and panics, as a component that
 //     needs more must be granted more.
 //
@@ -19,6 +20,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,14 +51,16 @@ type Client struct {
 // New returns a client that acts as user.
 func New(server *api.Server, user auth.User) *Client { return &Client{server, user} }
 
-func (c *Client) request(ctx context.Context, res client.Resource, namespace, name, subresource string) (api.Request, error) {
+// request names what is wanted. verb is HTTP's, for the answer to a resource that is not served.
+func (c *Client) request(ctx context.Context, verb string, res client.Resource, namespace, name, subresource string) (api.Request, error) {
 	k := c.api.Kind(res)
-	if k == nil {
-		return api.Request{}, apierrors.NewNotFound(res.GroupResource(), name)
+	if k == nil { // what client-go makes of the answer to a path that is not served
+		return api.Request{}, apierrors.NewGenericServerResponse(http.StatusNotFound, verb, res.GroupResource(), name, "", 0, true)
 	}
 	return api.Request{User: c.user, Kind: k, Namespace: namespace, Name: name, Subresource: subresource, Cause: client.Cause(ctx)}, nil
 }
 
+// object is what a write or Get returns.
 func object(r api.Result, err error) (kinds.Object, error) {
 	if err != nil {
 		return nil, err
@@ -64,12 +69,15 @@ func object(r api.Result, err error) (kinds.Object, error) {
 	if !ok {
 		return nil, fmt.Errorf("the API answered with %T, which is no object", r.Object)
 	}
+	if r.Removed { // the API answers with the version before; no table holds this copy
+		obj.SetResourceVersion(api.Version(r.Revision))
+	}
 	return obj, nil
 }
 
 // Get implements client.Reader.
 func (c *Client) Get(ctx context.Context, res client.Resource, namespace, name string) (kinds.Object, error) {
-	req, err := c.request(ctx, res, namespace, name, "")
+	req, err := c.request(ctx, "get", res, namespace, name, "")
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +86,7 @@ func (c *Client) Get(ctx context.Context, res client.Resource, namespace, name s
 
 // Create implements client.Writer.
 func (c *Client) Create(ctx context.Context, res client.Resource, obj kinds.Object, opts metav1.CreateOptions) (kinds.Object, error) {
-	req, err := c.request(ctx, res, obj.GetNamespace(), "", "")
+	req, err := c.request(ctx, "post", res, obj.GetNamespace(), "", "")
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +95,7 @@ func (c *Client) Create(ctx context.Context, res client.Resource, obj kinds.Obje
 
 // Update implements client.Writer.
 func (c *Client) Update(ctx context.Context, res client.Resource, obj kinds.Object, subresource string) (kinds.Object, error) {
-	req, err := c.request(ctx, res, obj.GetNamespace(), obj.GetName(), subresource)
+	req, err := c.request(ctx, "put", res, obj.GetNamespace(), obj.GetName(), subresource)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +104,7 @@ func (c *Client) Update(ctx context.Context, res client.Resource, obj kinds.Obje
 
 // Patch implements client.Writer.
 func (c *Client) Patch(ctx context.Context, res client.Resource, namespace, name string, pt types.PatchType, data []byte, subresource string) (kinds.Object, error) {
-	req, err := c.request(ctx, res, namespace, name, subresource)
+	req, err := c.request(ctx, "patch", res, namespace, name, subresource)
 	if err != nil {
 		return nil, err
 	}
@@ -110,13 +118,16 @@ func (c *Client) Patch(ctx context.Context, res client.Resource, namespace, name
 }
 
 // Delete implements client.Writer.
-func (c *Client) Delete(ctx context.Context, res client.Resource, namespace, name string, opts metav1.DeleteOptions) error {
-	req, err := c.request(ctx, res, namespace, name, "")
+func (c *Client) Delete(ctx context.Context, res client.Resource, namespace, name string, opts metav1.DeleteOptions) (uint64, error) {
+	req, err := c.request(ctx, "delete", res, namespace, name, "")
 	if err != nil {
-		return err
+		return 0, err
 	}
-	_, err = c.api.Delete(ctx, req, opts)
-	return err
+	result, err := c.api.Delete(ctx, req, opts)
+	if err != nil {
+		return 0, err
+	}
+	return uint64(result.Revision), nil
 }
 
 // Bind implements client.Client: the bindings run side by side, so that the log joins them into few syncs.
@@ -129,7 +140,7 @@ func (c *Client) Bind(ctx context.Context, bindings []*corev1.Binding) []error {
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
-			req, err := c.request(ctx, pods, b.Namespace, b.Name, "binding")
+			req, err := c.request(ctx, "post", pods, b.Namespace, b.Name, "binding")
 			if err == nil {
 				_, err = c.api.CreatePart(ctx, req, b, metav1.CreateOptions{})
 			}
@@ -200,7 +211,11 @@ func (v view) List(res client.Resource, namespace string) iter.Seq[kinds.Object]
 
 // Lookup implements client.View.
 func (v view) Lookup(res client.Resource, index, value string) iter.Seq[kinds.Object] {
-	return v.objects(v.snapshot.Lookup(v.kind(res).Prefix(), index, value))
+	k := v.kind(res)
+	if index != api.OwnerIndex && !slices.ContainsFunc(k.Indexes, func(i kinds.Index) bool { return i.Name == index }) {
+		panic(fmt.Sprintf("view of %s by %q: the kind has no such index", res, index)) // it would find nothing, for ever
+	}
+	return v.objects(v.snapshot.Lookup(k.Prefix(), index, value))
 }
 
 func (v view) objects(items iter.Seq[*store.Item]) iter.Seq[kinds.Object] {
@@ -215,7 +230,7 @@ func (v view) objects(items iter.Seq[*store.Item]) iter.Seq[kinds.Object] {
 
 // Watch implements client.Reader.
 func (c *Client) Watch(ctx context.Context, res client.Resource, after uint64, index, value string) (client.Stream, error) {
-	req, err := c.request(ctx, res, "", "", "")
+	req, err := c.request(ctx, "get", res, "", "", "")
 	if err != nil {
 		return nil, err
 	}
@@ -223,11 +238,11 @@ func (c *Client) Watch(ctx context.Context, res client.Resource, after uint64, i
 	if err != nil {
 		return nil, err
 	}
-	return &stream{client: c, cursor: cursor}, nil
+	return &stream{cursor}, nil
 }
 
+// stream is a cursor in the table's events. One that is dropped is found by the garbage collector.
 type stream struct {
-	client *Client
 	cursor *store.Cursor
 }
 
@@ -237,6 +252,8 @@ func (s *stream) Next(ctx context.Context) (client.Change, error) {
 	switch {
 	case errors.Is(err, store.ErrExpired):
 		return client.Change{}, apierrors.NewResourceExpired(err.Error())
+	case errors.Is(err, store.ErrClosed):
+		return client.Change{}, apierrors.NewServiceUnavailable("the server is stopping: " + err.Error())
 	case err != nil:
 		return client.Change{}, err
 	}

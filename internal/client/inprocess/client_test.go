@@ -1,207 +1,227 @@
 package inprocess_test
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/client/clienttest"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
 	"github.com/floe-k8s/floe/internal/store"
 )
 
-var (
-	configMaps = corev1.SchemeGroupVersion.WithResource("configmaps")
-	podsRes    = corev1.SchemeGroupVersion.WithResource("pods")
-)
+var configMaps = corev1.SchemeGroupVersion.WithResource("configmaps")
 
 func configMap(name string) *corev1.ConfigMap {
-	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}, Data: map[string]string{"k": "v"}}
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}}
 }
 
-func TestAListAndAStreamSeeEveryChangeOnce(t *testing.T) {
-	server := apitest.New(t).API
-	c := inprocess.New(server, apitest.Administrator())
-	ctx := t.Context()
-	mustCreate(t, c, configMap("a"))
-	view, err := c.View(ctx)
+func harness(t *testing.T) clienttest.Harness {
+	cluster := apitest.New(t)
+	return clienttest.Harness{
+		Client: func(user string, groups ...string) client.Client {
+			return inprocess.New(cluster.API, auth.User{Name: user, Groups: append(slices.Clone(groups), auth.Authenticated)})
+		},
+		Newest: func(t *testing.T, key string) (string, string) { return newest(t, cluster.Log, key) },
+		Expire: func(t *testing.T) { expire(t, inprocess.New(cluster.API, apitest.Administrator())) },
+	}
+}
+
+func TestContract(t *testing.T) { clienttest.Run(t, harness) }
+
+// TestContractAllowsViewsThatLag: the suite, and so every component that keeps to the contract, takes views as old as the laws let them be.
+func TestContractAllowsViewsThatLag(t *testing.T) {
+	clienttest.Run(t, func(t *testing.T) clienttest.Harness {
+		h := harness(t)
+		now := h.Client
+		h.Client = func(user string, groups ...string) client.Client { return &lagging{Client: now(user, groups...)} }
+		return h
+	})
+}
+
+// lagging is a client whose view moves only when one of its streams delivers a change or has expired.
+type lagging struct {
+	client.Client
+	mu   sync.Mutex
+	seen client.View // guarded by mu; nil before the first
+}
+
+type laggingStream struct {
+	client.Stream
+	of *lagging
+}
+
+func (l *lagging) View(ctx context.Context) (client.View, error) { return l.viewAt(ctx, 0) }
+
+// viewAt looks again when what it has seen is older than rev.
+func (l *lagging) viewAt(ctx context.Context, rev uint64) (client.View, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seen != nil && l.seen.Revision() >= rev {
+		return l.seen, nil
+	}
+	view, err := l.Client.View(ctx)
+	if err == nil {
+		l.seen = view
+	}
+	return view, err
+}
+
+func (l *lagging) Watch(ctx context.Context, res client.Resource, after uint64, index, value string) (client.Stream, error) {
+	view, err := l.View(ctx)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	stream, err := c.Watch(ctx, configMaps, view.Revision(), "", "")
-	if err != nil {
-		t.Fatal(err)
+	if after > view.Revision() {
+		return nil, fmt.Errorf("watch after %d, seen %d", after, view.Revision())
 	}
-	given := configMap("b")
-	mustCreate(t, c, given)
-	if given.UID != "" || given.ResourceVersion != "" {
-		t.Errorf("the object that was given has been changed: %+v", given.ObjectMeta)
-	}
-	if _, err := c.Patch(ctx, configMaps, "default", "a", types.MergePatchType, []byte(`{"data":{"k":"w"}}`), ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Delete(ctx, configMaps, "default", "a", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	var seen []string
-	for range 3 {
-		change, err := stream.Next(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch {
-		case change.Old == nil:
-			seen = append(seen, "created "+change.New.GetName())
-		case change.New == nil:
-			seen = append(seen, "deleted "+change.Old.GetName())
-		default:
-			seen = append(seen, "changed "+change.New.GetName())
-		}
-	}
-	if want := []string{"created b", "changed a", "deleted a"}; !slices.Equal(seen, want) {
-		t.Errorf("the stream says %v, want %v", seen, want)
-	}
-	if view.Get(configMaps, "default", "b") != nil || view.Get(configMaps, "default", "a") == nil {
-		t.Error("a view has changed after it was taken")
-	}
+	s, err := l.Client.Watch(ctx, res, after, index, value)
+	return laggingStream{s, l}, l.forget(err)
 }
 
-func mustCreate(t *testing.T, c client.Client, obj *corev1.ConfigMap) *corev1.ConfigMap {
-	t.Helper()
-	out, err := c.Create(t.Context(), configMaps, obj, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
+// forget drops the view that nothing can follow any more.
+func (l *lagging) forget(err error) error {
+	if client.IsExpired(err) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.seen = nil
 	}
-	return out.(*corev1.ConfigMap)
-}
-
-func TestErrorsAreTheAPIs(t *testing.T) {
-	server := apitest.New(t).API
-	c := inprocess.New(server, apitest.Administrator())
-	ctx := t.Context()
-	stored := mustCreate(t, c, configMap("a"))
-	stale := stored.DeepCopy()
-	stale.Data["k"] = "w"
-	if _, err := c.Update(ctx, configMaps, stale, ""); err != nil {
-		t.Fatal(err)
-	}
-	stale.Data["k"] = "x" // still of the first version
-	other := types.UID("other")
-	for name, c := range map[string]struct {
-		err error
-		is  func(error) bool
-	}{
-		"get of nothing":      {second(c.Get(ctx, configMaps, "default", "none")), apierrors.IsNotFound},
-		"created twice":       {second(c.Create(ctx, configMaps, configMap("a"), metav1.CreateOptions{})), apierrors.IsAlreadyExists},
-		"stale update":        {second(c.Update(ctx, configMaps, stale, "")), apierrors.IsConflict},
-		"bad name":            {second(c.Create(ctx, configMaps, configMap("A"), metav1.CreateOptions{})), apierrors.IsInvalid},
-		"another one's UID":   {c.Delete(ctx, configMaps, "default", "a", metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &other}}), apierrors.IsConflict},
-		"not a resource":      {second(c.Get(ctx, corev1.SchemeGroupVersion.WithResource("things"), "default", "a")), apierrors.IsNotFound},
-		"watch of the future": {watchAfter(c, 1<<40), func(err error) bool { return err != nil }},
-	} {
-		if !c.is(c.err) {
-			t.Errorf("%s: %v", name, c.err)
-		}
-	}
-}
-
-func second[T any](_ T, err error) error { return err }
-
-func watchAfter(c client.Client, rev uint64) error {
-	_, err := c.Watch(context.Background(), configMaps, rev, "", "")
 	return err
 }
 
-// TestIdentityIsHeld: a component may do what its rights are, and no more.
-func TestIdentityIsHeld(t *testing.T) {
-	server := apitest.New(t).API
-	scheduler := inprocess.New(server, auth.User{Name: "system:kube-scheduler", Groups: []string{auth.Authenticated}})
-	if _, err := scheduler.Create(t.Context(), configMaps, configMap("a"), metav1.CreateOptions{}); !apierrors.IsForbidden(err) {
-		t.Errorf("the scheduler created a config map: %v", err)
+func (s laggingStream) Next(ctx context.Context) (client.Change, error) {
+	c, err := s.Stream.Next(ctx)
+	if err == nil {
+		_, err = s.of.viewAt(ctx, c.Revision)
 	}
-	view, err := scheduler.View(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if recover() == nil {
-			t.Error("the scheduler read config maps, which it may not list")
-		}
-	}()
-	view.Get(configMaps, "default", "a")
+	return c, s.of.forget(err)
 }
 
-// TestCauseAndActorAreRecorded reads the log's own record.
-func TestCauseAndActorAreRecorded(t *testing.T) {
-	cluster := apitest.New(t)
-	server, log := cluster.API, cluster.Log
-	c := inprocess.New(server, apitest.Administrator())
-	ctx := client.WithCause(t.Context(), "test default/a@1")
-	if _, err := c.Create(ctx, configMaps, configMap("a"), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	found := false
-	_, err := log.Load(t.Context(), func(r store.Record) error {
-		found = found || r.Key == "/registry/configmaps/default/a" && r.Actor == "admin" && r.Cause == "test default/a@1"
+// newest reads the log's own record.
+func newest(t *testing.T, log store.History, key string) (actor, cause string) {
+	t.Helper()
+	var last *store.Record
+	err := log.Versions(t.Context(), key, func(r store.Record) error {
+		if last == nil {
+			last = &r
+		}
 		return nil
 	})
-	if err != nil || !found {
-		t.Errorf("no record with actor and cause: %v", err)
+	if err != nil || last == nil {
+		t.Fatalf("no record of %s: %v", key, err)
 	}
+	return last.Actor, last.Cause
 }
 
-// TestBindingsSucceedAndFailAlone binds pods of which one is not there.
-func TestBindingsSucceedAndFailAlone(t *testing.T) {
-	server := apitest.New(t).API
-	c := inprocess.New(server, apitest.Administrator())
-	var bindings []*corev1.Binding
-	for i := range 200 {
-		name := fmt.Sprint("p", i)
-		if i != 77 {
-			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
-			if _, err := c.Create(t.Context(), podsRes, pod, metav1.CreateOptions{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		bindings = append(bindings, &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}, Target: corev1.ObjectReference{Kind: "Node", Name: "one"}})
-	}
-	for i, err := range c.Bind(t.Context(), bindings) {
-		if (err != nil) != (i == 77) || i == 77 && !apierrors.IsNotFound(err) {
-			t.Errorf("binding %d: %v", i, err)
-		}
-	}
+// expire writes until the rings, which hold 64 MiB of events, have dropped what was before it.
+func expire(t *testing.T, c client.Client) {
+	t.Helper()
 	view, err := c.View(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := 0
-	for range view.Lookup(podsRes, "spec.nodeName", "one") {
-		n++
+	large := configMap("filler")
+	large.BinaryData = map[string][]byte{"k": nil}
+	if _, err := c.Create(t.Context(), configMaps, configMap("filler"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
 	}
-	if n != 199 {
-		t.Errorf("%d pods are bound, want 199", n)
+	for i := range 200 {
+		large.BinaryData["k"] = bytes.Repeat([]byte{byte(i)}, 1<<20-1)
+		if _, err := c.Update(t.Context(), configMaps, large, ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Watch(t.Context(), configMaps, view.Revision(), "", ""); client.IsExpired(err) {
+			return
+		}
 	}
+	t.Fatalf("200 MiB of events later revision %d is not expired", view.Revision())
 }
 
-func TestAStoppedStreamSaysSo(t *testing.T) {
+// TestViewsPanicBeyondTheirRights: a component that reads what it may not list, what is not served, or by an index that no kind declares is
+// wrong, not unlucky.
+func TestViewsPanicBeyondTheirRights(t *testing.T) {
 	server := apitest.New(t).API
-	c := inprocess.New(server, apitest.Administrator())
-	stream, err := c.Watch(t.Context(), configMaps, 1, "", "")
+	ctx := t.Context()
+	admin, err := inprocess.New(server, apitest.Administrator()).View(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := stream.Next(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want the context's end", err)
+	scheduler, err := inprocess.New(server, auth.User{Name: "system:kube-scheduler", Groups: []string{auth.Authenticated}}).View(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	things := client.Resource{Group: "example.com", Version: "v1", Resource: "things"}
+	for _, c := range []struct {
+		name string
+		read func()
+		says string
+	}{
+		{"an object without the right", func() { scheduler.Get(configMaps, "default", "a") }, "may not list"},
+		{"a list without the right", func() { scheduler.List(configMaps, "default") }, "may not list"},
+		{"a lookup without the right", func() { scheduler.Lookup(configMaps, client.OwnerIndex, "u") }, "may not list"},
+		{"what is not served", func() { admin.List(things, "") }, "not served"},
+		{"an index that is not there", func() { admin.Lookup(configMaps, "spec.nodeName", "one") }, "no such index"},
+	} {
+		if got := panics(c.read); !strings.Contains(got, c.says) {
+			t.Errorf("%s: panics with %q, want %q", c.name, got, c.says)
+		}
+	}
+}
+
+func panics(f func()) (text string) {
+	defer func() { text = fmt.Sprint(recover()) }()
+	f()
+	return ""
+}
+
+// TestStreamsNeedTheRightToWatch: a stream is refused when it is opened.
+func TestStreamsNeedTheRightToWatch(t *testing.T) {
+	scheduler := inprocess.New(apitest.New(t).API, auth.User{Name: "system:kube-scheduler", Groups: []string{auth.Authenticated}})
+	_, err := scheduler.Watch(t.Context(), configMaps, 1, "", "")
+	want := `configmaps is forbidden: User "system:kube-scheduler" cannot watch resource "configmaps" in API group "" at the cluster scope`
+	if !apierrors.IsForbidden(err) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestViewsShowEveryAcknowledgedWrite: in process there is nothing to wait for.
+func TestViewsShowEveryAcknowledgedWrite(t *testing.T) {
+	server := apitest.New(t).API
+	writer, reader := inprocess.New(server, apitest.Administrator()), inprocess.New(server, apitest.Administrator())
+	shown := func() bool {
+		view, err := reader.View(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return view.Get(configMaps, "default", "a") != nil
+	}
+	for range 50 {
+		if _, err := writer.Create(t.Context(), configMaps, configMap("a"), metav1.CreateOptions{}); err != nil || !shown() {
+			t.Fatalf("created and not shown (%v)", err)
+		}
+		if _, err := writer.Delete(t.Context(), configMaps, "default", "a", metav1.DeleteOptions{}); err != nil || shown() {
+			t.Fatalf("deleted and still shown (%v)", err)
+		}
+	}
+}
+
+// TestAWriteWhoseContextHasEndedSaysSo: it may have been done all the same.
+func TestAWriteWhoseContextHasEndedSaysSo(t *testing.T) {
+	c := inprocess.New(apitest.New(t).API, apitest.Administrator())
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	if _, err := c.Create(ctx, configMaps, configMap("a"), metav1.CreateOptions{}); err == nil {
+		t.Error("a write whose context had ended was acknowledged")
 	}
 }

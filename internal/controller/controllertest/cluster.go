@@ -164,6 +164,7 @@ func (c *Cluster) Update(ctx context.Context, res client.Resource, obj kinds.Obj
 	}
 	if obj.GetDeletionTimestamp() != nil && !held(obj) {
 		c.putLocked(res, keyOf(obj), nil)
+		obj.SetResourceVersion(strconv.FormatUint(c.rev, 10))
 		return obj, nil
 	}
 	c.putLocked(res, keyOf(obj), obj)
@@ -182,19 +183,19 @@ func (c *Cluster) Patch(context.Context, client.Resource, string, string, types.
 	return nil, apierrors.NewMethodNotSupported(corev1.Resource("any"), "patch")
 }
 
-// Delete removes an object, or marks it when a finalizer holds it or the policy adds one.
-func (c *Cluster) Delete(ctx context.Context, res client.Resource, namespace, name string, opts metav1.DeleteOptions) error {
+// Delete removes an object, or marks it when a finalizer holds it or the policy adds one, and returns the revision of that.
+func (c *Cluster) Delete(ctx context.Context, res client.Resource, namespace, name string, opts metav1.DeleteOptions) (uint64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.objects[res][namespace+"/"+name]
 	if err := c.failLocked(ctx, "delete", res, old); err != nil {
-		return err
+		return 0, err
 	}
 	if old == nil {
-		return apierrors.NewNotFound(res.GroupResource(), name)
+		return 0, apierrors.NewNotFound(res.GroupResource(), name)
 	}
 	if p := opts.Preconditions; p != nil && p.UID != nil && *p.UID != old.GetUID() {
-		return apierrors.NewConflict(res.GroupResource(), name, fmt.Errorf("wanted uid %s, found %s", *p.UID, old.GetUID()))
+		return 0, apierrors.NewConflict(res.GroupResource(), name, fmt.Errorf("wanted uid %s, found %s", *p.UID, old.GetUID()))
 	}
 	obj := clone(old)
 	if p := opts.PropagationPolicy; p != nil {
@@ -207,7 +208,7 @@ func (c *Cluster) Delete(ctx context.Context, res client.Resource, namespace, na
 	}
 	if !held(obj) {
 		c.putLocked(res, keyOf(obj), nil)
-		return nil
+		return c.rev, nil
 	}
 	if obj.GetDeletionTimestamp() == nil {
 		now := metav1.NewTime(c.clock.Now())
@@ -217,7 +218,7 @@ func (c *Cluster) Delete(ctx context.Context, res client.Resource, namespace, na
 		ns.Status.Phase = corev1.NamespaceTerminating
 	}
 	c.putLocked(res, keyOf(obj), obj)
-	return nil
+	return c.rev, nil
 }
 
 // Bind sets the node of pods that have none.

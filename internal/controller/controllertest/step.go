@@ -30,7 +30,7 @@ func Step(ctx context.Context, c *Cluster, ctl engine.Controller, key engine.Key
 		case engine.Update:
 			stored, err = c.Update(ctx, w.Resource, w.Object, w.Subresource)
 		case engine.Delete:
-			err = c.Delete(ctx, w.Resource, w.Namespace, w.Name, w.Options)
+			_, err = c.Delete(ctx, w.Resource, w.Namespace, w.Name, w.Options)
 		}
 		if w.Event != nil {
 			if ev := w.Event(stored, err); ev != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,7 +42,7 @@ func controllers() []engine.Controller {
 }
 
 // start runs an engine over c in a synctest bubble and returns what stops it.
-func start(t *testing.T, c *controllertest.Cluster, list ...engine.Controller) (stop func()) {
+func start(t *testing.T, c client.Client, list ...engine.Controller) (stop func()) {
 	t.Helper()
 	e := engine.New(engine.Config{Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Rand: rand.New(rand.NewSource(1)),
 		Clients: func(string) client.Client { return c }})
@@ -91,7 +92,7 @@ func TestDeploymentToPodsAndBack(t *testing.T) {
 			if !slices.ContainsFunc(c.Causes(), func(s string) bool { return len(s) > 22 && s[:22] == "deployment default/web" }) {
 				t.Errorf("no write names the deployment as its cause: %q", c.Causes())
 			}
-			if err := c.Delete(t.Context(), deployments, "default", "web", metav1.DeleteOptions{PropagationPolicy: &policy}); err != nil {
+			if _, err := c.Delete(t.Context(), deployments, "default", "web", metav1.DeleteOptions{PropagationPolicy: &policy}); err != nil {
 				t.Fatal(err)
 			}
 			settle()
@@ -123,7 +124,7 @@ func TestNamespaceEmpties(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := c.Delete(t.Context(), namespaces, "", "default", metav1.DeleteOptions{}); err != nil {
+		if _, err := c.Delete(t.Context(), namespaces, "", "default", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		settle()
@@ -179,6 +180,68 @@ func TestExpiryRetryAndEvents(t *testing.T) {
 		}
 		if counted["Error creating: no luck"] != 4 {
 			t.Errorf("events: %v, want 4 times Error creating", counted)
+		}
+	})
+}
+
+// lagging is an API whose views stand still until show is called.
+type lagging struct {
+	*controllertest.Cluster
+	mu        sync.Mutex // guards all below
+	seen      client.View
+	deletions int
+}
+
+func (l *lagging) show() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen, _ = l.Cluster.View(context.Background())
+}
+
+func (l *lagging) View(context.Context) (client.View, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen, nil
+}
+
+func (l *lagging) Delete(ctx context.Context, res client.Resource, namespace, name string, opts metav1.DeleteOptions) (uint64, error) {
+	l.mu.Lock()
+	l.deletions++
+	l.mu.Unlock()
+	return l.Cluster.Delete(ctx, res, namespace, name, opts)
+}
+
+// TestOwnDeletionsAreWaitedFor: what a view does not show as deleted yet is not deleted twice. A finalizer holds the pod, so that nobody would notice.
+func TestOwnDeletionsAreWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &lagging{Cluster: controllertest.New(clock.RealClock{})}
+		if _, err := api.Create(t.Context(), pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p", Finalizers: []string{"x/y"}}}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		api.show()
+		looks := 0
+		defer start(t, api, engine.Controller{
+			Name: "reaper", Workers: 1,
+			Inputs: []engine.Input{{Resource: pods, Keys: func(_ client.View, c client.Change) []engine.Key {
+				return []engine.Key{{Resource: pods, Namespace: "default", Name: "p"}}
+			}}},
+			Reconcile: func(view client.View, _ engine.Key, _ time.Time) (engine.Plan, error) {
+				looks++
+				// Each deletion is a change that wakes the key, so an engine that does not wait would go on for ever.
+				if pod := view.Get(pods, "default", "p"); pod.GetDeletionTimestamp() == nil && looks < 10 {
+					return engine.Plan{Writes: []engine.Write{engine.NewDelete(pods, pod, "")}, After: time.Second}, nil
+				}
+				return engine.Plan{}, nil
+			},
+		})()
+		settle()
+		if api.deletions != 1 || looks != 1 {
+			t.Errorf("in a view that lags: %d looks and %d deletions, want one of each", looks, api.deletions)
+		}
+		api.show()
+		settle()
+		if api.deletions != 1 || looks != 2 {
+			t.Errorf("when the view shows it: %d looks and %d deletions, want 2 and 1", looks, api.deletions)
 		}
 	})
 }

@@ -33,7 +33,7 @@ type loop struct {
 	log    *slog.Logger
 
 	mu      sync.Mutex
-	written map[Key]uint64 // guarded by mu; revision of the last write for a key, until a view has shown it
+	written map[Key]uint64 // guarded by mu; revision of the last write for a key, deletions included, until a view has shown it
 }
 
 func newLoop(e *Engine, c Controller) *loop {
@@ -50,7 +50,7 @@ func (l *loop) follow(ctx context.Context, in Input) {
 		if ctx.Err() != nil {
 			return
 		}
-		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		if client.IsExpired(err) {
 			continue // a new view, and all keys again
 		}
 		l.log.Warn("stream ended", "resource", resourceName(in.Resource), "err", err)

@@ -127,11 +127,14 @@ func (l *loop) together(ctx context.Context, batch []Write) (uint64, error) {
 	return high, first
 }
 
-// write does one write. Deleting what is gone already succeeds.
+// write does one write and returns its revision. Deleting what is gone already succeeds.
 func (l *loop) write(ctx context.Context, w Write) (uint64, error) {
-	var stored kinds.Object
-	var err error
-	what := ""
+	var (
+		stored kinds.Object
+		rev    uint64
+		err    error
+		what   string
+	)
 	switch w.Verb {
 	case Create:
 		what = "create"
@@ -141,7 +144,7 @@ func (l *loop) write(ctx context.Context, w Write) (uint64, error) {
 		stored, err = l.client.Update(ctx, w.Resource, w.Object, w.Subresource)
 	case Delete:
 		what = "delete"
-		err = l.client.Delete(ctx, w.Resource, w.Namespace, w.Name, w.Options)
+		rev, err = l.client.Delete(ctx, w.Resource, w.Namespace, w.Name, w.Options)
 		if apierrors.IsNotFound(err) {
 			return 0, nil
 		}
@@ -156,8 +159,8 @@ func (l *loop) write(ctx context.Context, w Write) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s %s: %w", what, resourceName(w.Resource), err)
 	}
-	if stored == nil {
-		return 0, nil
+	if stored != nil {
+		rev = revisionOf(stored)
 	}
-	return revisionOf(stored), nil
+	return rev, nil
 }
