@@ -50,7 +50,7 @@ func (s *Server) revise(ctx context.Context, req Request, dryRun bool, decide fu
 		if err != nil {
 			return Result{}, s.settle(ctx, item.Revision, err)
 		}
-		result, err := s.replace(ctx, req, &item, d, dryRun)
+		result, err := s.replace(ctx, req, &item, old, d, dryRun)
 		if !errors.Is(err, store.ErrConflict) {
 			return result, storeError(err)
 		}
@@ -59,9 +59,10 @@ func (s *Server) revise(ctx context.Context, req Request, dryRun bool, decide fu
 }
 
 // replace commits one decision about item.
-func (s *Server) replace(ctx context.Context, req Request, item *store.Item, d decision, dryRun bool) (Result, error) {
+func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old kinds.Object, d decision, dryRun bool) (Result, error) {
 	change := store.Change{Key: item.Key}
 	if !d.remove {
+		change.Minor = minor(req.Kind, old, d.next)
 		value, err := encodeStored(req.Kind, d.next)
 		if err != nil {
 			return Result{}, err
@@ -117,7 +118,7 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, dryR
 		result := Result{Object: obj, Created: true}
 		if !dryRun {
 			revs, err := s.Store.Commit(ctx, store.Txn{
-				Conditions: conditions, Changes: []store.Change{{Key: key, Value: value}}, Actor: req.User.Name, Cause: req.Cause,
+				Conditions: conditions, Changes: []store.Change{{Key: key, Value: value, Minor: minor(req.Kind, nil, obj)}}, Actor: req.User.Name, Cause: req.Cause,
 			})
 			if errors.Is(err, store.ErrConflict) {
 				continue
@@ -133,6 +134,9 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, dryR
 	}
 	return Result{}, apierrors.NewServerTimeout(req.resource(), "create", 1)
 }
+
+// minor says whether history may drop the version that a change makes once there is a newer one.
+func minor(k *kinds.Kind, old, obj kinds.Object) bool { return k.Minor != nil && k.Minor(old, obj) }
 
 // isDryRun reads the options' list, whose only value is All.
 func isDryRun(list []string) bool { return slices.Contains(list, metav1.DryRunAll) }

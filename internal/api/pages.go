@@ -42,18 +42,18 @@ type pageToken struct {
 
 const tokenVersion = "meta.k8s.io/v1"
 
-// token pins the snapshot and returns what asks for the page that begins at key.
-func (p *pages) token(s *store.Snapshot, key string, now time.Time) string {
+// token pins the state, when it is a snapshot, and returns what asks for the page that begins at key.
+func (p *pages) token(from origin, key string, now time.Time) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dropLocked(now)
-	if p.findLocked(s.Revision()) == nil {
+	if from.snapshot != nil && p.findLocked(from.revision) == nil {
 		if len(p.pinned) == maxPinned {
 			p.pinned = p.pinned[1:]
 		}
-		p.pinned = append(p.pinned, pin{s, now})
+		p.pinned = append(p.pinned, pin{from.snapshot, now})
 	}
-	data, err := json.Marshal(pageToken{tokenVersion, s.Revision(), key, now.Unix()})
+	data, err := json.Marshal(pageToken{tokenVersion, from.revision, key, now.Unix()})
 	if err != nil {
 		panic(err) // strings and numbers only
 	}
@@ -76,24 +76,26 @@ func (p *pages) findLocked(rev store.Revision) *store.Snapshot {
 	return nil
 }
 
-// find returns the snapshot and the key of a token for a collection. A token whose snapshot is gone gets 410 with a token that continues at
-// the newest state, as upstream's inconsistent continuation.
-func (p *pages) find(text, prefix string, newest *store.Snapshot) (*store.Snapshot, string, error) {
+// find returns the state of a token for a collection. A token whose snapshot is pinned no longer asks for history, and when that is gone as well gets
+// what expired says.
+func (p *pages) find(text, prefix string, newest *store.Snapshot) (origin, error) {
 	var t pageToken
 	data, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || json.Unmarshal(data, &t) != nil || t.Version != tokenVersion || !strings.HasPrefix(t.Start, prefix) {
-		return nil, "", apierrors.NewBadRequest("invalid continue token: continue key is not valid: it is no token of this list")
+		return origin{}, apierrors.NewBadRequest("invalid continue token: continue key is not valid: it is no token of this list")
 	}
 	if t.Revision == 0 {
-		return newest, t.Start, nil
+		return origin{newest.Revision(), newest, t.Start}, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dropLocked(p.clock.Now())
-	if s := p.findLocked(t.Revision); s != nil {
-		return s, t.Start, nil
-	}
-	next, err := json.Marshal(pageToken{Version: tokenVersion, Start: t.Start})
+	return origin{t.Revision, p.findLocked(t.Revision), t.Start}, nil
+}
+
+// expired is a 410 with a token that continues from key at the newest state, as upstream's inconsistent continuation.
+func (p *pages) expired(key string) error {
+	next, err := json.Marshal(pageToken{Version: tokenVersion, Start: key})
 	if err != nil {
 		panic(err) // strings and numbers only
 	}
@@ -101,5 +103,5 @@ func (p *pages) find(text, prefix string, newest *store.Snapshot) (*store.Snapsh
 		"parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an " +
 		"inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.")
 	expired.ErrStatus.ListMeta = metav1.ListMeta{Continue: base64.RawURLEncoding.EncodeToString(next)}
-	return nil, "", expired
+	return expired
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -70,30 +71,73 @@ func (s *Server) list(ctx context.Context, req Request, opts metav1.ListOptions)
 	if err != nil {
 		return List{}, err
 	}
-	snapshot, from, err := s.snapshotFor(ctx, req, opts)
+	from, err := s.origin(ctx, req, opts)
 	if err != nil {
 		return List{}, err
 	}
-	out := List{Revision: snapshot.Revision()}
-	for item := range sel.candidates(snapshot, from) {
-		ok, err := sel.matches(item)
-		if err != nil {
-			return List{}, apierrors.NewInternalError(err)
-		}
-		if !ok {
-			continue
-		}
-		if opts.Limit > 0 && int64(len(out.Items)) == opts.Limit {
-			out.Continue = s.pages.token(snapshot, item.Key, s.Clock.Now())
-			if sel.everything() {
-				left := remaining(sel.all(snapshot, item.Key))
-				out.Remaining = &left
-			}
-			break
-		}
-		out.Items = append(out.Items, item)
+	page := page{List: List{Revision: from.revision}, sel: &sel, limit: opts.Limit}
+	if from.snapshot == nil {
+		err = s.listPast(ctx, req, &page, from)
+	} else {
+		err = page.fill(sel.candidates(from.snapshot, from.key))
 	}
-	return out, nil
+	if err != nil {
+		return List{}, err
+	}
+	if page.next != "" {
+		page.Continue = s.pages.token(from, page.next, s.Clock.Now())
+		if from.snapshot != nil && sel.everything() {
+			left := remaining(sel.all(from.snapshot, page.next))
+			page.Remaining = &left
+		}
+	}
+	return page.List, nil
+}
+
+// page is a list that is being filled.
+type page struct {
+	List
+	sel   *selector
+	limit int64  // 0: none
+	next  string // the first key that did not fit; "": all did
+}
+
+func (p *page) fill(items iter.Seq[*store.Item]) error {
+	for item := range items {
+		if more, err := p.add(item); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes an item that is selected, and says whether it wants more.
+func (p *page) add(item *store.Item) (more bool, err error) {
+	ok, err := p.sel.matches(item)
+	switch {
+	case err != nil:
+		return false, apierrors.NewInternalError(err)
+	case !ok:
+		return true, nil
+	case p.limit > 0 && int64(len(p.Items)) == p.limit:
+		p.next = item.Key
+		return false, nil
+	}
+	p.Items = append(p.Items, item)
+	return true, nil
+}
+
+// listPast fills a page from the log's history.
+func (s *Server) listPast(ctx context.Context, req Request, p *page, from origin) error {
+	begin, end := p.sel.span(from.key)
+	err := s.Store.At(ctx, from.revision, begin, end, p.add)
+	switch {
+	case errors.Is(err, store.ErrExpired) && from.key != "":
+		return s.pages.expired(from.key)
+	case errors.Is(err, store.ErrExpired):
+		return apierrors.NewResourceExpired("The resourceVersion for the provided list is too old.")
+	}
+	return storeError(err)
 }
 
 func remaining(items iter.Seq[*store.Item]) (n int64) {
@@ -114,25 +158,34 @@ func validateList(opts metav1.ListOptions) error {
 	return nil
 }
 
-// snapshotFor returns the state that a list is answered from, and the key at which it begins.
-func (s *Server) snapshotFor(ctx context.Context, req Request, opts metav1.ListOptions) (*store.Snapshot, string, error) {
+// origin is the state that a list is answered from, and the key at which it begins.
+type origin struct {
+	revision store.Revision
+	snapshot *store.Snapshot // nil: the state is history
+	key      string          // "": at the beginning
+}
+
+func (s *Server) origin(ctx context.Context, req Request, opts metav1.ListOptions) (origin, error) {
 	if opts.Continue != "" {
 		return s.pages.find(opts.Continue, req.prefix(), s.Store.Snapshot())
 	}
 	rev, err := s.fresh(ctx, opts.ResourceVersion)
 	if err != nil {
-		return nil, "", err
+		return origin{}, err
 	}
 	snapshot := s.Store.Snapshot()
 	if opts.ResourceVersionMatch == metav1.ResourceVersionMatchExact && snapshot.Revision() != rev {
-		return nil, "", apierrors.NewResourceExpired(fmt.Sprintf("The resourceVersion for the provided list is too old: history is not kept; the list is at %d", snapshot.Revision()))
+		return origin{revision: rev}, nil
 	}
-	return snapshot, "", nil
+	return origin{revision: snapshot.Revision(), snapshot: snapshot}, nil
 }
 
-// fresh waits until the table has the version that a client has seen; "" and "0" ask for nothing.
+// fresh waits until the table has the version that a client has seen. "" asks for what is newest, "0" for anything.
 func (s *Server) fresh(ctx context.Context, version string) (store.Revision, error) {
-	if version == "" || version == "0" {
+	switch version {
+	case "":
+		return 0, storeError(s.Store.Sync(ctx))
+	case "0":
 		return 0, nil
 	}
 	n, err := strconv.ParseUint(version, 10, 64)

@@ -108,6 +108,14 @@ func (sel *selector) all(snapshot *store.Snapshot, from string) iter.Seq[*store.
 	return snapshot.Ascend(sel.prefix, from)
 }
 
+// span is the range of keys that can match, from a key on.
+func (sel *selector) span(from string) (begin, end string) {
+	if sel.key != "" {
+		return max(sel.key, from), sel.key + "\x00"
+	}
+	return max(sel.prefix, from), sel.prefix[:len(sel.prefix)-1] + "0" // right above the slash that ends a prefix
+}
+
 // candidates yields, in key order from the key from, all that can match.
 func (sel *selector) candidates(snapshot *store.Snapshot, from string) iter.Seq[*store.Item] {
 	switch {

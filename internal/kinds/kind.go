@@ -89,6 +89,9 @@ type Kind struct {
 	Gone func(obj Object) bool
 	// Expires says when an object is removed by itself (events); the zero time is never. nil: none of the kind is.
 	Expires func(obj Object) time.Time
+	// Minor says that history need not keep what a change made of old once there is a newer version, such as a sign of life; old nil: obj is new. Reads
+	// at a revision that need such a version answer that it has expired. nil: every version is kept as long as history goes.
+	Minor func(old, obj Object) bool
 	// Columns are the kind's table. The first is always Name.
 	Columns []Column
 	// Fields are the selectable fields besides metadata.name and metadata.namespace.

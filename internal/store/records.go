@@ -59,22 +59,35 @@ func (s *Store) Head(key string) (Item, bool) {
 	return Item{}, false
 }
 
-// At returns the state of the keys in [from, to) at a revision, with their indexes; to "" is the end. Nothing else is in it. The newest state comes from the table, an
-// older one from the log's history. It returns ErrExpired and ErrFuture as the log does.
-func (s *Store) At(ctx context.Context, rev Revision, from, to string) (*Snapshot, error) {
+// At calls each with what the keys in [from, to) were at a revision, in key order, until each says that it wants no more; to "" is the end. The newest
+// state comes from the table, an older one from the log's history. It returns ErrExpired and ErrFuture as the log does, and each's error.
+func (s *Store) At(ctx context.Context, rev Revision, from, to string, each func(*Item) (more bool, err error)) error {
 	if now := s.Snapshot(); now.Revision() == rev {
-		return now, nil
-	}
-	edit := edit(&Snapshot{})
-	err := s.log.At(ctx, rev, from, to, func(r Record) error {
-		edit.put(s.newItem(r.Key, r.Value, r.Revision))
+		for item := range now.Ascend("", from) {
+			if to != "" && item.Key >= to {
+				break
+			}
+			if more, err := each(item); err != nil || !more {
+				return err
+			}
+		}
 		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
-	return edit.done(rev), nil
+	err := s.log.At(ctx, rev, from, to, func(r Record) error {
+		more, err := each(s.newItem(r.Key, r.Value, r.Revision))
+		if err == nil && !more {
+			err = errEnough
+		}
+		return err
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
+
+// errEnough ends a read that has what it wants.
+var errEnough = errors.New("enough")
 
 // Versions calls each with what history has of a key, from the newest to the oldest; see History. The item is nil for a deletion.
 func (s *Store) Versions(ctx context.Context, key string, each func(Record, *Item) error) error {

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/history"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
@@ -37,6 +39,8 @@ type Config struct {
 	GitVersion    string // of the Kubernetes API, "v1.36.3"
 	// Node returns how to reach the API of the named node.
 	Node func(ctx context.Context, name string) (*url.URL, http.RoundTripper, error)
+	// Snapshot writes a snapshot of the whole store; nil: the API gives none.
+	Snapshot func(ctx context.Context, w io.Writer) error
 	// Rand spreads the ends of watches, so that clients do not all come back at once. The handler alone uses it.
 	Rand *rand.Rand
 }
@@ -183,6 +187,10 @@ func (h *Handler) servePath(c *call) {
 		h.serveVersion(c)
 	case path == "/healthz", path == "/livez", path == "/readyz", strings.HasPrefix(path, "/healthz/"), strings.HasPrefix(path, "/livez/"), strings.HasPrefix(path, "/readyz/"):
 		h.serveHealth(c, path)
+	case path == history.Path:
+		h.serveHistory(c)
+	case path == SnapshotPath:
+		h.serveSnapshot(c)
 	case path == "":
 		h.serveRoot(c)
 	case strings.HasPrefix(path, "/openapi/v3"):

@@ -20,6 +20,7 @@ type target struct {
 	subresource string
 	rest        string // after the subresource; only proxies have any
 	follow      bool
+	snapshot    bool
 }
 
 // parse reads /api/v1/... and /apis/GROUP/VERSION/... as upstream does:
@@ -28,7 +29,7 @@ type target struct {
 //
 // where namespaces/NAME, namespaces/NAME/status and namespaces/NAME/finalize are about the namespace itself.
 func parse(r *http.Request) target {
-	t := target{method: r.Method}
+	t := target{method: r.Method, snapshot: r.URL.Path == SnapshotPath}
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	switch {
 	case len(parts) > 2 && parts[0] == "api":
@@ -90,7 +91,7 @@ func isTrue(values []string) bool {
 }
 
 // long says that the call lasts as long as the client wants.
-func (t *target) long() bool { return t.verb == "watch" || t.follow }
+func (t *target) long() bool { return t.verb == "watch" || t.follow || t.snapshot }
 
 func (t *target) changes() bool {
 	return slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, t.verb)

@@ -13,10 +13,9 @@ import (
 
 // otherwise names the requests that floe answers otherwise than upstream, each with its reason. One that is not needed fails.
 var otherwise = map[string]string{
-	"GET /api/v1/namespaces/default/configmaps?resourceVersion=1&resourceVersionMatch=Exact": "history is not kept yet",
-	"GET /api/v1/namespaces/default/configmaps?continue=xyz":                                 "the text quotes the token's bytes, which are not floe's",
-	`PATCH /api/v1/namespaces/default/pods/web {"spec":{"restartPolicy":"Never"}}`:           "the difference is shown in the API's own field names, not in upstream's internal ones",
-	"PATCH /api/v1/namespaces/default/configmaps/a data: {}":                                 "server-side apply is not served yet",
+	"GET /api/v1/namespaces/default/configmaps?continue=xyz":                       "the text quotes the token's bytes, which are not floe's",
+	`PATCH /api/v1/namespaces/default/pods/web {"spec":{"restartPolicy":"Never"}}`: "the difference is shown in the API's own field names, not in upstream's internal ones",
+	"PATCH /api/v1/namespaces/default/configmaps/a data: {}":                       "server-side apply is not served yet",
 }
 
 // TestAnswersAreUpstreams sends what upstream's server was asked, and holds status, media type, reason and message against its answers.

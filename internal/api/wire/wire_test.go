@@ -96,7 +96,7 @@ func show(t testing.TB, resp *http.Response) string {
 }
 
 func readable(media string, data []byte) string {
-	if !strings.HasPrefix(media, "application/json") {
+	if !strings.HasPrefix(media, "application/json") || strings.HasPrefix(media, "application/jsonl") {
 		return string(data)
 	}
 	text, err := yaml.JSONToYAML(data)

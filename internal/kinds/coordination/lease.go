@@ -19,7 +19,7 @@ import (
 func Lease() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: coordinationv1.SchemeGroupVersion.WithKind("Lease"), Resource: "leases", Singular: "lease", Namespaced: true,
-		CreateOnUpdate: true, RequireVersion: true,
+		CreateOnUpdate: true, RequireVersion: true, Minor: func(_, _ kinds.Object) bool { return true },
 		New:     func() kinds.Object { return &coordinationv1.Lease{} },
 		NewList: func() runtime.Object { return &coordinationv1.LeaseList{} },
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {

@@ -49,6 +49,7 @@ func Event() *kinds.Kind {
 				"reason": e.Reason, "reportingComponent": e.ReportingController, "source": source, "type": e.Type,
 			}
 		},
+		Minor: func(_, _ kinds.Object) bool { return true },
 		Indexes: []kinds.Index{{Name: "involvedObject.uid", Values: func(obj kinds.Object) []string {
 			return []string{string(obj.(*corev1.Event).InvolvedObject.UID)}
 		}}},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -48,6 +49,9 @@ func Node() *kinds.Kind {
 		Validate: validateNode,
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return validateNodeChange(obj.(*corev1.Node), old.(*corev1.Node))
+		},
+		Minor: func(old, obj kinds.Object) bool {
+			return old != nil && onlyAlive(old.(*corev1.Node), obj.(*corev1.Node))
 		},
 		Columns: nodeColumns(),
 		Fields: func(obj kinds.Object) fields.Set {
@@ -315,4 +319,17 @@ func nodeAddress(n *corev1.Node, t corev1.NodeAddressType) string {
 		}
 	}
 	return noneShown
+}
+
+// onlyAlive says that a change does no more than say that the node is still there.
+func onlyAlive(old, node *corev1.Node) bool {
+	still := func(n *corev1.Node) *corev1.Node {
+		n = n.DeepCopy()
+		n.ResourceVersion = ""
+		for i := range n.Status.Conditions {
+			n.Status.Conditions[i].LastHeartbeatTime = metav1.Time{}
+		}
+		return n
+	}
+	return apiequality.Semantic.DeepEqual(still(old), still(node))
 }

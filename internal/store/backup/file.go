@@ -30,6 +30,34 @@ func SaveFile(ctx context.Context, src Loader, path string, opts FileOptions) (S
 	return saveFile(ctx, src, path, opts, func(f *os.File) sink { return f })
 }
 
+// FetchFile is SaveFile for a snapshot that another process made: fetch writes it. What arrives is verified while it is written, and
+// kept only when it is whole.
+func FetchFile(path string, overwrite bool, fetch func(io.Writer) error) (Summary, error) {
+	return keepFile(path, overwrite, func(f *os.File) sink { return f }, func(w io.Writer) (Summary, error) { return fetchVerified(w, fetch) })
+}
+
+// fetchVerified lets fetch write to w and to a verifier beside it.
+func fetchVerified(w io.Writer, fetch func(io.Writer) error) (Summary, error) {
+	type verdict struct {
+		Summary
+		error
+	}
+	read, write := io.Pipe()
+	verified := make(chan verdict, 1)
+	go func() {
+		s, err := Verify(read)
+		read.CloseWithError(err) // a fetch need not go on with what is damaged
+		verified <- verdict{s, err}
+	}()
+	err := fetch(io.MultiWriter(write, w))
+	write.CloseWithError(err)
+	v := <-verified
+	if err != nil {
+		return Summary{}, err
+	}
+	return v.Summary, v.error
+}
+
 // sink is the part as it is written. Tests put one there that fails.
 type sink interface {
 	io.Writer
@@ -38,7 +66,11 @@ type sink interface {
 }
 
 func saveFile(ctx context.Context, src Loader, path string, opts FileOptions, wrap func(*os.File) sink) (Summary, error) {
-	s, err := writeFile(ctx, src, path, opts, wrap)
+	return keepFile(path, opts.Overwrite, wrap, func(w io.Writer) (Summary, error) { return Save(ctx, src, w, opts.Options) })
+}
+
+func keepFile(path string, overwrite bool, wrap func(*os.File) sink, write func(io.Writer) (Summary, error)) (Summary, error) {
+	s, err := writeFile(path, overwrite, wrap, write)
 	if err != nil {
 		return Summary{}, fmt.Errorf("snapshot %s: %w; %s", path, err, remedy(path, err))
 	}
@@ -48,8 +80,8 @@ func saveFile(ctx context.Context, src Loader, path string, opts FileOptions, wr
 	return s, nil
 }
 
-func writeFile(ctx context.Context, src Loader, path string, opts FileOptions, wrap func(*os.File) sink) (s Summary, err error) {
-	if err := checkTarget(path, opts.Overwrite); err != nil {
+func writeFile(path string, overwrite bool, wrap func(*os.File) sink, write func(io.Writer) (Summary, error)) (s Summary, err error) {
+	if err := checkTarget(path, overwrite); err != nil {
 		return Summary{}, err
 	}
 	p, err := openPart(path + partSuffix)
@@ -61,15 +93,15 @@ func writeFile(ctx context.Context, src Loader, path string, opts FileOptions, w
 	if err != nil {
 		return Summary{}, err
 	}
-	if s, err = fill(ctx, src, wrap(file), opts.Options); err != nil {
+	if s, err = fill(wrap(file), write); err != nil {
 		return Summary{}, err
 	}
-	return s, publish(p.path, path, opts.Overwrite)
+	return s, publish(p.path, path, overwrite)
 }
 
 // fill writes, syncs and closes the part.
-func fill(ctx context.Context, src Loader, w sink, opts Options) (Summary, error) {
-	s, err := Save(ctx, src, w, opts)
+func fill(w sink, write func(io.Writer) (Summary, error)) (Summary, error) {
+	s, err := write(w)
 	if err == nil {
 		if err = w.Sync(); err != nil {
 			err = fmt.Errorf("sync: %w", err)

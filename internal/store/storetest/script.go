@@ -27,7 +27,7 @@ type Place struct {
 //
 //	commit [actor=NAME] [cause=TEXT]    lines of input: "if KEY REV|absent", "KEY = [minor] VALUE", "delete KEY"
 //	list PREFIX [at=REV]                the table's state, or a past one
-//	find PREFIX VALUE [at=REV]          by the index of first letters of values
+//	find PREFIX VALUE                   by the index of first letters of values
 //	watch NAME PREFIX after=REV [value=V]
 //	events NAME                         what the cursor has now
 //	versions KEY                        what history has of a key
@@ -178,36 +178,26 @@ func (s *script) commit(d *datadriven.TestData) (string, error) {
 	return strings.Join(out, " ") + "\n", nil
 }
 
-// snapshot is the state that at=REV names, or the newest.
-func (s *script) snapshot(d *datadriven.TestData, prefix string) (*store.Snapshot, error) {
-	at := option(d, "at")
-	if at == "" {
-		return s.table.Snapshot(), s.table.Sync(s.t.Context())
-	}
-	return s.table.At(s.t.Context(), s.revision(d, at), prefix, prefix+"\xff")
-}
-
 func (s *script) list(d *datadriven.TestData) (string, error) {
-	prefix := d.CmdArgs[0].Key
-	snapshot, err := s.snapshot(d, prefix)
-	if err != nil {
-		return "", err
-	}
+	prefix, at := d.CmdArgs[0].Key, option(d, "at")
 	var out strings.Builder
-	for item := range snapshot.Ascend(prefix, "") {
-		s.print(&out, item)
+	if at == "" {
+		err := s.table.Sync(s.t.Context())
+		for item := range s.table.Snapshot().Ascend(prefix, "") {
+			s.print(&out, item)
+		}
+		return out.String(), err
 	}
-	return out.String(), nil
+	err := s.table.At(s.t.Context(), s.revision(d, at), prefix, prefix+"\xff", func(item *store.Item) (bool, error) {
+		s.print(&out, item)
+		return true, nil
+	})
+	return out.String(), err
 }
 
 func (s *script) find(d *datadriven.TestData) (string, error) {
-	prefix := d.CmdArgs[0].Key
-	snapshot, err := s.snapshot(d, prefix)
-	if err != nil {
-		return "", err
-	}
 	var out strings.Builder
-	for item := range snapshot.Lookup(prefix, "first", d.CmdArgs[1].Key) {
+	for item := range s.table.Snapshot().Lookup(d.CmdArgs[0].Key, "first", d.CmdArgs[1].Key) {
 		s.print(&out, item)
 	}
 	return out.String(), nil
