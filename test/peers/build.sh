@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds upstream's kube-apiserver, kube-scheduler and etcd from their Go modules. Argument: the directory they go to.
+# Builds upstream's kube-apiserver, kube-scheduler, etcd and etcd's benchmark tool from their Go modules. Argument: the directory they go to.
 set -eu
 out=$(realpath -m "$1")
 here=$(dirname "$(realpath "$0")")
@@ -10,3 +10,4 @@ cd "$here/etcd" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$out/et
 cd "$here/upstream" && for p in kube-apiserver kube-scheduler; do
   CGO_ENABLED=0 go build -trimpath -ldflags "$stamp" -o "$out/$p" "./$p"
 done
+cd "$here/etcdbench" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$out/etcd-benchmark" go.etcd.io/etcd/v3/tools/benchmark

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 
 // scenario is one element of what floe bench prints with --output json, as far as the table needs it.
 type scenario struct {
+	Name         string             `json:"scenario"`
 	Operations   int                `json:"operations"` // that succeeded
 	Failed       int                `json:"failed"`
 	PerSecond    float64            `json:"operationsPerSecond"`
@@ -74,18 +74,15 @@ func document(dir string) (string, error) {
 		}
 		out.WriteString("\n")
 	}
-	return out.String(), nil
+	logs, err := logSection(filepath.Join(dir, "log"))
+	return out.String() + logs, err
 }
 
 // cells are CPU, median latency, rate and memory of one answer.
 func cells(file string) ([4]string, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return [4]string{}, err
-	}
 	var all []scenario
-	if err := json.Unmarshal(data, &all); err != nil {
-		return [4]string{}, fmt.Errorf("%s: %w", file, err)
+	if err := readJSON(file, &all); err != nil {
+		return [4]string{}, err
 	}
 	if len(all) != 1 || all[0].Operations == 0 || all[0].Failed > 0 {
 		return [4]string{}, fmt.Errorf("%s: want one scenario in which nothing failed", file)
