@@ -45,6 +45,10 @@ test: build check ## all tests: house rules, units, real containers
 check: deps ## formatting, vet, staticcheck, house rules and quick unit tests
 	@hack/check "$(TEST_TAGS)"
 
+.PHONY: nightly
+nightly: build ## the store's tests with kills and random histories, thousands of them
+	@hack/test "$(TEST_TAGS),nightly" ./internal/store/...
+
 .PHONY: generate
 generate: ## make the data files that are made from the API's Go types
 	@hack/generate

@@ -35,30 +35,55 @@ func serverCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&cfg.DataDir, "data-dir", cfg.DataDir, "directory that holds everything the server keeps")
+	storeFlags(flags, &cfg, &file)
 	flags.StringVar(&cfg.BindAddress, "bind-address", cfg.BindAddress, "address that the API listens on; 0.0.0.0 or :: means all")
 	flags.IntVar(&cfg.SecurePort, "secure-port", cfg.SecurePort, "port of the API; 0 takes a free one")
 	flags.StringVar(&cfg.WriteKubeconfig, "write-kubeconfig", cfg.WriteKubeconfig, "file for a copy of the administrator's kubeconfig (DATA-DIR/admin.kubeconfig is always written)")
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
-	flags.StringVar(&file, "config", file, "configuration file (config.floe.dev/v1alpha1, kind ServerConfiguration); flags that are given win over it")
 	flags.IntVar(&cfg.Logging.Verbosity, "v", cfg.Logging.Verbosity, "how much the log says: 0 information, each step more shows more")
 	flags.StringVar(&cfg.Logging.Format, "logging-format", cfg.Logging.Format, "text or json")
 	return cmd
 }
 
+// storeFlags are those of every command that opens the cluster's state.
+func storeFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
+	flags.StringVar(&cfg.DataDir, "data-dir", cfg.DataDir, "directory that holds everything the server keeps")
+	flags.StringVar(file, "config", *file, "configuration file (config.floe.dev/v1alpha1, kind ServerConfiguration); flags that are given win over it")
+	etcd := &cfg.Store.Etcd
+	flags.StringSliceVar(&etcd.Servers, "etcd-servers", etcd.Servers, "client URLs of an etcd that holds the cluster's state instead of the data directory")
+	flags.StringVar(&etcd.CAFile, "etcd-cafile", etcd.CAFile, "authority of etcd's certificates")
+	flags.StringVar(&etcd.CertFile, "etcd-certfile", etcd.CertFile, "client certificate for etcd")
+	flags.StringVar(&etcd.KeyFile, "etcd-keyfile", etcd.KeyFile, "key of the client certificate for etcd")
+}
+
 // loadConfig reads file below the flags that were given: it is loaded over everything, then those flags are set again.
 func loadConfig(flags *pflag.FlagSet, cfg *cluster.Config, file string) error {
 	if file != "" {
-		given := map[string]string{}
-		flags.Visit(func(f *pflag.Flag) { given[f.Name] = f.Value.String() })
+		given := map[string][]string{}
+		flags.Visit(func(f *pflag.Flag) { given[f.Name] = values(f) })
 		if err := cfg.LoadFile(file); err != nil {
 			return err
 		}
-		for name, value := range given {
-			if err := flags.Set(name, value); err != nil {
+		for name, list := range given {
+			if err := set(flags.Lookup(name), list); err != nil {
 				return err
 			}
 		}
 	}
 	return cfg.Complete()
+}
+
+// values are what a flag was given, one string for each of a list.
+func values(f *pflag.Flag) []string {
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		return list.GetSlice()
+	}
+	return []string{f.Value.String()}
+}
+
+func set(f *pflag.Flag, list []string) error {
+	if v, ok := f.Value.(pflag.SliceValue); ok {
+		return v.Replace(list)
+	}
+	return f.Value.Set(list[0])
 }

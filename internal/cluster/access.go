@@ -46,7 +46,7 @@ func (s *server) writeKubeconfigs() error {
 	if err != nil {
 		return err
 	}
-	for _, file := range []string{s.dir.join("admin.kubeconfig"), s.Config.WriteKubeconfig} {
+	for _, file := range []string{s.dir.join(adminKubeconfig), s.Config.WriteKubeconfig} {
 		if file == "" {
 			continue
 		}

@@ -24,7 +24,7 @@ func (s *server) bootstrap(ctx context.Context) error {
 	}
 	s.door.SetReady()
 	close(s.begun)
-	s.Log.Info("ready", "url", s.localURL(), "kubeconfig", s.dir.join("admin.kubeconfig"))
+	s.Log.Info("ready", "url", s.localURL(), "kubeconfig", s.dir.join(adminKubeconfig))
 	<-ctx.Done()
 	return nil
 }

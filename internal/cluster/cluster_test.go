@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -57,7 +58,7 @@ func TestConfigFile(t *testing.T) {
 		cfg := DefaultConfig()
 		err := cfg.LoadFile(path)
 		if c.want != "" {
-			if err == nil || !strings.Contains(err.Error(), c.want) || cfg != DefaultConfig() {
+			if err == nil || !strings.Contains(err.Error(), c.want) || !reflect.DeepEqual(cfg, DefaultConfig()) {
 				t.Errorf("%s: got %v, want an error with %q and nothing changed", c.name, err, c.want)
 			}
 			continue

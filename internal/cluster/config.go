@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 )
@@ -35,8 +38,31 @@ type Config struct {
 	SecurePort int `json:"securePort"`
 	// WriteKubeconfig is where a copy of the administrator's kubeconfig file goes, 0600. Empty: only DataDir/admin.kubeconfig.
 	WriteKubeconfig string  `json:"writeKubeconfig,omitempty"`
+	Store           Store   `json:"store,omitempty"`
 	Logging         Logging `json:"logging,omitempty"`
 	Node            Node    `json:"node,omitempty"`
+}
+
+// Store says where the cluster's state lies and how much of its past is kept.
+type Store struct {
+	// Etcd holds the state when it names servers; else DataDir/log does, on this machine.
+	Etcd Etcd `json:"etcd,omitempty"`
+	// HistoryAge is how long versions that were replaced are kept. Default 1h, with etcd 10m.
+	HistoryAge metav1.Duration `json:"historyAge,omitempty"`
+	// HistoryBytes is how many bytes of them are kept at most. etcd has its own quota. Default 256Mi.
+	HistoryBytes resource.Quantity `json:"historyBytes,omitempty"`
+	// MinFreeBytes is what is kept free on the disk of DataDir/log: below it only deletions are taken. Default 128Mi.
+	MinFreeBytes resource.Quantity `json:"minFreeBytes,omitempty"`
+}
+
+// Etcd says how etcd is reached. Its fields are kube-apiserver's flags.
+type Etcd struct {
+	// Servers are the members' client URLs, such as https://10.0.0.1:2379. Empty: etcd is not used.
+	Servers []string `json:"servers,omitempty"`
+	// CAFile is the authority of the members' certificates; CertFile and KeyFile are the server's own certificate for them.
+	CAFile   string `json:"caFile,omitempty"`
+	CertFile string `json:"certFile,omitempty"`
+	KeyFile  string `json:"keyFile,omitempty"`
 }
 
 // Logging says what the server's log looks like.
@@ -126,10 +152,28 @@ func (c *Config) Complete() error {
 	if c.Logging.Format != "text" && c.Logging.Format != "json" {
 		bad("logging.format", fmt.Sprintf("%q", c.Logging.Format), "text or json")
 	}
+	errs = append(errs, c.Store.validate()...)
 	if !c.Node.Disabled {
 		errs = append(errs, c.Node.validate()...)
 	}
 	return errors.Join(errs...)
+}
+
+func (s *Store) validate() (errs []error) {
+	for field, text := range map[string]string{"store.historyAge": s.HistoryAge.Duration.String(), "store.historyBytes": s.HistoryBytes.String(), "store.minFreeBytes": s.MinFreeBytes.String()} {
+		if strings.HasPrefix(text, "-") {
+			errs = append(errs, fmt.Errorf("%s: %s: must not be negative", field, text))
+		}
+	}
+	for _, server := range s.Etcd.Servers {
+		if u, err := url.Parse(server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			errs = append(errs, fmt.Errorf("store.etcd.servers: %q: must be a URL such as https://127.0.0.1:2379", server))
+		}
+	}
+	if (s.Etcd.CertFile == "") != (s.Etcd.KeyFile == "") {
+		errs = append(errs, fmt.Errorf("store.etcd: certFile %q and keyFile %q: must be given together", s.Etcd.CertFile, s.Etcd.KeyFile))
+	}
+	return errs
 }
 
 func (n *Node) validate() (errs []error) {

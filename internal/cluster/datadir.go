@@ -15,6 +15,9 @@ import (
 // dataFormat is the format of the data directory that this floe reads and writes.
 const dataFormat = "floe data directory, format 1"
 
+// errInUse: another process holds the directory's lock.
+var errInUse = errors.New("is in use by another floe (its LOCK is held)")
+
 // dataDir is a locked data directory.
 type dataDir struct {
 	path string
@@ -35,7 +38,7 @@ func openDataDir(path string) (*dataDir, error) {
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("data directory %s is in use by another floe (its LOCK is held): stop that one, or choose another --data-dir", path)
+		return nil, fmt.Errorf("data directory %s %w: stop that one, or choose another --data-dir", path, errInUse)
 	}
 	return &dataDir{path: path, lock: lock}, nil
 }

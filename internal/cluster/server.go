@@ -22,7 +22,6 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/pki"
 	"github.com/floe-k8s/floe/internal/store"
-	"github.com/floe-k8s/floe/internal/store/pebble"
 )
 
 // Environment is what a server gets from the program around it.
@@ -41,7 +40,7 @@ type server struct {
 	kinds     []*kinds.Kind
 	dir       *dataDir
 	authority *pki.Authority
-	log       *pebble.Log
+	log       store.Log
 	store     *store.Store
 	api       *api.Server
 	door      *wire.Handler
@@ -63,7 +62,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if s.authority, err = pki.Open(s.dir.join("pki"), env.Clock); err != nil {
 		return err
 	}
-	if s.log, err = pebble.Open(pebble.Options{Dir: s.dir.join("log"), Clock: env.Clock, Log: env.Log}); err != nil {
+	if s.log, err = env.openLog(s.dir.join(logFolder), 0); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.log.Close()) }()
@@ -87,7 +86,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	}
 	s.api = api.New(api.Config{Store: s.store, Kinds: s.kinds, Authorizer: auth.Policy(), Clock: s.Clock, Log: s.Log.With("component", "api")})
 	s.door = wire.New(wire.Config{
-		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Rand: s.random(randomAPI),
+		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
 		Authenticator: auth.First(auth.Certificates(s.authority.Pool(), s.Clock), auth.NoTokens, auth.AnonymousUser),
 	})
 	address := net.JoinHostPort(s.Config.BindAddress, strconv.Itoa(s.Config.SecurePort))

@@ -1,9 +1,13 @@
 package pki
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	clientcmdv1 "k8s.io/client-go/tools/clientcmd/api/v1"
 	"sigs.k8s.io/yaml"
@@ -49,4 +53,33 @@ func Kubeconfig(name, url string, caPEM []byte, id Identity) ([]byte, error) {
 		Contexts:       []clientcmdv1.NamedContext{{Name: name, Context: clientcmdv1.Context{Cluster: name, AuthInfo: name}}},
 		CurrentContext: name,
 	})
+}
+
+// ReadKubeconfig returns where the server of a kubeconfig file's current context is, and how to speak to it. It reads what Kubeconfig makes: data
+// in the file, not names of other files.
+func ReadKubeconfig(data []byte) (url string, config *tls.Config, err error) {
+	var file clientcmdv1.Config
+	if err := yaml.Unmarshal(data, &file); err != nil {
+		return "", nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	for _, c := range file.Contexts {
+		if c.Name != file.CurrentContext {
+			continue
+		}
+		cluster := slices.IndexFunc(file.Clusters, func(n clientcmdv1.NamedCluster) bool { return n.Name == c.Context.Cluster })
+		user := slices.IndexFunc(file.AuthInfos, func(n clientcmdv1.NamedAuthInfo) bool { return n.Name == c.Context.AuthInfo })
+		if cluster < 0 || user < 0 {
+			break
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(file.Clusters[cluster].Cluster.CertificateAuthorityData) {
+			return "", nil, errors.New("kubeconfig: it holds no authority's certificate")
+		}
+		cert, err := tls.X509KeyPair(file.AuthInfos[user].AuthInfo.ClientCertificateData, file.AuthInfos[user].AuthInfo.ClientKeyData)
+		if err != nil {
+			return "", nil, fmt.Errorf("kubeconfig: %w", err)
+		}
+		return file.Clusters[cluster].Cluster.Server, &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+	}
+	return "", nil, fmt.Errorf("kubeconfig: context %q is not whole", file.CurrentContext)
 }

@@ -6,7 +6,7 @@ here=$(dirname "$(realpath "$0")")
 mkdir -p "$out"
 v=k8s.io/component-base/version
 stamp="-s -w -X $v.gitVersion=v1.36.3 -X $v.gitMajor=1 -X $v.gitMinor=36 -X $v.gitTreeState=clean"
-cd "$here/etcd" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$out/etcd" .
+cd "$here/etcd" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$out/etcd" . # as hack/etcd does
 cd "$here/upstream" && for p in kube-apiserver kube-scheduler; do
   CGO_ENABLED=0 go build -trimpath -ldflags "$stamp" -o "$out/$p" "./$p"
 done

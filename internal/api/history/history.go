@@ -43,6 +43,18 @@ func Read(r io.Reader) (list []Version, err error) {
 	}
 }
 
+// WriteJSON writes versions as Read reads them.
+func WriteJSON(w io.Writer, versions []Version) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	for i := range versions {
+		if err := e.Encode(&versions[i]); err != nil {
+			return fmt.Errorf("write history: %w", err)
+		}
+	}
+	return nil
+}
+
 // Write tells versions, given from the newest to the oldest, in the order in which they came, each with what it changed.
 func Write(w io.Writer, versions []Version) error {
 	var out strings.Builder

@@ -102,18 +102,30 @@ func (l *Log) witness() error {
 // errCut says that records are missing at the end.
 var errCut = errors.New("the log ends too early: a file in it was cut or is an older copy")
 
-// checkWitness holds what was found against what was noted. A note that cannot be read, of a crash while it was made, says nothing.
+// checkWitness holds what was found against what was noted.
 func checkWitness(fsys vfs.FS, dir string, last store.Revision) error {
+	reached, err := reachedIn(fsys, dir)
+	if err == nil && reached > last {
+		err = fmt.Errorf("it ends at revision %d and had reached %d: %w", last, reached, errCut)
+	}
+	return err
+}
+
+// Reached returns the revision that the log in dir is noted to have reached, whether it can be opened or not; 0: nothing is noted.
+func Reached(dir string) (store.Revision, error) { return reachedIn(vfs.Default, dir) }
+
+// reachedIn reads the note. One that cannot be read, of a crash while it was made, says nothing.
+func reachedIn(fsys vfs.FS, dir string) (store.Revision, error) {
 	text, err := readFile(fsys, fsys.PathJoin(dir, reachedFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	reached, err := strconv.ParseUint(strings.TrimSuffix(text, "\n"), 10, 64)
-	if err == nil && store.Revision(reached) > last {
-		return fmt.Errorf("it ends at revision %d and had reached %d: %w", last, reached, errCut)
+	if err != nil {
+		return 0, nil
 	}
-	return nil
+	return store.Revision(reached), nil
 }

@@ -74,21 +74,25 @@ func readCounter(l *Log, key string) (n int64, err error) {
 // durable is there, transactions are whole, and revisions rise.
 func TestKill(t *testing.T) {
 	seed := rand.Uint64()
-	t.Logf("seed %d, %d rounds", seed, killRounds)
+	rounds := killRounds
+	if testing.Short() {
+		rounds /= 10
+	}
+	t.Logf("seed %d, %d rounds", seed, rounds)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	dir := filepath.Join(t.TempDir(), "log")
 	var told [killedWriters]int64
 	var newest store.Revision
 	total := 0
-	for round := range killRounds {
+	for round := range rounds {
 		n := killOnce(t, dir, time.Duration(rng.Int64N(int64(30*time.Millisecond))), &told, &newest)
 		total += n
 		if !checkKilled(t, dir, &told, newest) {
 			t.Fatalf("after kill %d", round)
 		}
 	}
-	if total < killRounds {
-		t.Errorf("only %d transactions in %d rounds", total, killRounds)
+	if total < rounds {
+		t.Errorf("only %d transactions in %d rounds", total, rounds)
 	}
 	t.Logf("%d transactions acknowledged, revision %d", total, newest)
 }
