@@ -3,12 +3,14 @@ package api
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/store"
@@ -21,12 +23,15 @@ type selector struct {
 	labels labels.Selector
 	fields fields.Selector
 	key    string // the one object that can match; "": any
+	// facts are those that fields asks for, when it asks for nothing else; nil: an object has to be decoded.
+	facts  []factual
+	header string // of the kind's stored objects
 	// index and value name an index that has all that can match; index "": none does.
 	index, value string
 }
 
 func newSelector(req Request, opts metav1.ListOptions) (selector, error) {
-	sel := selector{kind: req.Kind, prefix: req.prefix()}
+	sel := selector{kind: req.Kind, prefix: req.prefix(), header: envelopeHeader(req.Kind.GVK)}
 	var err error
 	if sel.labels, err = labels.Parse(opts.LabelSelector); err != nil {
 		return sel, apierrors.NewBadRequest(fmt.Sprintf("unable to parse requirement: %v", trimParse(err)))
@@ -40,6 +45,7 @@ func newSelector(req Request, opts metav1.ListOptions) (selector, error) {
 			return sel, apierrors.NewBadRequest(unknownField(req.Kind, r.Field))
 		}
 	}
+	sel.facts = sel.factual()
 	name := req.Name
 	if exact, ok := sel.fields.RequiresExactMatch("metadata.name"); ok {
 		name = exact
@@ -77,7 +83,10 @@ func (sel *selector) namespace(req Request) (string, bool) {
 }
 
 func (sel *selector) chooseIndex() {
-	for _, i := range sel.kind.Indexes {
+	for _, i := range sel.kind.Facts {
+		if !i.Index {
+			continue
+		}
 		if value, ok := sel.fields.RequiresExactMatch(i.Name); ok {
 			sel.index, sel.value = i.Name, value
 			return
@@ -142,6 +151,9 @@ func (sel *selector) matches(item *store.Item) (bool, error) {
 	if sel.labels.Empty() && sel.fields.Empty() {
 		return true, nil
 	}
+	if sel.labels.Empty() && sel.facts != nil {
+		return sel.matchesFacts(item)
+	}
 	obj, err := Object(item)
 	if err != nil {
 		return false, err
@@ -150,4 +162,54 @@ func (sel *selector) matches(item *store.Item) (bool, error) {
 		return false, nil
 	}
 	return sel.fields.Empty() || sel.fields.Matches(selectable(sel.kind, obj)), nil
+}
+
+// factual is one requirement of a field selector on something that can be read without decoding.
+type factual struct {
+	fact  *kinds.Fact // nil: the name, or the namespace
+	field string
+	value string
+	equal bool // or else not
+}
+
+// factual returns the requirements when all are on facts, or on name and namespace.
+func (sel *selector) factual() (list []factual) {
+	for _, r := range sel.fields.Requirements() {
+		f := factual{field: r.Field, value: r.Value, equal: r.Operator != selection.NotEquals}
+		if r.Field != "metadata.name" && r.Field != "metadata.namespace" {
+			i := slices.IndexFunc(sel.kind.Facts, func(f kinds.Fact) bool { return f.Name == r.Field })
+			if i < 0 {
+				return nil
+			}
+			f.fact = &sel.kind.Facts[i]
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+func (sel *selector) matchesFacts(item *store.Item) (bool, error) {
+	for i := range sel.facts {
+		f := &sel.facts[i]
+		value, ok := nameIn(item.Key, f.field), true
+		if f.fact != nil {
+			value, ok = factOf(sel.header, f.fact, item)
+		}
+		if !ok {
+			return false, fmt.Errorf("read %s of %s: %w", f.field, item.Key, errNoObject)
+		}
+		if (value == f.value) != f.equal {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// nameIn returns the name or the namespace that a key ends with.
+func nameIn(key, field string) string {
+	rest, name := key[:strings.LastIndexByte(key, '/')], key[strings.LastIndexByte(key, '/')+1:]
+	if field == "metadata.name" {
+		return name
+	}
+	return rest[strings.LastIndexByte(rest, '/')+1:]
 }

@@ -37,29 +37,15 @@ func Collections(list []*kinds.Kind) []store.Collection {
 			obj, err := decodeStored(k, header, item)
 			return obj, len(item.Value) * 3, err // about what the fields of a decoded object take
 		}}
-		c.Indexes = append(c.Indexes, index(OwnerIndex, func(obj kinds.Object) []string {
-			var uids []string
-			for _, ref := range obj.GetOwnerReferences() {
-				uids = append(uids, string(ref.UID))
+		c.Indexes = append(c.Indexes, ownerIndex(header))
+		for _, f := range k.Facts {
+			if f.Index {
+				c.Indexes = append(c.Indexes, indexOf(header, f))
 			}
-			return uids
-		}))
-		for _, i := range k.Indexes {
-			c.Indexes = append(c.Indexes, index(i.Name, i.Values))
 		}
 		out = append(out, c)
 	}
 	return out
-}
-
-func index(name string, values func(kinds.Object) []string) store.Index {
-	return store.Index{Name: name, Values: func(item *store.Item) []string {
-		obj, err := Object(item)
-		if err != nil {
-			return nil
-		}
-		return values(obj)
-	}}
 }
 
 // Object returns an item's object, with its resourceVersion. It is shared.

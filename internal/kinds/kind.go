@@ -95,8 +95,9 @@ type Kind struct {
 	// Columns are the kind's table. The first is always Name.
 	Columns []Column
 	// Fields are the selectable fields besides metadata.name and metadata.namespace.
-	Fields  func(obj Object) fields.Set
-	Indexes []Index
+	Fields func(obj Object) fields.Set
+	// Facts are read from an object's stored bytes, without decoding it.
+	Facts []Fact
 	// Subresources by name.
 	Subresources []Subresource
 }
@@ -117,11 +118,13 @@ type Column struct {
 	Cell func(env Env, obj Object) any
 }
 
-// Index names values of an object by which readers look it up, such as pods by "spec.nodeName". An index whose name is
-// a selectable field serves watches with that selector.
-type Index struct {
-	Name   string
-	Values func(obj Object) []string
+// Fact is a small text in an object, such as a pod's "spec.nodeName". A field selector that asks for facts alone decodes nothing.
+type Fact struct {
+	Name string // the field's path in JSON; a selectable field when Fields has it
+	// Path is the same in field numbers of the stored message: 2, 10. The fields on it are not repeated.
+	Path []int32
+	// Index lets readers look objects up by it, and wakes a watch for its value only.
+	Index bool
 }
 
 // Subresource is a part or a verb of a resource with a path of its own. Exactly one of Update, Create, Node and

@@ -212,7 +212,7 @@ func (v view) List(res client.Resource, namespace string) iter.Seq[kinds.Object]
 // Lookup implements client.View.
 func (v view) Lookup(res client.Resource, index, value string) iter.Seq[kinds.Object] {
 	k := v.kind(res)
-	if index != api.OwnerIndex && !slices.ContainsFunc(k.Indexes, func(i kinds.Index) bool { return i.Name == index }) {
+	if index != api.OwnerIndex && !slices.ContainsFunc(k.Facts, func(f kinds.Fact) bool { return f.Index && f.Name == index }) {
 		panic(fmt.Sprintf("view of %s by %q: the kind has no such index", res, index)) // it would find nothing, for ever
 	}
 	return v.objects(v.snapshot.Lookup(k.Prefix(), index, value))

@@ -50,9 +50,11 @@ func Event() *kinds.Kind {
 			}
 		},
 		Minor: func(_, _ kinds.Object) bool { return true },
-		Indexes: []kinds.Index{{Name: "involvedObject.uid", Values: func(obj kinds.Object) []string {
-			return []string{string(obj.(*corev1.Event).InvolvedObject.UID)}
-		}}},
+		Facts: []kinds.Fact{
+			{Name: "involvedObject.uid", Path: []int32{2, 4}, Index: true}, {Name: "involvedObject.kind", Path: []int32{2, 1}},
+			{Name: "involvedObject.namespace", Path: []int32{2, 2}}, {Name: "involvedObject.name", Path: []int32{2, 3}},
+			{Name: "reason", Path: []int32{3}}, {Name: "type", Path: []int32{9}},
+		},
 	}
 }
 

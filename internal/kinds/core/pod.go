@@ -56,7 +56,11 @@ func Pod() *kinds.Kind {
 				"status.phase": string(pod.Status.Phase), "status.podIP": pod.Status.PodIP, "status.nominatedNodeName": pod.Status.NominatedNodeName,
 			}
 		},
-		Indexes: []kinds.Index{{Name: "spec.nodeName", Values: func(obj kinds.Object) []string { return []string{obj.(*corev1.Pod).Spec.NodeName} }}},
+		Facts: []kinds.Fact{
+			{Name: "spec.nodeName", Path: []int32{2, 10}, Index: true}, {Name: "spec.restartPolicy", Path: []int32{2, 3}},
+			{Name: "spec.schedulerName", Path: []int32{2, 19}}, {Name: "spec.serviceAccountName", Path: []int32{2, 8}},
+			{Name: "status.phase", Path: []int32{3, 1}}, {Name: "status.podIP", Path: []int32{3, 6}}, {Name: "status.nominatedNodeName", Path: []int32{3, 11}},
+		},
 		Subresources: []kinds.Subresource{
 			{Name: "binding", GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Verbs: []string{"create"}, New: func() runtime.Object { return &corev1.Binding{} }, Create: bindPod},
 			{Name: "log", GVK: gvk, Verbs: []string{"get"}, Node: podLog},

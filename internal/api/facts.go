@@ -1,0 +1,76 @@
+package api
+
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+// ownersPath is metadata.ownerReferences.uid of every kind.
+var ownersPath = []int32{1, 13, 4}
+
+// factOf returns a fact of a stored object; "" when it is not set. ok is false when the bytes are no object.
+func factOf(header string, f *kinds.Fact, item *store.Item) (value string, ok bool) {
+	raw, err := unwrap(header, item.Value)
+	if err != nil {
+		return "", false
+	}
+	// Protocol Buffers take the last of several.
+	ok = walk(raw, f.Path, func(v []byte) { value = string(v) })
+	return value, ok
+}
+
+// indexOf is the index of a fact.
+func indexOf(header string, f kinds.Fact) store.Index {
+	return store.Index{Name: f.Name, Values: func(item *store.Item) []string {
+		value, ok := factOf(header, &f, item)
+		if !ok {
+			return nil
+		}
+		return []string{value}
+	}}
+}
+
+// ownerIndex is the index that every collection has.
+func ownerIndex(header string) store.Index {
+	return store.Index{Name: OwnerIndex, Values: func(item *store.Item) (uids []string) {
+		raw, err := unwrap(header, item.Value)
+		if err != nil {
+			return nil
+		}
+		if !walk(raw, ownersPath, func(v []byte) { uids = append(uids, string(v)) }) {
+			return nil
+		}
+		return uids
+	}}
+}
+
+// walk calls each with every text at a path of field numbers in a message, in order. It returns false when the message is damaged; each may have been called then.
+func walk(msg []byte, path []int32, each func([]byte)) bool {
+	for len(msg) > 0 {
+		number, kind, n := protowire.ConsumeTag(msg)
+		if n < 0 {
+			return false
+		}
+		msg = msg[n:]
+		if kind != protowire.BytesType || number != protowire.Number(path[0]) {
+			if n = protowire.ConsumeFieldValue(number, kind, msg); n < 0 {
+				return false
+			}
+			msg = msg[n:]
+			continue
+		}
+		value, n := protowire.ConsumeBytes(msg)
+		if n < 0 {
+			return false
+		}
+		msg = msg[n:]
+		if len(path) == 1 {
+			each(value)
+		} else if !walk(value, path[1:], each) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,94 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/core"
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+func storedPod(t testing.TB, k *kinds.Kind, change func(*corev1.Pod)) *store.Item {
+	t.Helper()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default"}}
+	change(pod)
+	value, err := encodeStored(k, pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &store.Item{Key: k.Prefix() + "default/web", Value: value}
+}
+
+// TestFactsAreTheFields holds what is read from stored bytes against the decoded object.
+func TestFactsAreTheFields(t *testing.T) {
+	k := core.Pod()
+	header := envelopeHeader(k.GVK)
+	for name, change := range map[string]func(*corev1.Pod){
+		"empty": func(*corev1.Pod) {},
+		"full": func(p *corev1.Pod) {
+			p.Spec.NodeName, p.Spec.RestartPolicy, p.Spec.SchedulerName, p.Spec.ServiceAccountName = "n1", "Never", "mine", "robot"
+			p.Status.Phase, p.Status.PodIP, p.Status.NominatedNodeName = "Running", "10.0.0.1", "n2"
+		},
+		"owned": func(p *corev1.Pod) {
+			for i := range 3 {
+				p.OwnerReferences = append(p.OwnerReferences, metav1.OwnerReference{UID: types.UID(fmt.Sprint("u", i))})
+			}
+		},
+	} {
+		item := storedPod(t, k, change)
+		obj, err := decodeStored(k, header, item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range k.Facts {
+			if got, ok := factOf(header, &f, item); !ok || got != k.Fields(obj)[f.Name] {
+				t.Errorf("%s: %s: got %q %v, want %q", name, f.Name, got, ok, k.Fields(obj)[f.Name])
+			}
+		}
+		var owners []string
+		for _, ref := range obj.GetOwnerReferences() {
+			owners = append(owners, string(ref.UID))
+		}
+		if got := ownerIndex(header).Values(item); !slices.Equal(got, owners) {
+			t.Errorf("%s: owners: got %q, want %q", name, got, owners)
+		}
+	}
+}
+
+// FuzzWalk reads damaged messages: no panic, and nothing read that a whole message would not have.
+func FuzzWalk(f *testing.F) {
+	k := core.Pod()
+	f.Add(storedPod(f, k, func(p *corev1.Pod) { p.Spec.NodeName = "n1" }).Value)
+	f.Add([]byte{0x12, 0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		item := &store.Item{Key: "/registry/pods/default/web", Value: b}
+		header := envelopeHeader(k.GVK)
+		value, ok := factOf(header, &k.Facts[0], item)
+		obj, err := decodeStored(k, header, item)
+		if err == nil && ok && value != obj.(*corev1.Pod).Spec.NodeName {
+			t.Errorf("read %q, decoded %q", value, obj.(*corev1.Pod).Spec.NodeName)
+		}
+	})
+}
+
+func BenchmarkFact(b *testing.B) {
+	k := core.Pod()
+	item := storedPod(b, k, func(p *corev1.Pod) {
+		p.Labels = map[string]string{"app": "web"}
+		p.Spec.NodeName = "n1"
+		p.Spec.Containers = []corev1.Container{{Name: "web", Image: "registry.example/web:1"}}
+	})
+	header := envelopeHeader(k.GVK)
+	b.ReportAllocs()
+	for b.Loop() {
+		if v, _ := factOf(header, &k.Facts[0], item); v != "n1" {
+			b.Fatal(v)
+		}
+	}
+}
