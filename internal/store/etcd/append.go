@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -96,10 +97,13 @@ func (l *Log) revisions(r *request, mod int64) []store.Revision {
 // try sends the transaction once and returns etcd's answer when it was committed. Errors of etcd are returned as they are.
 func (l *Log) try(ctx context.Context, r *request) (*clientv3.TxnResponse, error) {
 	fence := l.fence.Load()
-	width := len(r.conditions) + 1
 	conditions := append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(fenceKey), "=", fence)}, r.conditions...)
 	finds := append([]clientv3.Op{clientv3.OpGet(fenceKey, clientv3.WithKeysOnly())}, r.finds...)
-	resp, err := l.client.Txn(ctx).If(conditions...).Then(folded(r.writes, width)...).Else(folded(finds, width)...).Commit()
+	writes := r.writes
+	if max(len(writes), len(finds)) > txnOps {
+		writes, finds = folded(writes, len(conditions)), folded(finds, len(conditions))
+	}
+	resp, err := l.client.Txn(ctx).If(conditions...).Then(writes...).Else(finds...).Commit()
 	if err != nil {
 		return nil, err
 	}
@@ -122,18 +126,13 @@ func (l *Log) try(ctx context.Context, r *request) (*clientv3.TxnResponse, error
 	return nil, errFenced
 }
 
-// folded keeps ops within etcd's limit on the operations of a transaction, by nesting them into transactions without conditions
-// where they are too many. The effect is the same: one transaction, one revision, the operations in their order.
+// folded nests operations that are too many for one transaction of etcd's into transactions without conditions, with what its limit leaves to
+// these. The effect is the same: one transaction, one revision, the operations in their order.
 func folded(ops []clientv3.Op, comparisons int) []clientv3.Op {
-	if len(ops) <= txnOps {
-		return ops
-	}
-	room := max(txnOps-max(comparisons, 16), 8)
+	room := max(txnOps-max(comparisons, 2*txnOps/16), txnOps/16)
 	var nested []clientv3.Op
-	for len(ops) > 0 {
-		n := min(room, len(ops))
-		nested = append(nested, clientv3.OpTxn(nil, ops[:n], nil))
-		ops = ops[n:]
+	for some := range slices.Chunk(ops, room) {
+		nested = append(nested, clientv3.OpTxn(nil, some, nil))
 	}
 	return nested
 }

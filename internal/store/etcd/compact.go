@@ -58,6 +58,7 @@ type keeper struct {
 	turn    int64 // version of the compact key, as last seen
 	samples []sample
 	cut     int64 // compacted up to here by this process
+	full    bool  // as of the last look
 }
 
 type sample struct {
@@ -97,7 +98,10 @@ func (k *keeper) look(due bool) error {
 	full, err := k.halfFull(ctx)
 	if full {
 		keep /= looksPerCut
-		k.log.log.Warn("etcd's database is more than half full; keeping less history", "kept", keep)
+	}
+	if full != k.full {
+		k.log.log.Warn("how full etcd's database is has changed what history is kept", "moreThanHalfFull", full, "kept", keep)
+		k.full = full
 	}
 	target := k.before(now.Add(-keep))
 	if target <= k.cut || !due && !full {

@@ -26,7 +26,9 @@
 //
 // A foreign write, such as another program's, overwrites no transaction key. Its records take the order of etcd's events; their
 // actor is not known and their time is zero. That several keys share a foreign transaction is seen by the follower only, so their places
-// are known to this process alone, and other processes take them as 0: a conflict more, never a lost update.
+// are known to this process alone, and other processes take them as 0: a conflict more, never a lost update. A foreign
+// transaction with more changes than there are places ends the follower with ErrExpired, and its table loads again. A foreign
+// deletion leaves the object's place key behind, stale.
 //
 // # Unknown outcomes
 //
@@ -35,6 +37,10 @@
 // never be committed, and what was committed stands in the history of the transaction key. So the transaction is either
 // acknowledged, or known not to be and tried again; it is never repeated blindly, and does not conflict with itself.
 // Other writers that the fence met on their way are refused by it, learn the new one and try again.
+//
+// # What is sealed
+//
+// The values of objects, when there is a codec. Keys, actors and causes are in the clear.
 //
 // # Laws
 //

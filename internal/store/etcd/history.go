@@ -175,7 +175,7 @@ func (l *Log) object(key string, object, place *etcdserverpb.RangeResponse) (sto
 		return store.Record{}, false, err
 	}
 	value, err := l.open(object.Kvs[0])
-	return store.Record{Revision: rev, Key: key, Value: value, Last: true}, true, err
+	return store.Record{Revision: rev, Key: key, Value: value}, true, err
 }
 
 // reads carries out many reads, as few requests as etcd's limit allows.

@@ -23,8 +23,19 @@ type loaded struct {
 	places map[string]position
 }
 
+// sizes counts objects and their bytes.
+type sizes struct{ objects, bytes int64 }
+
+func (s *sizes) add(kv *mvccpb.KeyValue) {
+	s.objects++
+	s.bytes += int64(len(kv.Key) + len(kv.Value))
+}
+
+// average is what an object takes, at least 1.
+func (s *sizes) average() int64 { return s.bytes/max(s.objects, 1) + 1 }
+
 // Load calls each with every object; see store.Source. All pages are of one revision of etcd. What etcd keeps of an object does not say who
-// wrote it, when, or instead of what: Actor, Time and Previous are empty.
+// wrote it, when, with what, or instead of what: Actor, Cause, Time, Minor, Last and Previous are empty.
 func (l *Log) Load(ctx context.Context, each func(store.Record) error) (store.Revision, error) {
 	ctx, leave, err := l.read(ctx)
 	if err != nil {
@@ -39,8 +50,10 @@ func (l *Log) Load(ctx context.Context, each func(store.Record) error) (store.Re
 	if state.places, err = l.placesIn(ctx, everything, mod); err != nil {
 		return 0, fmt.Errorf("load: %w", err)
 	}
+	var sizes sizes
 	for _, r := range objects("", "") {
 		err := l.pages(ctx, r, mod, func(kv *mvccpb.KeyValue) error {
+			sizes.add(kv)
 			record, err := state.record(kv)
 			if err != nil {
 				return err
@@ -51,6 +64,7 @@ func (l *Log) Load(ctx context.Context, each func(store.Record) error) (store.Re
 			return 0, fmt.Errorf("load: %w", err)
 		}
 	}
+	l.average.Store(sizes.average())
 	l.follow.mu.Lock()
 	l.follow.loaded = &loaded{mod, state.places}
 	l.follow.mu.Unlock()
@@ -72,7 +86,7 @@ func (s *state) record(kv *mvccpb.KeyValue) (store.Record, error) {
 		place = at.place
 	}
 	value, err := s.log.open(kv)
-	return store.Record{Revision: s.log.revision(kv.ModRevision, place), Key: key, Value: value, Last: true}, err
+	return store.Record{Revision: s.log.revision(kv.ModRevision, place), Key: key, Value: value}, err
 }
 
 // placesAt returns every place that counted at etcd's revision mod, for one owner.
@@ -112,9 +126,9 @@ func (l *Log) pages(ctx context.Context, r keyRange, mod int64, each func(*mvccp
 		if err != nil {
 			return err
 		}
-		bytes := 0
+		var sizes sizes
 		for _, kv := range resp.Kvs {
-			bytes += len(kv.Key) + len(kv.Value)
+			sizes.add(kv)
 			if err := each(kv); err != nil {
 				return err
 			}
@@ -122,8 +136,7 @@ func (l *Log) pages(ctx context.Context, r keyRange, mod int64, each func(*mvccp
 		if !resp.More {
 			return nil
 		}
-		n := len(resp.Kvs)
-		r.from = string(resp.Kvs[n-1].Key) + "\x00"
-		limit = min(max(int64(pageBytes/(bytes/n+1)), firstPage/4), mostPage, 4*limit)
+		r.from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
+		limit = min(max(pageBytes/sizes.average(), firstPage/4), mostPage, 4*limit)
 	}
 }

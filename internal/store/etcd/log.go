@@ -30,6 +30,7 @@ type Log struct {
 	counter atomic.Uint64 // of transactions
 	fence   atomic.Int64  // ModRevision of the fence key, as last seen
 	seen    atomic.Int64  // the newest of etcd's revisions that an answer named; only rises
+	average atomic.Int64  // bytes of an object at the last Load; 0: there was none
 
 	heads    turns[int64]   // reads of etcd's revision
 	outcomes turns[outcome] // decisions about lost answers
@@ -91,7 +92,7 @@ func (f *foreign) note(key string, at position) {
 // writer must wait for. What the table does not show yet, a condition compares with inside etcd, and a conflict says where to wait.
 func (l *Log) Head(string) (store.Record, bool) { return store.Record{}, false }
 
-// enter begins a call of a caller, which ends when ctx or life does. Nil calls counts it as one that Close waits for without a push.
+// enter begins a caller's call, which ends when ctx or life does, and is counted in group.
 func (l *Log) enter(ctx, life context.Context, group *sync.WaitGroup) (context.Context, func(), error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,7 +101,7 @@ func (l *Log) enter(ctx, life context.Context, group *sync.WaitGroup) (context.C
 	}
 	group.Add(1)
 	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
-	stop := context.AfterFunc(life, func() { cancel(store.ErrClosed) })
+	stop := context.AfterFunc(life, func() { cancel(context.Cause(life)) })
 	return ctx, func() {
 		stop()
 		cancel(nil)
@@ -113,7 +114,7 @@ func (l *Log) read(ctx context.Context) (context.Context, func(), error) {
 	return l.enter(ctx, l.ctx, &l.loops)
 }
 
-// spawn starts a loop that Close waits for; false when the log is closed. It must end when l.ctx does.
+// spawn starts a loop that Close waits for; false when the log is closed. It must end when l.ctx or l.writing does.
 func (l *Log) spawn(loop func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -136,11 +137,11 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	l.cancel(store.ErrClosed)
 	ctx, stop := context.WithTimeout(context.Background(), l.patience)
-	unhook := context.AfterFunc(ctx, func() { l.stopWriting(store.ErrClosed) })
+	unhook := context.AfterFunc(ctx, func() { l.stopWriting(errLeft) })
 	l.calls.Wait()
 	unhook()
 	stop()
-	l.stopWriting(store.ErrClosed)
+	l.stopWriting(errLeft)
 	l.loops.Wait()
 	if err := l.client.Close(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("close log in etcd: %w", err)
@@ -148,12 +149,18 @@ func (l *Log) Close() error {
 	return nil
 }
 
+// errLeft ends writes that Close has waited for in vain. It is not ErrClosed, which says that nothing was written.
+var errLeft = errors.New("log was closed before there was an answer")
+
 // ended returns why a call that failed with err did so: the end of the log and of the caller's context go before what they led to.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	return context.Cause(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, store.ErrClosed) || errors.Is(cause, errLeft) {
+		return cause
+	}
+	return ctx.Err()
 }
 
 // get reads at the newest revision that a quorum knows, or at the one that an option names.

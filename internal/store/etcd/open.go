@@ -14,6 +14,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	retry "google.golang.org/grpc/backoff"
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/store"
@@ -49,9 +51,11 @@ var (
 const (
 	defaultHistory     = 10 * time.Minute
 	defaultDialTimeout = 10 * time.Second
-	// A member that is cut off without a word is noticed after both together.
-	keepAliveTime    = 5 * time.Second
+	// A member that is cut off without a word is noticed after both together. gRPC takes no shorter time.
+	keepAliveTime    = 10 * time.Second
 	keepAliveTimeout = 3 * time.Second
+	// reconnectMost is the longest time between two attempts to reach a member, and what one may take.
+	reconnectMost = 3 * time.Second
 )
 
 // Open connects to the log in etcd, and starts what keeps its history short; Close ends that.
@@ -77,6 +81,10 @@ func Open(opts Options) (*Log, error) {
 		DialKeepAliveTime: keepAliveTime, DialKeepAliveTimeout: keepAliveTimeout,
 		// What its lines tell, this package tells in the program's own log.
 		Logger: zap.NewNop(),
+		// A member that is back is used again soon; by default that takes up to two minutes.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: retry.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectMost}, MinConnectTimeout: reconnectMost,
+		})},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)

@@ -23,12 +23,14 @@ type outcome struct {
 // settle finds out what became of a transaction whose answer was lost: its ModRevision, or 0 when it is not committed and never will be.
 func (l *Log) settle(ctx context.Context, r *request, lost error) (int64, error) {
 	if ctx.Err() != nil {
-		return 0, fmt.Errorf("%w: %w", ErrUnknownOutcome, context.Cause(ctx))
+		return 0, fmt.Errorf("%w: %w", ErrUnknownOutcome, ended(ctx, lost))
 	}
-	l.log.Warn("etcd's answer to a transaction was lost; finding out what became of it", "key", r.txn.Changes[0].Key, "error", lost)
 	o, err := l.outcomes.do(ctx, r.since)
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w; the answer was lost: %w", ErrUnknownOutcome, err, lost)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return 0, fmt.Errorf("%w: %w; the answer was lost: %w", ErrUnknownOutcome, ended(ctx, err), lost)
+	case err != nil: // its class is not the transaction's, which would say that nothing was written
+		return 0, fmt.Errorf("%w: %v; the answer was lost: %w", ErrUnknownOutcome, err, lost)
 	}
 	if mod, ok := o.committed[r.id.counter]; ok {
 		return mod, nil
@@ -42,6 +44,7 @@ func (l *Log) settle(ctx context.Context, r *request, lost error) (int64, error)
 // decide moves the fence, and reads which of this process's transactions were committed after since and before it. All who wait share
 // one turn: each move of the fence refuses others' transactions once.
 func (l *Log) decide(since int64) (outcome, error) {
+	l.log.Warn("answers of etcd to transactions were lost; finding out what became of these")
 	ctx := clientv3.WithRequireLeader(l.writing)
 	fence, err := l.moveFence(ctx)
 	if err != nil {

@@ -11,8 +11,11 @@ import (
 	"github.com/floe-k8s/floe/internal/store"
 )
 
-// recentRevisions is how far back Recent reads at most, so that a start does not wait for it.
-const recentRevisions = 1000
+// Recent reads back so many of etcd's revisions at most, so that a start does not wait for it, and so few at least.
+const (
+	mostRecent  = 1000
+	leastRecent = 32
+)
 
 // Recent reads the newest changes back from etcd's history; see store.Source. A foreign write, whose time is not known, counts as
 // being as old as the one after it.
@@ -33,7 +36,10 @@ func (l *Log) recent(ctx context.Context, upTo store.Revision, window store.Wind
 	if err != nil {
 		return 0, err
 	}
-	from := max(at.mod-recentRevisions+1, 1)
+	// etcd hands over all of it at once, whatever its bytes, each version with the one that it replaced. How large they are on average is
+	// known from Load.
+	count := min(max(window.Bytes/max(2*l.average.Load(), 1), leastRecent), mostRecent)
+	from := max(at.mod-count+1, 1)
 	for from <= at.mod {
 		kept := recent{window: window, after: l.endOf(from - 1)}
 		err := l.gather(ctx, from, at.mod, &kept)

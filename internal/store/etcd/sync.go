@@ -34,13 +34,23 @@ func (l *Log) Sync(ctx context.Context) (store.Revision, error) {
 func (l *Log) readHead(int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(l.ctx), l.patience)
 	defer cancel()
-	return l.head(ctx)
+	mod, err := l.head(ctx)
+	if err != nil && ctx.Err() != nil && l.ctx.Err() == nil {
+		return 0, fmt.Errorf("%w within %s: %w", ErrUnreachable, l.patience, err)
+	}
+	return mod, err
 }
+
+// headPatience bounds one try of reading etcd's revision, for which all wait: a member that was cut off without a word would hold them up
+// until its connection is given up.
+const headPatience = 2 * time.Second
 
 // head reads etcd's revision from a quorum, until ctx ends. It also learns the fence.
 func (l *Log) head(ctx context.Context) (int64, error) {
 	for n := 0; ; n++ {
-		resp, err := l.get(ctx, fenceKey, clientv3.WithKeysOnly())
+		try, cancel := context.WithTimeout(ctx, headPatience)
+		resp, err := l.get(try, fenceKey, clientv3.WithKeysOnly())
+		cancel()
 		switch {
 		case err == nil:
 			if resp.Header.ClusterId != l.cluster {
@@ -48,7 +58,9 @@ func (l *Log) head(ctx context.Context) (int64, error) {
 			}
 			l.learnFence(fenceOf(resp.Kvs))
 			return resp.Header.Revision, nil
-		case answered(err) || ctx.Err() != nil:
+		case ctx.Err() != nil:
+			return 0, ended(ctx, err)
+		case answered(err):
 			return 0, err
 		}
 		l.pause(ctx, backoff(n))

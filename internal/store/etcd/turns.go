@@ -25,7 +25,7 @@ type turn[T any] struct {
 	err    error
 }
 
-// do waits for a whole turn that began after the call. The turn outlives a caller that leaves.
+// do waits for a whole turn that began after the call. Errors: ctx's, ErrClosed, and the work's. The turn outlives a caller that leaves.
 func (t *turns[T]) do(ctx context.Context, since int64) (T, error) {
 	mine, err := t.join(since)
 	if err == nil {
@@ -33,7 +33,7 @@ func (t *turns[T]) do(ctx context.Context, since int64) (T, error) {
 		case <-mine.done:
 			return mine.result, mine.err
 		case <-ctx.Done():
-			err = context.Cause(ctx)
+			err = ended(ctx, nil)
 		}
 	}
 	var none T

@@ -70,7 +70,7 @@ func (l *Log) versionIn(key string, found []*etcdserverpb.RangeResponse, deletio
 	}
 	for i := len(deletions) - 1; i >= 0; i-- {
 		if mod := deletions[i]; mod <= upTo {
-			return &version{mod, store.Record{Revision: l.revision(mod, l.foreign.of(key, mod)), Key: key, Last: true}}, nil
+			return &version{mod, store.Record{Revision: l.revision(mod, l.foreign.of(key, mod)), Key: key}}, nil
 		}
 	}
 	return &version{}, nil

@@ -67,10 +67,7 @@ func (l *Log) watch(ctx context.Context, w *watcher) error {
 			return err
 		}
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return &brokenError{errors.New("the watch was closed")}
+	return ended(ctx, &brokenError{errors.New("the watch was closed")})
 }
 
 func watchError(ctx context.Context, from int64, resp *clientv3.WatchResponse) error {
@@ -81,7 +78,7 @@ func watchError(ctx context.Context, from int64, resp *clientv3.WatchResponse) e
 	case errors.Is(err, rpctypes.ErrCompacted):
 		return fmt.Errorf("%w: %w", store.ErrExpired, err)
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return ended(ctx, err)
 	}
 	switch codeOf(err) {
 	case codes.PermissionDenied, codes.Unauthenticated, codes.InvalidArgument, codes.Unimplemented, codes.DataLoss:

@@ -57,7 +57,7 @@ var (
 
 const (
 	// Small on purpose: the table answers reads; the cache serves condition checks of cold keys and compaction.
-	memTableBytes = 4 << 20
+	memTableBytes = 16 << 20
 	cacheBytes    = 4 << 20
 	openFiles     = 128
 )
@@ -113,7 +113,7 @@ func engineOptions(fs vfs.FS, sink *sink, lock *pebble.Lock) *pebble.Options {
 		MemTableSize:          memTableBytes,
 		CacheSize:             cacheBytes,
 		MaxOpenFiles:          openFiles,
-		L0CompactionThreshold: 4,
+		L0CompactionThreshold: 8,
 		L0StopWritesThreshold: 24,
 		LBaseMaxBytes:         16 << 20,
 	}

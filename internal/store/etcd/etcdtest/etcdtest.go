@@ -11,6 +11,7 @@ package etcdtest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -21,8 +22,11 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // Variable names the environment variable that says where etcd is.
@@ -168,7 +172,10 @@ func (c *Cluster) Client() *clientv3.Client { return c.clientOf(c.Endpoints()...
 
 func (c *Cluster) clientOf(endpoints ...string) *clientv3.Client {
 	c.t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, Logger: zap.NewNop()})
+	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, Logger: zap.NewNop(), DialOptions: []grpc.DialOption{
+		// A member that starts is met soon; the default waits a second after the first refusal.
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.3, MaxDelay: time.Second}}),
+	}})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -244,28 +251,56 @@ func (c *Cluster) Replace(ctx context.Context, i int) {
 	}
 	for _, old := range list.Members {
 		if old.Name == m.name {
-			if _, err := c.client.MemberRemove(ctx, old.ID); err != nil {
-				c.t.Fatalf("remove etcd member %s: %v", m.name, err)
-			}
+			c.reconfigure(ctx, "remove member "+m.name, func() error {
+				_, err := c.client.MemberRemove(ctx, old.ID)
+				return err
+			})
 		}
 	}
 	m.name += "x"
-	if _, err := c.client.MemberAdd(ctx, []string{"http://" + m.peer}); err != nil {
-		c.t.Fatalf("add etcd member %s: %v", m.name, err)
-	}
+	c.reconfigure(ctx, "add member "+m.name, func() error {
+		_, err := c.client.MemberAdd(ctx, []string{"http://" + m.peer})
+		return err
+	})
 	c.run(m, "existing")
 	c.Await(i)
 }
 
-// Leader returns which member leads.
+// reconfigure repeats a change of the members while etcd refuses it: it wants all others to have been connected for some seconds; and a
+// member's identity is made of its address and the second in which it is added, so that the same address cannot come twice in one.
+func (c *Cluster) reconfigure(ctx context.Context, what string, change func() error) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for {
+		err := change()
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil || !errors.Is(err, rpctypes.ErrUnhealthy) && !errors.Is(err, rpctypes.ErrMemberNotFound) {
+			c.t.Fatalf("etcd: %s: %v", what, err)
+		}
+		again, end := context.WithTimeout(ctx, 100*time.Millisecond)
+		<-again.Done()
+		end()
+	}
+}
+
+// Leader waits until a member leads, and returns which.
 func (c *Cluster) Leader(ctx context.Context) int {
 	c.t.Helper()
-	for i, m := range c.members {
-		status, err := c.client.Status(ctx, "http://"+m.client)
-		if err == nil && status.Leader == status.Header.MemberId {
-			return i
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for ctx.Err() == nil {
+		for i, m := range c.members {
+			try, end := context.WithTimeout(ctx, time.Second)
+			status, err := c.client.Status(try, "http://"+m.client)
+			end()
+			if err == nil && status.Leader == status.Header.MemberId {
+				return i
+			}
 		}
 	}
-	c.t.Fatal("no member of etcd's leads")
+	c.t.Fatalf("no member of etcd's leads: %v", ctx.Err())
 	return -1
 }
