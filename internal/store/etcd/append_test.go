@@ -239,6 +239,11 @@ func TestOpenRefuses(t *testing.T) {
 	if got := load(t, again); got[0].Revision != rev {
 		t.Errorf("opened again: revision %d, want %d", got[0].Revision, rev)
 	}
+	if table, err := store.Open(t.Context(), again, store.Config{Collections: []store.Collection{{Prefix: "/registry/"}}}); err != nil {
+		t.Errorf("a table of what was restored: %v", err)
+	} else if _, err := table.Watch(store.WatchOptions{Prefix: "/registry/", After: rev - 1}); err != nil {
+		t.Errorf("watch from before the start: %v", err)
+	}
 	if err := again.Follow(t.Context(), 4711, &recorder{}); !errors.Is(err, store.ErrExpired) {
 		t.Errorf("follow below the base: got %v, want %v", err, store.ErrExpired)
 	}

@@ -44,7 +44,7 @@ func (a *assembler) take(mod int64, events []*clientv3.Event) ([]store.Record, [
 				return nil, nil, fmt.Errorf("%s at etcd's revision %d: %w", txnKey, mod, err)
 			}
 			own = true
-		case key == baseKey:
+		case key == baseKey && mod > a.log.baseMod:
 			return nil, nil, fmt.Errorf("%s was written while the log was open: open it again", baseKey)
 		case !strings.HasPrefix(key, ownPrefix):
 			changes = append(changes, e)

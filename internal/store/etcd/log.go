@@ -24,6 +24,7 @@ type Log struct {
 	codec    store.Codec // nil: values are stored as they are
 	patience time.Duration
 	base     store.Revision // of every revision; set before Open returns
+	baseMod  int64          // etcd's revision at which base was written, to an etcd without objects; 0: it never was
 	cluster  uint64         // etcd's identity of the cluster; set before Open returns
 
 	writer  uint64        // tells this process's transactions from others'

@@ -138,7 +138,7 @@ func (l *Log) begin(opts Options) error {
 	if err != nil {
 		return fmt.Errorf("%s holds %q, which is no revision", baseKey, resp.Kvs[0].Value)
 	}
-	l.base = store.Revision(base)
+	l.base, l.baseMod = store.Revision(base), resp.Kvs[0].ModRevision
 	return nil
 }
 
@@ -158,7 +158,7 @@ func (l *Log) setBase(ctx context.Context, base store.Revision) error {
 	case !resp.Succeeded:
 		return fmt.Errorf("%w: there are keys below %s, so its revisions cannot be set to begin at %d; restore to an empty etcd", ErrNotEmpty, rootPrefix, base)
 	}
-	l.base = base
+	l.base, l.baseMod = base, resp.Header.Revision
 	return nil
 }
 
