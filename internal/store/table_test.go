@@ -38,30 +38,51 @@ var pods = store.Collection{
 // start opens a store on a log in memory and runs it until the test ends.
 func start(t testing.TB, opts pebble.Options, ringBytes int64) *store.Store {
 	t.Helper()
+	return startWith(t, opts, store.Config{RingBytes: ringBytes})
+}
+
+func startWith(t testing.TB, opts pebble.Options, cfg store.Config) *store.Store {
+	t.Helper()
+	log := openLog(t, opts)
+	cfg.Collections = []store.Collection{pods}
+	s, err := store.Open(t.Context(), log, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, s.Table)
+	return s
+}
+
+// openLog opens a log until the test ends.
+func openLog(t testing.TB, opts pebble.Options) *pebble.Log {
+	t.Helper()
 	log, err := pebble.Open(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(t.Context(), log, store.Config{Collections: []store.Collection{pods}, RingBytes: ringBytes})
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return log
+}
+
+// run runs a table until the test ends.
+func run(t testing.TB, table *store.Table) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
+	go func() { done <- table.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("run: %v", err)
 		}
-		if err := s.Wait(context.Background(), 1<<60); !errors.Is(err, store.ErrClosed) {
+		if err := table.Wait(context.Background(), 1<<60); !errors.Is(err, store.ErrClosed) {
 			t.Errorf("wait after the end: %v", err)
 		}
-		if err := log.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
 	})
-	return s
 }
 
 func inMemory() pebble.Options { return pebble.Options{Dir: "log", FS: vfs.NewMem()} }
