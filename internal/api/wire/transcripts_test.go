@@ -1,0 +1,167 @@
+package wire_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/apitest"
+	"github.com/floe-k8s/floe/internal/api/wire"
+	"github.com/floe-k8s/floe/internal/observe"
+	"github.com/floe-k8s/floe/test/peers/exchange"
+	"github.com/floe-k8s/floe/test/peers/transcript"
+)
+
+// differencesFile lists the requests of the transcripts that floe does not answer as upstream does, word for word. The list may only shrink: what is
+// missing in it fails, and what is no longer needed does, too. With -differences it is written anew, and the answers that differ go to the folder that it names.
+const differencesFile = "testdata/differences.txt"
+
+var differences = flag.String("differences", "", "write the list of differences anew, and both answers of each to this folder")
+
+// TestTranscripts sends what upstream's server was asked, and compares the whole answers.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("../../../test/peers/recorded/transcripts/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	known := map[string]bool{}
+	if data, err := os.ReadFile(differencesFile); err == nil {
+		for line := range strings.Lines(string(data)) {
+			known[strings.TrimSpace(line)] = true
+		}
+	}
+	p := newPeer(t)
+	var found []string
+	total := 0
+	for _, file := range files {
+		blocks, err := transcript.Read(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, b := range blocks {
+			total++
+			r := exchange.Parse(b.Input)
+			name := strings.TrimSpace(fmt.Sprintf("%s %d: %s", strings.TrimSuffix(filepath.Base(file), ".txt"), i+1, strings.ReplaceAll(r.String(), "\n", " ")))
+			got := p.answer(t, r)
+			if got == b.Answer {
+				continue
+			}
+			found = append(found, name)
+			p.keep(t, name, b.Answer, got)
+			if !known[name] && *differences == "" {
+				t.Errorf("%s: floe answers\n%s\nupstream\n%s", name, got, b.Answer)
+			}
+			delete(known, name)
+		}
+	}
+	t.Logf("%d of %d answers are upstream's", total-len(found), total)
+	if *differences != "" {
+		if err := os.WriteFile(differencesFile, []byte(strings.Join(found, "\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	for name := range known {
+		t.Errorf("%s: the answer is upstream's now: take it off the list", name)
+	}
+}
+
+// peer is a floe that is asked what upstream was.
+type peer struct {
+	*served
+	clock *clocktesting.FakeClock // of timeouts
+	token string                  // continues the last list that had one
+}
+
+func newPeer(t *testing.T) *peer {
+	t.Helper()
+	p := &peer{served: &served{Cluster: apitest.New(t)}, clock: clocktesting.NewFakeClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))}
+	handler := wire.New(wire.Config{
+		API: p.API, Authenticator: byHeader, Clock: p.clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)),
+	})
+	handler.SetReady()
+	p.Server = httptest.NewServer(handler)
+	t.Cleanup(p.Server.Close)
+	for _, name := range []string{metav1.NamespacePublic, corev1.NamespaceNodeLease} {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		req := api.Request{User: apitest.Administrator(), Kind: p.API.Kind(corev1.SchemeGroupVersion.WithResource("namespaces"))}
+		if _, err := p.API.Create(t.Context(), req, ns, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+func (p *peer) answer(t *testing.T, r exchange.Request) string {
+	t.Helper()
+	if r.Method == "COMPACT" {
+		if err := p.Log.Compact(t.Context(), p.API.Store.Snapshot().Revision()); err != nil {
+			t.Fatal(err)
+		}
+		return "compacted\n"
+	}
+	req, err := http.NewRequestWithContext(t.Context(), r.Method, p.URL+strings.ReplaceAll(r.Path, "CONTINUE", p.token), strings.NewReader(r.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range r.Header {
+		if name != transcript.Show {
+			req.Header.Set(name, value)
+		}
+	}
+	text, token, err := p.send(r, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		p.token = token
+	}
+	return text
+}
+
+// send lets time pass while there is no answer and somebody waits for it to pass.
+func (p *peer) send(r exchange.Request, req *http.Request) (text, token string, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var resp *http.Response
+		if resp, err = p.Client().Do(req); err == nil {
+			text, token, err = transcript.Answer(r, resp)
+		}
+	}()
+	for {
+		select {
+		case <-done:
+			return text, token, err
+		default:
+		}
+		if p.clock.HasWaiters() {
+			p.clock.Step(time.Second / 10)
+		}
+		runtime.Gosched()
+	}
+}
+
+// keep writes both answers side by side for a reader.
+func (p *peer) keep(t *testing.T, name, want, got string) {
+	if *differences == "" {
+		return
+	}
+	file := filepath.Join(*differences, strings.NewReplacer(" ", "-", "/", "_", ":", "").Replace(name[:min(len(name), 60)]))
+	if err := os.WriteFile(file, []byte(name+"\n==== upstream\n"+want+"==== floe\n"+got), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
