@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // tableEdit makes the next snapshot.
@@ -22,29 +21,14 @@ func (e *tableEdit) done(rev Revision) *Snapshot {
 
 // put enters an item that is new in the table, under its key and its index values.
 func (e *tableEdit) put(item *Item) {
+	item.index()
 	e.items.set(item.Key, item)
-	c := item.cell
-	if c == nil {
+	if item.cell == nil {
 		return
 	}
-	item.index()
-	for _, t := range c.topics {
-		e.indexes.set(indexKey(c.collection.Prefix, t.index, t.value, item.Key), item)
+	for _, place := range item.cell.places {
+		e.indexes.set(place, item)
 	}
-}
-
-// index finds out what the item stands under. It is called once, before others see the item.
-func (i *Item) index() {
-	c := i.cell
-	for _, index := range c.collection.Indexes {
-		for _, v := range index.Values(i) {
-			t := topic{index: index.Name, value: v}
-			if !strings.Contains(v, "\x00") && !slices.Contains(c.topics, t) {
-				c.topics = append(c.topics, t)
-			}
-		}
-	}
-	c.topics = slices.Clip(c.topics)
 }
 
 // take removes an item that is in the table.
@@ -58,9 +42,9 @@ func (e *tableEdit) drop(item, next *Item) {
 	if item.cell == nil {
 		return
 	}
-	for _, t := range item.cell.topics {
-		if next == nil || !slices.Contains(next.cell.topics, t) {
-			e.indexes.remove(indexKey(item.cell.collection.Prefix, t.index, t.value, item.Key))
+	for _, place := range item.cell.places {
+		if next == nil || !slices.Contains(next.cell.places, place) {
+			e.indexes.remove(place)
 		}
 	}
 }

@@ -103,3 +103,37 @@ func BenchmarkFanout(b *testing.B) {
 		<-done
 	}
 }
+
+// BenchmarkOpenTable loads 100,000 objects of 1 KiB, with an index of 1,000 values, from a log in memory.
+func BenchmarkOpenTable(b *testing.B) {
+	log, err := pebble.Open(inMemory())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer log.Close()
+	const objects = 100_000
+	for i := 0; i < objects; i += 100 {
+		var txn store.Txn
+		for j := i; j < i+100; j++ {
+			value := make([]byte, 1024)
+			copy(value, fmt.Sprintf("node-%03d:", j*7919%1000))
+			txn.Changes = append(txn.Changes, store.Change{Key: fmt.Sprintf("%s%08d", prefix, j), Value: value})
+		}
+		if _, err := log.Append(b.Context(), txn); err != nil {
+			b.Fatal(err)
+		}
+	}
+	byNode := store.Collection{Prefix: prefix, Indexes: []store.Index{{Name: "node", Values: func(item *store.Item) []string {
+		return []string{string(item.Value[:8])}
+	}}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		table, err := store.OpenTable(b.Context(), log, store.Config{Collections: []store.Collection{byNode}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n := table.Snapshot().Count(prefix); n != objects {
+			b.Fatalf("%d objects, want %d", n, objects)
+		}
+	}
+}

@@ -164,7 +164,7 @@ func (e *editor[V]) insert(n *node[V], x entry[V]) bool {
 		n.entries[i] = x
 		return false
 	case n.leaf():
-		n.entries = slices.Insert(n.entries, i, x)
+		n.entries = insertAt(n.entries, i, x, maxEntries)
 	case !e.insert(e.child(n, i), x):
 		return false
 	}
@@ -177,17 +177,25 @@ func (e *editor[V]) split(n *node[V], i int) {
 	left := e.child(n, i)
 	middle := left.entries[minEntries]
 	right := &node[V]{mark: e.mark, entries: slices.Clone(left.entries[minEntries+1:])}
-	clear(left.entries[minEntries:])
-	left.entries = left.entries[:minEntries]
+	// Both halves are new: what was full has room for twice as much, and in a large table most nodes stay half full.
+	left.entries = slices.Clone(left.entries[:minEntries])
 	if !left.leaf() {
 		right.children = slices.Clone(left.children[minEntries+1:])
-		clear(left.children[minEntries+1:])
-		left.children = left.children[:minEntries+1]
+		left.children = slices.Clone(left.children[:minEntries+1])
 	}
 	left.count()
 	right.count()
-	n.entries = slices.Insert(n.entries, i, middle)
-	n.children = slices.Insert(n.children, i+1, right)
+	n.entries = insertAt(n.entries, i, middle, maxEntries)
+	n.children = insertAt(n.children, i+1, right, maxEntries+1)
+}
+
+// insertAt is slices.Insert for a slice that never gets longer than most. It grows by a quarter: nodes are copied whenever they are changed,
+// and what is doubled each time would stay half empty.
+func insertAt[E any](s []E, i int, x E, most int) []E {
+	if len(s) == cap(s) {
+		s = append(make([]E, 0, min(len(s)+len(s)/4+2, most)), s...)
+	}
+	return slices.Insert(s, i, x)
 }
 
 func (n *node[V]) count() {
@@ -265,11 +273,11 @@ func (e *editor[V]) fatten(n *node[V], i int) {
 func (e *editor[V]) fromLeft(n *node[V], i int) {
 	left, c := e.child(n, i-1), e.child(n, i)
 	last := len(left.entries) - 1
-	c.entries = slices.Insert(c.entries, 0, n.entries[i-1])
+	c.entries = insertAt(c.entries, 0, n.entries[i-1], maxEntries)
 	n.entries[i-1] = left.entries[last]
 	left.entries = slices.Delete(left.entries, last, last+1)
 	if !left.leaf() {
-		c.children = slices.Insert(c.children, 0, left.children[last+1])
+		c.children = insertAt(c.children, 0, left.children[last+1], maxEntries+1)
 		left.children = slices.Delete(left.children, last+1, last+2)
 	}
 	left.count()
@@ -278,11 +286,11 @@ func (e *editor[V]) fromLeft(n *node[V], i int) {
 
 func (e *editor[V]) fromRight(n *node[V], i int) {
 	c, right := e.child(n, i), e.child(n, i+1)
-	c.entries = append(c.entries, n.entries[i])
+	c.entries = insertAt(c.entries, len(c.entries), n.entries[i], maxEntries)
 	n.entries[i] = right.entries[0]
 	right.entries = slices.Delete(right.entries, 0, 1)
 	if !right.leaf() {
-		c.children = append(c.children, right.children[0])
+		c.children = insertAt(c.children, len(c.children), right.children[0], maxEntries+1)
 		right.children = slices.Delete(right.children, 0, 1)
 	}
 	c.count()
@@ -292,8 +300,8 @@ func (e *editor[V]) fromRight(n *node[V], i int) {
 // join merges children i and i+1 of n and the entry between them into child i.
 func (e *editor[V]) join(n *node[V], i int) {
 	c, right := e.child(n, i), n.children[i+1]
-	c.entries = append(append(c.entries, n.entries[i]), right.entries...)
-	c.children = append(c.children, right.children...)
+	c.entries = slices.Concat(c.entries, n.entries[i:i+1], right.entries)
+	c.children = slices.Concat(c.children, right.children)
 	c.count()
 	n.entries = slices.Delete(n.entries, i, i+1)
 	n.children = slices.Delete(n.children, i+1, i+2)

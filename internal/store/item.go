@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -59,8 +61,38 @@ func (i *Item) Form(id FormID, make func(*Item) ([]byte, error)) ([]byte, error)
 // cache does not keep the bytes of an item that is gone.
 type cell struct {
 	collection *collection
-	topics     []topic // index values and key that the item stands under
+	places     []string // the keys in the tree of indexes that the item stands under
 	forms      atomic.Pointer[form]
+}
+
+// index finds out what the item stands under. It is called once, before others see the item.
+//
+// The item's key becomes a part of its first place, so that the table keeps its bytes once.
+func (i *Item) index() {
+	c := i.cell
+	if c == nil {
+		return
+	}
+	for _, index := range c.collection.Indexes {
+		for _, v := range index.Values(i) {
+			if strings.Contains(v, "\x00") {
+				continue
+			}
+			if place := indexKey(c.collection.Prefix, index.Name, v, i.Key); !slices.Contains(c.places, place) {
+				c.places = append(c.places, place)
+			}
+		}
+	}
+	if len(c.places) > 0 {
+		i.Key = c.places[0][len(c.places[0])-len(i.Key):]
+	}
+}
+
+// topic returns the index and the value that one of the places stands for.
+func (c *cell) topic(place string) topic {
+	index, rest, _ := strings.Cut(place[len(c.collection.Prefix)+1:], "\x00")
+	value, _, _ := strings.Cut(rest, "\x00")
+	return topic{index: index, value: value}
 }
 
 // find returns a cached form and marks it as used, without a lock; nil when it is not cached.

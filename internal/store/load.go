@@ -14,18 +14,52 @@ const (
 	refillBytes = 16 << 20
 )
 
-// load makes the table what the source says now. Items that did not change stay, with their cached forms. Rings begin anew, so that
-// cursors from before get ErrExpired.
+// load makes the table what the source says now. Rings begin anew, so that cursors from before get ErrExpired.
 func (t *Table) load(ctx context.Context) error {
 	old := t.current.Load()
-	if old == nil {
-		old = &Snapshot{}
+	var next *Snapshot
+	var err error
+	if old == nil || old.items.root == nil {
+		next, err = t.loadAll(ctx)
+	} else {
+		next, err = t.loadDifference(ctx, old)
 	}
+	switch {
+	case err != nil:
+		return err
+	case old != nil && next.Revision() < old.Revision():
+		return fmt.Errorf("the log is at revision %d, the table at %d: another log stands in its place", next.Revision(), old.Revision())
+	}
+	rev := next.Revision()
+	t.current.Store(next)
+	for _, c := range t.collections {
+		c.ring.restart(rev)
+	}
+	t.fed.Store(uint64(rev))
+	t.arrive(max(rev, Revision(t.reached.Load())))
+	return nil
+}
+
+// eachRecord loads from the source, and refuses what does not come in key order.
+func (t *Table) eachRecord(ctx context.Context, each func(Record)) (Revision, error) {
+	last := ""
+	return t.source.Load(ctx, func(r Record) error {
+		if r.Key <= last {
+			return fmt.Errorf("the log gave %q after %q: not in the order of keys", r.Key, last)
+		}
+		last = r.Key
+		each(r)
+		return nil
+	})
+}
+
+// loadDifference makes the next snapshot out of the old one. Items that did not change stay, with their cached forms.
+func (t *Table) loadDifference(ctx context.Context, old *Snapshot) (*Snapshot, error) {
 	next, stop := iter.Pull(old.Ascend("", ""))
 	defer stop()
 	edit := edit(old)
 	item, more := next()
-	rev, err := t.source.Load(ctx, func(r Record) error {
+	rev, err := t.eachRecord(ctx, func(r Record) {
 		for ; more && item.Key < r.Key; item, more = next() {
 			edit.take(item)
 		}
@@ -35,31 +69,21 @@ func (t *Table) load(ctx context.Context) error {
 			item, more = next()
 		}
 		if was != nil && was.Revision == r.Revision {
-			return nil
+			return
 		}
 		fresh := t.newItem(r.Key, r.Value, r.Revision)
 		edit.put(fresh)
 		if was != nil {
 			edit.drop(was, fresh)
 		}
-		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for ; more; item, more = next() {
 		edit.take(item)
 	}
-	if rev < old.Revision() {
-		return fmt.Errorf("the log is at revision %d, the table at %d: another log stands in its place", rev, old.Revision())
-	}
-	t.current.Store(edit.done(rev))
-	for _, c := range t.collections {
-		c.ring.restart(rev)
-	}
-	t.fed.Store(uint64(rev))
-	t.arrive(max(rev, Revision(t.reached.Load())))
-	return nil
+	return edit.done(rev), nil
 }
 
 // refill reads back into the rings what came right before the table's state, so that watches that were open before a restart

@@ -36,16 +36,17 @@ func (e *ringEntry) key() string {
 func (e *ringEntry) each(f func(topic)) {
 	f(topic{keyTopic, e.key()})
 	if e.Item != nil {
-		for _, t := range e.Item.cell.topics {
-			f(t)
+		for _, place := range e.Item.cell.places {
+			f(e.Item.cell.topic(place))
 		}
 	}
 	if e.Previous == nil {
 		return
 	}
-	for _, t := range e.Previous.cell.topics {
-		if e.Item == nil || !slices.Contains(e.Item.cell.topics, t) {
-			f(t)
+	for _, place := range e.Previous.cell.places {
+		// An event's items have the same key, so that equal places are equal topics.
+		if e.Item == nil || !slices.Contains(e.Item.cell.places, place) {
+			f(e.Previous.cell.topic(place))
 		}
 	}
 }

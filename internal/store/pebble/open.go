@@ -60,6 +60,9 @@ const (
 	memTableBytes = 16 << 20
 	cacheBytes    = 4 << 20
 	openFiles     = 128
+	// Four times pebble's default, in which three objects of 1 KiB find room: opening a table took a third longer, and finding a cold key, through
+	// an index of four times the size, no less. With 32 KiB opening gained little and cold keys lost.
+	blockBytes = 16 << 10
 )
 
 // Open opens the log in opts.Dir, or makes one there, and starts its two goroutines; Close ends them.
@@ -124,6 +127,7 @@ func engineOptions(fs vfs.FS, sink *sink, lock *pebble.Lock) *pebble.Options {
 	// Creating an object asks for a key that is absent: a filter answers without reading a block.
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].BlockSize = blockBytes
 	}
 	return o
 }

@@ -50,8 +50,10 @@ func (l *Log) iterVersion(iter *pebble.Iterator) (version, error) {
 // opened returns a copy of a stored value, opened when it is sealed.
 func (l *Log) opened(key string, value []byte, sealed bool) ([]byte, error) {
 	if !sealed {
-		// Not bytes.Clone: an empty value stays apart from none.
-		return append(make([]byte, 0, len(value)), value...), nil
+		// Not bytes.Clone: an empty value stays apart from none. In this form the compiler does not zero what is copied over.
+		plain := make([]byte, len(value))
+		copy(plain, value)
+		return plain, nil
 	}
 	if l.codec == nil {
 		return nil, errors.New("value is encrypted, and no encryption is configured")
@@ -111,7 +113,7 @@ func lastRevision(db reader) (rev store.Revision, err error) {
 const manyVersions = 8
 
 // states goes through the keys in [from, to) and calls each with the version that stands first at or below a revision, deletions
-// too, and with the version after it (its revision 0: none). A version of revision 0 says that none is left so far back.
+// too, and with the version after it (its revision 0: none), which each may not keep. A version of revision 0 says that none is left so far back.
 func (l *Log) states(ctx context.Context, db reader, at store.Revision, from, to string, each func(v, next *version) error) (err error) {
 	opts := &pebble.IterOptions{LowerBound: append([]byte{versionPrefix}, from...), UpperBound: []byte{versionPrefix + 1}}
 	if to != "" {
@@ -122,12 +124,12 @@ func (l *Log) states(ctx context.Context, db reader, at store.Revision, from, to
 		return err
 	}
 	defer closeInto(&err, iter)
+	var v, next version // one pair for all: each makes them escape
 	for ok := iter.First(); ok; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var v, next version
-		if v, next, ok, err = l.state(iter, at); err != nil {
+		if ok, err = l.state(iter, at, &v, &next); err != nil {
 			return err
 		}
 		if err := each(&v, &next); err != nil {
@@ -149,26 +151,27 @@ func boundOf(to string) []byte {
 	return append([]byte{versionPrefix}, to...)
 }
 
-// state reads one key from its newest version on. It leaves the iterator on the version found, or, with a version of revision
-// 0, on the next key; ok false says that there is nothing more.
-func (l *Log) state(iter *pebble.Iterator, at store.Revision) (v, next version, ok bool, err error) {
+// state reads one key from its newest version on, into v and next. It leaves the iterator on the version found, or, with a version of
+// revision 0, on the next key; ok false says that there is nothing more.
+func (l *Log) state(iter *pebble.Iterator, at store.Revision, v, next *version) (ok bool, err error) {
+	*v, *next = version{}, version{}
 	for ok = true; ok; ok = iter.Next() {
 		key, rev, err := splitVersionKey(iter.Key())
 		if err != nil {
-			return v, next, true, err
+			return true, err
 		}
 		if next.Revision != 0 && string(key) != next.Key {
-			return version{}, next, true, nil
+			return true, nil
 		}
 		if rev <= at {
-			v, err = l.iterVersion(iter)
-			return v, next, true, err
+			*v, err = l.iterVersion(iter)
+			return true, err
 		}
-		if next, err = l.iterVersion(iter); err != nil {
-			return v, next, true, err
+		if *next, err = l.iterVersion(iter); err != nil {
+			return true, err
 		}
 	}
-	return version{}, next, false, nil
+	return false, nil
 }
 
 // pass moves the iterator from a version of key to the next key. "" is no key: the iterator is there already.
