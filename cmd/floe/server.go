@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -29,9 +30,11 @@ func serverCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return cluster.Run(cmd.Context(), cluster.Environment{
-				Config: cfg, Version: version, Clock: clock.RealClock{}, Log: log, Programs: programs,
-			})
+			env := cluster.Environment{Config: cfg, Version: version, Clock: clock.RealClock{}, Log: log, Programs: programs}
+			if os.Getenv("GOGC") == "" { // else whoever set it knows better
+				env.SetGCPercent = debug.SetGCPercent
+			}
+			return cluster.Run(cmd.Context(), env)
 		},
 	}
 	flags := cmd.Flags()

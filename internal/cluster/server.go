@@ -31,7 +31,9 @@ type Environment struct {
 	Clock    clock.WithTicker
 	Log      *slog.Logger
 	Programs *carry.Programs
-	Seed     uint64 // of the random source that breaks ties; 0: taken from the clock
+	// SetGCPercent sets the process's garbage collector, as debug.SetGCPercent does; nil: it is left as it is.
+	SetGCPercent func(percent int) int
+	Seed         uint64 // of the random source that breaks ties; 0: taken from the clock
 }
 
 // server is one cluster's parts while they are put together.
@@ -110,6 +112,9 @@ func (s *server) parts() ([]part, error) {
 		{"api", func(ctx context.Context) error { return s.door.Serve(ctx, s.listener, tlsConfig) }},
 		{"bootstrap", s.bootstrap},
 		{"expiry", s.expire},
+	}
+	if s.SetGCPercent != nil {
+		list = append(list, part{"collector", s.tuneCollector})
 	}
 	components, err := s.components()
 	if err != nil {
