@@ -147,8 +147,10 @@ type History interface {
 	// At calls each with the records that made up the keys in [from, to) at a revision, in key order; to "" is the end. It
 	// returns ErrExpired when that is no longer known (it may have called each before), ErrFuture when it is not written yet.
 	At(ctx context.Context, rev Revision, from, to string, each func(Record) error) error
-	// Versions calls each with the records of key that are kept, deletions included, from the newest to the oldest.
+	// Versions calls each with the records of key that are kept, deletions included, from the newest to the oldest. The deletion of a
+	// key that was absent may be one of them.
 	Versions(ctx context.Context, key string, each func(Record) error) error
-	// Compact drops the versions that were superseded at or before rev. Reads before it answer ErrExpired then.
+	// Compact drops the versions that were superseded at or before rev. Reads before it answer ErrExpired then. It returns ErrFuture
+	// when the follower has not applied rev yet.
 	Compact(ctx context.Context, rev Revision) error
 }

@@ -208,7 +208,8 @@ func (l *Log) forgetMinor(now time.Time, upTo store.Revision) (more bool, err er
 	if err = errors.Join(err, failed); err != nil || n == 0 {
 		return false, err
 	}
-	return n == pruneRows, l.take("recent", at, batch, gone)
+	taken, err := l.take("recent", at, batch, gone)
+	return !taken || n == pruneRows, err
 }
 
 // forgetHistory moves floor by one batch at most, and says whether there is more to do.
@@ -243,12 +244,18 @@ func (l *Log) forgetHistory(now time.Time, upTo store.Revision) (more bool, err 
 	if err := batch.DeleteRange(rowKey(from+1), rowKey(at+1), nil); err != nil {
 		return false, err
 	}
-	return n == pruneRows, l.take("floor", at, batch, gone)
+	_, err = l.take("floor", at, batch, gone) // at or below recent, which no follower is below
+	return n == pruneRows, err
 }
 
-// take raises a mark, first for readers and then on disk together with what goes.
-func (l *Log) take(name string, to store.Revision, batch *pebble.Batch, gone kept) error {
+// take raises a mark, first for readers and then on disk together with what goes. It returns false, and takes nothing away, when a
+// follower that needs some of it has begun since it was looked for.
+func (l *Log) take(name string, to store.Revision, batch *pebble.Batch, gone kept) (bool, error) {
 	l.mu.Lock()
+	if to > l.knownLocked() {
+		l.mu.Unlock()
+		return false, nil
+	}
 	switch name {
 	case "recent":
 		l.mu.recent = max(l.mu.recent, to)
@@ -258,10 +265,10 @@ func (l *Log) take(name string, to store.Revision, batch *pebble.Batch, gone kep
 	l.mu.kept.add(gone)
 	l.mu.Unlock()
 	if err := batch.Set(numberKey(name), encodeNumber(to), nil); err != nil {
-		return err
+		return true, err
 	}
 	// Not synced: it may happen again after a crash.
-	return batch.Commit(pebble.NoSync)
+	return true, batch.Commit(pebble.NoSync)
 }
 
 // raise raises a mark when it is below.
@@ -274,5 +281,6 @@ func (l *Log) raise(name string, to store.Revision) (err error) {
 	}
 	batch := l.db.NewBatch()
 	defer closeInto(&err, batch)
-	return l.take(name, to, batch, kept{})
+	_, err = l.take(name, to, batch, kept{})
+	return err
 }

@@ -15,12 +15,15 @@ import (
 	"github.com/floe-k8s/floe/internal/store"
 )
 
-// Place is where a script's log lies.
+// Place is where a log lies.
 type Place struct {
 	Open  Opener
 	Clock clock.PassiveClock // the log's; nil: the real one
 	// Advance moves the clock; nil: scripts that advance cannot run here.
 	Advance func(time.Duration)
+	// Restored names another place, for an empty log whose revisions begin above base; it keeps its own when it is opened again. nil: the
+	// engine cannot be restored here, and that part of a test is left out.
+	Restored func(t *testing.T, base store.Revision) Place
 }
 
 // Scripts runs every script in a folder over a log and a table on it. Commands:
