@@ -87,7 +87,9 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		return err
 	}
 	s.api = api.New(api.Config{Store: s.store, Kinds: s.kinds, Authorizer: auth.Policy(), Clock: s.Clock, Log: s.Log.With("component", "api")})
+	metrics := wire.NewMetrics()
 	s.door = wire.New(wire.Config{
+		Metrics: metrics, Gather: s.registry(metrics),
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
 		Authenticator: auth.First(auth.Certificates(s.authority.Pool(), s.Clock), auth.NoTokens, auth.AnonymousUser),
 	})

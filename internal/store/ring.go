@@ -3,6 +3,7 @@ package store
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -114,7 +115,7 @@ func (r *ring) restart(rev Revision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.all.events {
-		r.budget.used -= e.bytes
+		r.budget.used.Add(-e.bytes)
 	}
 	r.start = rev
 	r.all.restart(rev)
@@ -139,7 +140,7 @@ func (r *ring) publish(e *ringEntry) {
 			}
 		})
 	}
-	r.budget.used += e.bytes
+	r.budget.used.Add(e.bytes)
 }
 
 // oldest returns the first event; nil: none. Only the applier calls it, and it takes no lock, since
@@ -163,12 +164,13 @@ func (r *ring) evict() {
 			q.shift()
 		}
 	})
-	r.budget.used -= e.bytes
+	r.budget.used.Add(-e.bytes)
 }
 
 // ringBudget is the bound that all rings share. Only the applier uses it.
 type ringBudget struct {
-	limit, used int64 // bytes
+	limit int64        // bytes
+	used  atomic.Int64 // bytes; others only read it
 }
 
 // keptAnyway is the part of the limit that may be filled with events of any age; beyond it those older than ringAge go.
@@ -176,7 +178,7 @@ const keptAnyway = 8
 
 // enforce drops the oldest events of all rings until they are within the limit.
 func (b *ringBudget) enforce(collections []*collection, now time.Time) {
-	for b.used > b.limit/keptAnyway {
+	for b.used.Load() > b.limit/keptAnyway {
 		var victim *ring
 		var first *ringEntry
 		for _, c := range collections {
@@ -184,7 +186,7 @@ func (b *ringBudget) enforce(collections []*collection, now time.Time) {
 				victim, first = c.ring, e
 			}
 		}
-		if victim == nil || b.used <= b.limit && now.Sub(first.time) <= ringAge {
+		if victim == nil || b.used.Load() <= b.limit && now.Sub(first.time) <= ringAge {
 			return
 		}
 		victim.evict()

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
 
@@ -41,6 +43,8 @@ type Config struct {
 	Node func(ctx context.Context, name string) (*url.URL, http.RoundTripper, error)
 	// Snapshot writes a snapshot of the whole store; nil: the API gives none.
 	Snapshot func(ctx context.Context, w io.Writer) error
+	Metrics  *Metrics            // nil: nothing is counted
+	Gather   prometheus.Gatherer // what /metrics tells; nil: it is not served
 	// Rand spreads the ends of watches, so that clients do not all come back at once. The handler alone uses it.
 	Rand *rand.Rand
 }
@@ -81,6 +85,8 @@ type call struct {
 	user auth.User
 	path target
 	kind *kinds.Kind // nil when the path is no resource that is served
+
+	answered recorder // w
 }
 
 // ServeHTTP answers one request.
@@ -100,15 +106,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, apierrors.NewBadRequest("impersonation is not served yet: header "+name))
 		return
 	}
-	c := &call{w: w, r: r, user: user, path: parse(r)}
+	c := &call{r: r, user: user, path: parse(r), answered: recorder{ResponseWriter: w}}
+	c.w = &c.answered
 	c.kind = h.API.Kind(c.path.resource)
 	release, ok := h.admit(c)
 	if !ok {
+		h.Metrics.refused(c)
 		w.Header().Set("Retry-After", "1")
 		refuse(w, r, apierrors.NewTooManyRequests("Too many requests, please try again later.", 1))
 		return
 	}
 	defer release()
+	defer h.Metrics.begin(c, h.Clock.Now)()
 	if !c.path.long() {
 		ctx, cancel := context.WithTimeout(r.Context(), c.timeout())
 		defer cancel()
@@ -187,6 +196,8 @@ func (h *Handler) servePath(c *call) {
 		h.serveVersion(c)
 	case path == "/healthz", path == "/livez", path == "/readyz", strings.HasPrefix(path, "/healthz/"), strings.HasPrefix(path, "/livez/"), strings.HasPrefix(path, "/readyz/"):
 		h.serveHealth(c, path)
+	case path == "/metrics" && h.Gather != nil:
+		promhttp.HandlerFor(h.Gather, promhttp.HandlerOpts{}).ServeHTTP(c.w, c.r)
 	case path == history.Path:
 		h.serveHistory(c)
 	case path == SnapshotPath:

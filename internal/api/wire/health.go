@@ -102,7 +102,7 @@ func (h *Handler) serveVersion(c *call) {
 
 // serveRoot lists the paths that are served.
 func (h *Handler) serveRoot(c *call) {
-	paths := []string{"/api", "/api/v1", "/apis", "/apis/", "/healthz", "/livez", "/openapi/v3", "/openapi/v3/", "/readyz", "/version"}
+	paths := []string{"/api", "/api/v1", "/apis", "/apis/", "/healthz", "/livez", "/metrics", "/openapi/v3", "/openapi/v3/", "/readyz", "/version"}
 	for _, k := range h.checks("/readyz") {
 		paths = append(paths, "/readyz/"+k.name)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -30,6 +31,7 @@ type watcher struct {
 	f         format
 	from      *api.Watch
 	to        *http.ResponseController
+	sent      prometheus.Counter // nil: nothing is counted
 	bookmarks bool
 }
 
@@ -57,7 +59,7 @@ func (h *Handler) watch(c *call) {
 	}
 	c.w.Header().Set("Content-Type", media)
 	c.w.WriteHeader(http.StatusOK)
-	w := &watcher{h: h, c: c, f: f, from: from, to: http.NewResponseController(c.w), bookmarks: opts.AllowWatchBookmarks}
+	w := &watcher{h: h, c: c, f: f, from: from, to: http.NewResponseController(c.w), bookmarks: opts.AllowWatchBookmarks, sent: h.Metrics.sent(c.path.resource)}
 	if err := w.run(ctx); err != nil {
 		h.Log.Debug("a watch has ended", "path", c.r.URL.Path, "user", c.user.Name, "err", err)
 	}
@@ -131,6 +133,9 @@ func (w *watcher) status(err error) error {
 
 // frame writes one event: a line of JSON, or a length and a WatchEvent in protobuf.
 func (w *watcher) frame(kind watch.EventType, object []byte) error {
+	if w.sent != nil {
+		w.sent.Inc()
+	}
 	if w.f.media == mediaProtobuf {
 		event := metav1.WatchEvent{Type: string(kind), Object: runtime.RawExtension{Raw: object}}
 		size := event.Size()
