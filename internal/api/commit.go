@@ -48,7 +48,7 @@ func (s *Server) revise(ctx context.Context, req Request, dryRun bool, decide fu
 		}
 		d, err := decide(old)
 		if err != nil {
-			return Result{}, s.settle(ctx, item.Revision, err)
+			return Result{}, s.settle(ctx, item.Revision, Classed(err))
 		}
 		result, err := s.replace(ctx, req, &item, old, d, dryRun)
 		if !errors.Is(err, store.ErrConflict) {
@@ -98,6 +98,10 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 
 // insert commits a new object, on condition that its key is free and its namespace stands. obj is private.
 func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, dryRun bool) (Result, error) {
+	version, _ := parseVersion(obj.GetResourceVersion()) // what is no number is passed over, as upstream
+	if version != 0 && !dryRun {
+		return Result{}, plain("resourceVersion should not be set on objects to be created")
+	}
 	value, err := encodeStored(req.Kind, obj)
 	if err != nil {
 		return Result{}, apierrors.NewInternalError(err)

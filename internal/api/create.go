@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -28,8 +27,8 @@ func (s *Server) Create(ctx context.Context, req Request, given kinds.Object, op
 	if err := s.authorize(req, "create"); err != nil {
 		return Result{}, err
 	}
-	if errs := metavalidation.ValidateCreateOptions(&opts); len(errs) > 0 {
-		return Result{}, apierrors.NewInvalid(optionsKind("CreateOptions"), "", errs)
+	if err := CheckCreate(opts); err != nil {
+		return Result{}, err
 	}
 	return s.create(ctx, req, given, isDryRun(opts.DryRun))
 }
@@ -37,7 +36,7 @@ func (s *Server) Create(ctx context.Context, req Request, given kinds.Object, op
 func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dryRun bool) (Result, error) {
 	for try := 1; ; try++ {
 		obj := copyOf(given)
-		if err := s.prepareCreate(req, obj); err != nil {
+		if err := s.prepareCreate(ctx, req, obj); err != nil {
 			return Result{}, err
 		}
 		result, err := s.insert(ctx, req, obj, dryRun)
@@ -52,12 +51,12 @@ func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dr
 }
 
 // prepareCreate changes obj, private to the caller, into what is stored.
-func (s *Server) prepareCreate(req Request, obj kinds.Object) error {
+func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Object) error {
 	if err := ownNamespace(req, obj); err != nil {
 		return err
 	}
-	if obj.GetResourceVersion() != "" {
-		return apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
+	if _, err := s.namespaceAccepts(ctx, req, obj); err != nil { // before its content is looked at; insert asks again
+		return err
 	}
 	if k := req.Kind; k.Default != nil {
 		k.Default(obj)
@@ -74,6 +73,7 @@ func (s *Server) prepareCreate(req Request, obj kinds.Object) error {
 		f(s.env(req), obj)
 	}
 	errs := validation.ValidateObjectMetaAccessor(obj, req.Kind.Namespaced, validName(req.Kind), field.NewPath("metadata"))
+	errs = append(errs, validateFinalizers(obj.GetFinalizers())...)
 	if f := req.Kind.Validate; f != nil {
 		errs = append(errs, f(obj)...)
 	}

@@ -7,7 +7,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -18,8 +17,8 @@ func (s *Server) Delete(ctx context.Context, req Request, opts metav1.DeleteOpti
 	if err := s.authorize(req, "delete"); err != nil {
 		return Result{}, err
 	}
-	if errs := metavalidation.ValidateDeleteOptions(&opts); len(errs) > 0 {
-		return Result{}, apierrors.NewInvalid(optionsKind("DeleteOptions"), "", errs)
+	if err := CheckDelete(opts); err != nil {
+		return Result{}, err
 	}
 	return s.delete(ctx, req, opts)
 }
@@ -58,8 +57,10 @@ func decideDelete(env kinds.Env, k *kinds.Kind, obj kinds.Object, opts metav1.De
 	switch at := obj.GetDeletionTimestamp(); {
 	case at == nil && d.Graceful:
 		mark(env, obj, grace)
+	case at == nil && k.Gone != nil: // no grace is over that never began
+		begin(env, obj, 0)
 	case at == nil:
-		if k.Gone != nil || len(obj.GetFinalizers()) > 0 {
+		if len(obj.GetFinalizers()) > 0 {
 			mark(env, obj, 0)
 		}
 	case was == nil || !d.Graceful:
@@ -71,11 +72,16 @@ func decideDelete(env kinds.Env, k *kinds.Kind, obj kinds.Object, opts metav1.De
 	return decision{next: obj, remove: obj.GetDeletionTimestamp() == nil || released(k, obj)}
 }
 
-// mark says that obj is being deleted: now plus the grace period, in seconds. It is a change of what is wanted.
+// mark gives obj, which is being deleted from now on, its grace period in seconds.
 func mark(env kinds.Env, obj kinds.Object, grace int64) {
+	begin(env, obj, grace)
+	obj.SetDeletionGracePeriodSeconds(&grace)
+}
+
+// begin says that obj is being deleted: now plus the grace period, in seconds. It is a change of what is wanted.
+func begin(env kinds.Env, obj kinds.Object, grace int64) {
 	at := metav1.NewTime(env.Now.Add(time.Duration(grace) * time.Second)).Rfc3339Copy()
 	obj.SetDeletionTimestamp(&at)
-	obj.SetDeletionGracePeriodSeconds(&grace)
 	if obj.GetGeneration() > 0 {
 		obj.SetGeneration(obj.GetGeneration() + 1)
 	}
@@ -127,8 +133,8 @@ func (s *Server) DeleteCollection(ctx context.Context, req Request, opts metav1.
 	if err := s.authorize(req, "deletecollection"); err != nil {
 		return List{}, err
 	}
-	if errs := metavalidation.ValidateDeleteOptions(&opts); len(errs) > 0 {
-		return List{}, apierrors.NewInvalid(optionsKind("DeleteOptions"), "", errs)
+	if err := CheckDelete(opts); err != nil {
+		return List{}, err
 	}
 	found, err := s.list(ctx, req, list)
 	if err != nil {

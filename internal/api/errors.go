@@ -62,6 +62,20 @@ func withReason(err *apierrors.StatusError, reason string) error {
 	return err
 }
 
+// Classed gives an error without a status the one that upstream gives it: 500 with nothing but its text. Others stay as they are.
+func Classed(err error) error {
+	var known apierrors.APIStatus
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return plain(err.Error())
+}
+
+// plain is the answer to what upstream has no class for.
+func plain(message string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Message: message}}
+}
+
 // errModified is upstream's text for an update of an older version.
 var errModified = errors.New("the object has been modified; please apply your changes to the latest version and try again")
 
@@ -80,10 +94,20 @@ func mismatch(what string, wanted, found any) error {
 	return fmt.Errorf("Precondition failed: %[1]s in precondition: %[2]v, %[1]s in object meta: %[3]v", what, wanted, found)
 }
 
+// checkUID holds the UID of a write against that of the object; "" wishes for nothing. Upstream's storage tells its own error, with the key.
+func checkUID(req Request, wanted, found types.UID) error {
+	if wanted == "" || wanted == found {
+		return nil
+	}
+	return conflict(req, fmt.Errorf("StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, AdditionalErrorMsg: %w", req.key(), mismatch("UID", wanted, found)))
+}
+
 // checkPreconditions holds an object against a client's wish for one UID or version; nil wishes for nothing.
 func checkPreconditions(req Request, p *metav1.Preconditions, uid types.UID, version string) error {
 	switch {
 	case p == nil:
+	case isNamespace(req.Kind):
+		return checkNamespace(req, p, uid, version)
 	case p.UID != nil && *p.UID != uid:
 		return preconditionFailed(req, fmt.Errorf("the UID in the precondition (%s) does not match the UID in record (%s). The object might have been deleted and then recreated", *p.UID, uid))
 	case p.ResourceVersion != nil && *p.ResourceVersion != version:

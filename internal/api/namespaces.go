@@ -8,12 +8,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/store"
 )
 
-// This file is upstream's admission plug-in NamespaceLifecycle.
+// This file is upstream's admission plug-in NamespaceLifecycle, and what is particular to deleting namespaces.
 
 func isNamespace(k *kinds.Kind) bool { return k.GVK.Group == "" && k.Resource == "namespaces" }
 
@@ -24,6 +25,17 @@ func mayDelete(req Request) error {
 		case metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic:
 			return apierrors.NewForbidden(req.resource(), req.Name, errors.New("this namespace may not be deleted"))
 		}
+	}
+	return nil
+}
+
+// checkNamespace is checkPreconditions for namespaces, whose deletion upstream decides in a place of its own.
+func checkNamespace(req Request, p *metav1.Preconditions, uid types.UID, version string) error {
+	switch {
+	case p.UID != nil && *p.UID != uid:
+		return conflict(req, mismatch("UID", *p.UID, uid))
+	case p.ResourceVersion != nil && *p.ResourceVersion != version:
+		return conflict(req, mismatch("ResourceVersion", *p.ResourceVersion, version))
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package api
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -81,8 +83,16 @@ func (p *pages) findLocked(rev store.Revision) *store.Snapshot {
 func (p *pages) find(text, prefix string, newest *store.Snapshot) (origin, error) {
 	var t pageToken
 	data, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || json.Unmarshal(data, &t) != nil || t.Version != tokenVersion || !strings.HasPrefix(t.Start, prefix) {
-		return origin{}, apierrors.NewBadRequest("invalid continue token: continue key is not valid: it is no token of this list")
+	if err == nil {
+		err = json.Unmarshal(data, &t)
+	}
+	switch {
+	case err != nil:
+		return origin{}, badToken(err)
+	case t.Version != tokenVersion:
+		return origin{}, badToken(fmt.Errorf("server does not recognize this encoded version %s", t.Version))
+	case !strings.HasPrefix(t.Start, prefix):
+		return origin{}, badToken(errors.New(t.Start))
 	}
 	if t.Revision == 0 {
 		return origin{newest.Revision(), newest, t.Start}, nil
@@ -91,6 +101,11 @@ func (p *pages) find(text, prefix string, newest *store.Snapshot) (origin, error
 	defer p.mu.Unlock()
 	p.dropLocked(p.clock.Now())
 	return origin{t.Revision, p.findLocked(t.Revision), t.Start}, nil
+}
+
+// badToken is upstream's answer to a token that nobody gave out for the list.
+func badToken(err error) error {
+	return apierrors.NewBadRequest(fmt.Sprintf("invalid continue token: continue key is not valid: %v", err))
 }
 
 // expired is a 410 with a token that continues from key at the newest state, as upstream's inconsistent continuation.

@@ -2,32 +2,24 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 
-	jsonpatch "gopkg.in/evanphx/json-patch.v4"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/mergepatch"
-	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
 	"github.com/floe-k8s/floe/internal/kinds"
 )
-
-// maxPatchOps bounds the operations of one JSON patch, as upstream does.
-const maxPatchOps = 10000
 
 // Patch is a change of an object in one of the patch languages: JSON patch (RFC 6902), JSON merge patch (RFC 7386) or
 // Kubernetes' strategic merge patch.
 type Patch struct {
 	Type types.PatchType
 	Data []byte // JSON
-	// Decode reads the patched document into into. It says of an unknown or duplicate field what the request wants said.
-	Decode func(data []byte, into runtime.Object) error
+	// Validation is what becomes of fields that are unknown or come twice: an error (Strict), a call of Warn (Warn or "") or nothing (Ignore).
+	Validation string
+	Warn       func(text string) // nil: nobody listens
+	// Decode reads a patched document, which says its kind, into an empty object, and returns what validation says of its fields.
+	Decode func(data []byte, into runtime.Object) (strict []error, err error)
 }
 
 // Patch changes an object, or its part that the request's subresource is.
@@ -35,8 +27,8 @@ func (s *Server) Patch(ctx context.Context, req Request, p Patch, opts metav1.Pa
 	if err := s.authorize(req, "patch"); err != nil {
 		return Result{}, err
 	}
-	if errs := metavalidation.ValidatePatchOptions(&opts, p.Type); len(errs) > 0 {
-		return Result{}, apierrors.NewInvalid(optionsKind("PatchOptions"), "", errs)
+	if err := CheckPatch(opts, p.Type); err != nil {
+		return Result{}, err
 	}
 	part, err := subresource(req, "patch")
 	if err != nil {
@@ -47,7 +39,7 @@ func (s *Server) Patch(ctx context.Context, req Request, p Patch, opts metav1.Pa
 	}
 	return s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
 		obj := req.Kind.New()
-		if err := p.apply(old, obj); err != nil {
+		if err := p.apply(req.Kind.GVK, old, obj); err != nil {
 			return decision{}, err
 		}
 		if obj.GetNamespace() == "" {
@@ -61,54 +53,4 @@ func (s *Server) Patch(ctx context.Context, req Request, p Patch, opts metav1.Pa
 		}
 		return s.decideUpdate(req, part, obj, old)
 	})
-}
-
-// apply writes old with the patch on it to into, which is empty.
-func (p Patch) apply(old, into runtime.Object) error {
-	doc, err := json.Marshal(old)
-	if err != nil {
-		return apierrors.NewInternalError(err)
-	}
-	if doc, err = p.applyTo(doc, into); err != nil {
-		return err
-	}
-	return p.Decode(doc, into)
-}
-
-func (p Patch) applyTo(doc []byte, schema runtime.Object) ([]byte, error) {
-	switch p.Type {
-	case types.JSONPatchType:
-		ops, err := jsonpatch.DecodePatch(p.Data)
-		if err != nil {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
-		}
-		if len(ops) > maxPatchOps {
-			return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", maxPatchOps, len(ops)))
-		}
-		out, err := ops.Apply(doc)
-		if err != nil {
-			return nil, unprocessable(err.Error())
-		}
-		return out, nil
-	case types.MergePatchType:
-		var check any
-		if err := json.Unmarshal(p.Data, &check); err != nil {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
-		}
-		out, err := jsonpatch.MergePatch(doc, p.Data)
-		if err != nil {
-			return nil, apierrors.NewBadRequest(err.Error())
-		}
-		return out, nil
-	case types.StrategicMergePatchType:
-		out, err := strategicpatch.StrategicMergePatch(doc, p.Data, schema)
-		switch {
-		case errors.Is(err, mergepatch.ErrBadJSONDoc):
-			return nil, apierrors.NewBadRequest(err.Error())
-		case err != nil:
-			return nil, unprocessable(err.Error())
-		}
-		return out, nil
-	}
-	return nil, apierrors.NewBadRequest(fmt.Sprintf("unknown Content-Type header for patch: %s", p.Type))
 }

@@ -38,7 +38,11 @@ func (s *Server) Get(ctx context.Context, req Request, opts metav1.GetOptions) (
 	if err != nil {
 		return Result{}, err
 	}
-	if _, err := s.fresh(ctx, opts.ResourceVersion); err != nil {
+	seen, err := parseSeen(opts.ResourceVersion)
+	if err != nil {
+		return Result{}, err
+	}
+	if _, err := s.fresh(ctx, opts.ResourceVersion, seen); err != nil {
 		return Result{}, err
 	}
 	item := s.Store.Snapshot().Get(req.key())
@@ -152,10 +156,7 @@ func validateList(opts metav1.ListOptions) error {
 		Watch: opts.Watch, AllowWatchBookmarks: opts.AllowWatchBookmarks, ResourceVersion: opts.ResourceVersion,
 		ResourceVersionMatch: opts.ResourceVersionMatch, Limit: opts.Limit, Continue: opts.Continue, SendInitialEvents: opts.SendInitialEvents,
 	}
-	if errs := listvalidation.ValidateListOptions(&check, true); len(errs) > 0 {
-		return apierrors.NewInvalid(optionsKind("ListOptions"), "", errs)
-	}
-	return nil
+	return invalidOptions("ListOptions", listvalidation.ValidateListOptions(&check, true))
 }
 
 // origin is the state that a list is answered from, and the key at which it begins.
@@ -167,9 +168,13 @@ type origin struct {
 
 func (s *Server) origin(ctx context.Context, req Request, opts metav1.ListOptions) (origin, error) {
 	if opts.Continue != "" {
-		return s.pages.find(opts.Continue, req.prefix(), s.Store.Snapshot())
+		return s.next(req, opts)
 	}
-	rev, err := s.fresh(ctx, opts.ResourceVersion)
+	version, err := parseVersion(opts.ResourceVersion)
+	if err != nil {
+		return origin{}, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: resourceVersion: Invalid value: %q: %v", opts.ResourceVersion, err))
+	}
+	rev, err := s.fresh(ctx, opts.ResourceVersion, version)
 	if err != nil {
 		return origin{}, err
 	}
@@ -180,23 +185,42 @@ func (s *Server) origin(ctx context.Context, req Request, opts metav1.ListOption
 	return origin{revision: snapshot.Revision(), snapshot: snapshot}, nil
 }
 
-// fresh waits until the table has the version that a client has seen. "" asks for what is newest, "0" for anything.
-func (s *Server) fresh(ctx context.Context, version string) (store.Revision, error) {
-	switch version {
-	case "":
-		return 0, storeError(s.Store.Sync(ctx))
-	case "0":
+// next is the state that a page after the first is answered from.
+func (s *Server) next(req Request, opts metav1.ListOptions) (origin, error) {
+	from, err := s.pages.find(opts.Continue, req.prefix(), s.Store.Snapshot())
+	if err == nil && opts.ResourceVersion != "" && opts.ResourceVersion != "0" {
+		err = apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
+	}
+	return from, err
+}
+
+// parseVersion reads a resourceVersion; "" is 0.
+func parseVersion(version string) (store.Revision, error) {
+	if version == "" {
 		return 0, nil
 	}
 	n, err := strconv.ParseUint(version, 10, 64)
+	return store.Revision(n), err
+}
+
+// parseSeen reads the version that a client has seen, for a read of one object and for a watch: upstream has no status for what is no number.
+func parseSeen(version string) (store.Revision, error) {
+	rev, err := parseVersion(version)
 	if err != nil {
-		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: resourceVersion: Invalid value: %q: %v", version, err))
+		return 0, plain(fmt.Sprintf("resourceVersion: Invalid value: %q: %v", version, err))
 	}
-	rev := store.Revision(n)
+	return rev, nil
+}
+
+// fresh waits until the table has the version that a client has seen, rev as a number. "" asks for what is newest, "0" for anything.
+func (s *Server) fresh(ctx context.Context, version string, rev store.Revision) (store.Revision, error) {
+	if version == "" {
+		return 0, storeError(s.Store.Sync(ctx))
+	}
 	if s.Store.Snapshot().Revision() >= rev {
 		return rev, nil
 	}
-	wait, cancel := context.WithTimeout(ctx, freshWait)
+	wait, cancel := WithTimeout(ctx, s.Clock, freshWait)
 	defer cancel()
 	if err := s.Store.Wait(wait, rev); err != nil {
 		if ctx.Err() != nil {

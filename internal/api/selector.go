@@ -34,7 +34,7 @@ func newSelector(req Request, opts metav1.ListOptions) (selector, error) {
 	sel := selector{kind: req.Kind, prefix: req.prefix(), header: envelopeHeader(req.Kind.GVK)}
 	var err error
 	if sel.labels, err = labels.Parse(opts.LabelSelector); err != nil {
-		return sel, apierrors.NewBadRequest(fmt.Sprintf("unable to parse requirement: %v", trimParse(err)))
+		return sel, apierrors.NewBadRequest(err.Error())
 	}
 	if sel.fields, err = fields.ParseSelector(opts.FieldSelector); err != nil {
 		return sel, apierrors.NewBadRequest(err.Error())
@@ -68,10 +68,6 @@ func unknownField(k *kinds.Kind, name string) string {
 		return fmt.Sprintf("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", name)
 	}
 	return fmt.Sprintf("%q is not a known field selector: only \"metadata.name\"", name)
-}
-
-func trimParse(err error) string {
-	return strings.TrimPrefix(err.Error(), "unable to parse requirement: ")
 }
 
 // namespace is the one that all matches are in; true for kinds without one, too.

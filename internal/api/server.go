@@ -19,7 +19,7 @@ type Config struct {
 	Store      *store.Store
 	Kinds      []*kinds.Kind
 	Authorizer auth.Authorizer
-	Clock      clock.PassiveClock
+	Clock      clock.WithDelayedExecution
 	Log        *slog.Logger
 	Random     io.Reader // of names and UIDs, safe for concurrent use; nil: the system's
 }

@@ -7,7 +7,6 @@ import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -19,8 +18,8 @@ func (s *Server) CreatePart(ctx context.Context, req Request, body runtime.Objec
 	if err := s.authorize(req, "create"); err != nil {
 		return Result{}, err
 	}
-	if errs := metavalidation.ValidateCreateOptions(&opts); len(errs) > 0 {
-		return Result{}, apierrors.NewInvalid(optionsKind("CreateOptions"), "", errs)
+	if err := CheckCreate(opts); err != nil {
+		return Result{}, err
 	}
 	part, err := subresource(req, "create")
 	if err != nil {
@@ -49,6 +48,8 @@ func (s *Server) CreatePart(ctx context.Context, req Request, body runtime.Objec
 	return Result{Object: status, Created: true, Revision: result.Revision}, nil
 }
 
+var scaleGVK = autoscalingv1.SchemeGroupVersion.WithKind("Scale")
+
 // scaleOf is an object's Scale.
 func scaleOf(scale *kinds.Scale, obj kinds.Object) *autoscalingv1.Scale {
 	want, have, selector := scale.Read(obj)
@@ -74,7 +75,7 @@ func (s *Server) updateScale(ctx context.Context, req Request, scale *kinds.Scal
 func (s *Server) patchScale(ctx context.Context, req Request, scale *kinds.Scale, p Patch, dryRun bool) (Result, error) {
 	return s.scale(ctx, req, scale, dryRun, func(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
 		next := &autoscalingv1.Scale{}
-		return next, p.apply(old, next)
+		return next, p.apply(scaleGVK, old, next)
 	})
 }
 
@@ -101,20 +102,18 @@ func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dry
 	return Result{Object: scaleOf(scale, result.Object.(kinds.Object)), Revision: result.Revision}, nil
 }
 
+// checkScale refuses a Scale that cannot be, and gives obj the version that it wants to replace.
 func checkScale(req Request, wanted *autoscalingv1.Scale, obj kinds.Object) error {
 	if wanted.Name != "" && wanted.Name != req.Name {
 		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", wanted.Name, req.Name))
 	}
 	if wanted.Spec.Replicas < 0 {
-		return apierrors.NewInvalid(autoscalingv1.SchemeGroupVersion.WithKind("Scale").GroupKind(), req.Name, field.ErrorList{
+		return apierrors.NewInvalid(scaleGVK.GroupKind(), req.Name, field.ErrorList{
 			field.Invalid(field.NewPath("spec", "replicas"), wanted.Spec.Replicas, "must be greater than or equal to 0"),
 		})
 	}
-	if v := wanted.ResourceVersion; v != "" && v != obj.GetResourceVersion() {
-		return conflict(req, errModified)
+	if wanted.ResourceVersion != "" {
+		obj.SetResourceVersion(wanted.ResourceVersion)
 	}
-	if wanted.UID != "" && wanted.UID != obj.GetUID() {
-		return conflict(req, mismatch("UID", wanted.UID, obj.GetUID()))
-	}
-	return nil
+	return checkUID(req, wanted.UID, obj.GetUID())
 }

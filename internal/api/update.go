@@ -5,9 +5,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -15,17 +13,13 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-func optionsKind(kind string) schema.GroupKind {
-	return schema.GroupKind{Group: metav1.GroupName, Kind: kind}
-}
-
 // Update replaces an object, or the part of it that the request's subresource is.
 func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, opts metav1.UpdateOptions) (Result, error) {
 	if err := s.authorize(req, "update"); err != nil {
 		return Result{}, err
 	}
-	if errs := metavalidation.ValidateUpdateOptions(&opts); len(errs) > 0 {
-		return Result{}, apierrors.NewInvalid(optionsKind("UpdateOptions"), "", errs)
+	if err := CheckUpdate(opts); err != nil {
+		return Result{}, err
 	}
 	part, err := subresource(req, "update")
 	if err != nil {
@@ -42,15 +36,27 @@ func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, 
 		return Result{}, err
 	}
 	result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
+		if err := checkUID(req, obj.GetUID(), old.GetUID()); err != nil {
+			return decision{}, err
+		}
 		return s.decideUpdate(req, part, copyOf(obj), old)
 	})
-	if apierrors.IsNotFound(err) && part == nil && req.Kind.CreateOnUpdate && obj.GetResourceVersion() == "" {
-		if err := s.authorize(req, "create"); err != nil {
-			return Result{}, err
-		}
-		return s.create(ctx, req, obj, isDryRun(opts.DryRun))
+	if apierrors.IsNotFound(err) && part == nil && req.Kind.CreateOnUpdate {
+		return s.createInstead(ctx, req, copyOf(obj), isDryRun(opts.DryRun))
 	}
 	return result, err
+}
+
+// createInstead stores obj, private to the caller, that an update has not found, whatever version it wanted to replace.
+func (s *Server) createInstead(ctx context.Context, req Request, obj kinds.Object, dryRun bool) (Result, error) {
+	if err := s.authorize(req, "create"); err != nil {
+		return Result{}, err
+	}
+	if err := checkUID(req, obj.GetUID(), ""); err != nil {
+		return Result{}, err
+	}
+	obj.SetResourceVersion("")
+	return s.create(ctx, req, obj, dryRun)
 }
 
 // sameName holds the object's name and namespace against the request's.
@@ -79,7 +85,7 @@ func (s *Server) decideUpdate(req Request, part *kinds.Subresource, obj, old kin
 	} else if f := req.Kind.PrepareUpdate; f != nil {
 		f(s.env(req), obj, old)
 	}
-	errs = append(errs, validation.ValidateObjectMetaAccessorUpdate(obj, old, field.NewPath("metadata"))...)
+	errs = append(errs, validateMetaUpdate(obj, old)...)
 	if part == nil {
 		if f := req.Kind.Validate; f != nil {
 			errs = append(errs, f(obj)...)
@@ -96,25 +102,27 @@ func (s *Server) decideUpdate(req Request, part *kinds.Subresource, obj, old kin
 
 // checkVersion holds what the client read against what there is.
 func checkVersion(req Request, obj, old kinds.Object) error {
-	if uid := obj.GetUID(); uid != "" && uid != old.GetUID() {
-		return conflict(req, mismatch("UID", uid, old.GetUID()))
-	}
-	switch version := obj.GetResourceVersion(); {
-	case version == "" && req.Kind.RequireVersion:
-		return apierrors.NewInvalid(req.Kind.GVK.GroupKind(), req.Name, field.ErrorList{
-			field.Invalid(field.NewPath("metadata", "resourceVersion"), version, "must be specified for an update"),
+	version, err := parseVersion(obj.GetResourceVersion())
+	switch {
+	case err != nil:
+		return err
+	case version == 0 && req.Kind.RequireVersion: // upstream names the resource here, where it should the kind
+		return apierrors.NewInvalid(schema.GroupKind{Group: req.resource().Group, Kind: req.resource().Resource}, req.Name, field.ErrorList{
+			field.Invalid(field.NewPath("metadata", "resourceVersion"), uint64(version), "must be specified for an update"),
 		})
-	case version != "" && version != old.GetResourceVersion():
+	case version != 0 && Version(version) != old.GetResourceVersion():
 		return conflict(req, errModified)
 	}
 	return nil
 }
 
-// keepMeta keeps of old what no update may change.
+// keepMeta keeps of old what no update may change, where the update leaves it out. What it says otherwise is validated.
 func keepMeta(obj, old kinds.Object) {
 	obj.SetName(old.GetName())
 	obj.SetNamespace(old.GetNamespace())
-	obj.SetUID(old.GetUID())
+	if obj.GetUID() == "" {
+		obj.SetUID(old.GetUID())
+	}
 	obj.SetResourceVersion(old.GetResourceVersion())
 	obj.SetCreationTimestamp(old.GetCreationTimestamp())
 	obj.SetGeneration(old.GetGeneration())
@@ -122,10 +130,9 @@ func keepMeta(obj, old kinds.Object) {
 	obj.SetManagedFields(nil)
 	if at := old.GetDeletionTimestamp(); at != nil {
 		obj.SetDeletionTimestamp(at)
+	}
+	if obj.GetDeletionGracePeriodSeconds() == nil {
 		obj.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
-	} else {
-		obj.SetDeletionTimestamp(nil)
-		obj.SetDeletionGracePeriodSeconds(nil)
 	}
 }
 

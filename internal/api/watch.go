@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,6 +33,9 @@ type Watch struct {
 	initial  []*store.Item // still to be sent
 	// bookmark is due after the initial events, with upstream's annotation.
 	bookmark bool
+	// seen: the client knows the changes up to here, which may be ahead of what there is; they are not sent.
+	seen store.Revision
+	late error // ends the watch before its first event; cursor is nil then
 }
 
 // Watch follows a collection, or one object when the request names it.
@@ -49,8 +51,15 @@ func (s *Server) Watch(ctx context.Context, req Request, opts metav1.ListOptions
 	if err != nil {
 		return nil, err
 	}
-	w := &Watch{selector: sel, bookmark: opts.SendInitialEvents != nil && *opts.SendInitialEvents}
+	w := &Watch{selector: sel}
+	if w.seen, err = parseSeen(opts.ResourceVersion); err != nil {
+		return nil, err
+	}
 	after, err := s.begin(ctx, w, opts)
+	if apierrors.IsTimeout(err) { // upstream waits behind the answer's first line
+		w.late = err
+		return w, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +91,10 @@ func expired(after, now store.Revision) error {
 
 // begin says after which revision the events come, and lists what is to be sent before them.
 func (s *Server) begin(ctx context.Context, w *Watch, opts metav1.ListOptions) (store.Revision, error) {
-	fromNow := opts.ResourceVersion == "" || opts.ResourceVersion == "0"
-	if w.bookmark || fromNow && opts.SendInitialEvents == nil {
-		if _, err := s.fresh(ctx, opts.ResourceVersion); err != nil {
+	all := opts.SendInitialEvents != nil && *opts.SendInitialEvents
+	w.bookmark = all && opts.AllowWatchBookmarks
+	if all || w.seen == 0 && opts.SendInitialEvents == nil {
+		if _, err := s.fresh(ctx, opts.ResourceVersion, w.seen); err != nil {
 			return 0, err
 		}
 		snapshot := s.Store.Snapshot()
@@ -99,29 +109,35 @@ func (s *Server) begin(ctx context.Context, w *Watch, opts metav1.ListOptions) (
 		}
 		return snapshot.Revision(), nil
 	}
-	if fromNow {
-		return s.Store.Snapshot().Revision(), nil
+	now := s.Store.Snapshot().Revision()
+	if w.seen == 0 {
+		return now, nil
 	}
-	after, err := strconv.ParseUint(opts.ResourceVersion, 10, 64)
-	if err != nil {
-		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: resourceVersion: Invalid value: %q: %v", opts.ResourceVersion, err))
-	}
-	if _, err := s.fresh(ctx, opts.ResourceVersion); err != nil {
-		return 0, err
-	}
-	return store.Revision(after), nil
+	return min(w.seen, now), nil
 }
 
 // Revision is that up to which every event has been delivered.
-func (w *Watch) Revision() store.Revision { return w.cursor.Revision() }
+func (w *Watch) Revision() store.Revision {
+	if w.cursor == nil {
+		return 0
+	}
+	return max(w.cursor.Revision(), w.seen)
+}
 
 // Close gives the watch's place back.
-func (w *Watch) Close() { w.cursor.Close() }
+func (w *Watch) Close() {
+	if w.cursor != nil {
+		w.cursor.Close()
+	}
+}
 
 // TryNext returns the next event; ok false when there is none now.
 func (w *Watch) TryNext() (e Event, ok bool, err error) {
 	if e, ok := w.first(); ok {
 		return e, true, nil
+	}
+	if w.late != nil {
+		return Event{}, false, w.late
 	}
 	for {
 		change, ok, err := w.cursor.TryNext()
@@ -138,6 +154,9 @@ func (w *Watch) TryNext() (e Event, ok bool, err error) {
 func (w *Watch) Next(ctx context.Context) (Event, error) {
 	if e, ok := w.first(); ok {
 		return e, nil
+	}
+	if w.late != nil {
+		return Event{}, w.late
 	}
 	for {
 		change, err := w.cursor.Next(ctx)
@@ -173,6 +192,9 @@ func (w *Watch) failed(err error) error {
 
 // event says what change is to this watcher; false: nothing.
 func (w *Watch) event(change store.Event) (Event, bool, error) {
+	if change.Revision <= w.seen {
+		return Event{}, false, nil
+	}
 	is, err := w.wants(change.Item)
 	if err != nil {
 		return Event{}, false, apierrors.NewInternalError(err)

@@ -28,7 +28,7 @@ import (
 type Environment struct {
 	Config   Config // complete
 	Version  string // floe's own
-	Clock    clock.WithTicker
+	Clock    clock.WithTickerAndDelayedExecution
 	Log      *slog.Logger
 	Programs *carry.Programs
 	// SetGCPercent sets the process's garbage collector, as debug.SetGCPercent does; nil: it is left as it is.

@@ -118,11 +118,11 @@ func checkRestores(t *testing.T, env Environment, file string, saved backup.Summ
 }
 
 type later struct {
-	clock.WithTicker
+	clock.WithTickerAndDelayedExecution
 	by time.Duration
 }
 
-func (l later) Now() time.Time { return l.WithTicker.Now().Add(l.by) }
+func (l later) Now() time.Time { return l.WithTickerAndDelayedExecution.Now().Add(l.by) }
 
 // TestSnapshotRefusals asks for what cannot be, and sees that nothing is made.
 func TestSnapshotRefusals(t *testing.T) {

@@ -94,6 +94,8 @@ type Kind struct {
 	Minor func(old, obj Object) bool
 	// Columns are the kind's table. The first is always Name.
 	Columns []Column
+	// RowConditions say of obj's row in a table what readers may pass over, such as that it is completed. nil: nothing.
+	RowConditions func(obj Object) []metav1.TableRowCondition
 	// Fields are the selectable fields besides metadata.name and metadata.namespace.
 	Fields func(obj Object) fields.Set
 	// Facts are read from an object's stored bytes, without decoding it.

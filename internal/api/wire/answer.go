@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -27,11 +28,7 @@ func (c *call) fail(err error) { refuse(c.w, c.r, err) }
 
 // refuse answers with the Status that err is, in the media type that the client reads.
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var known apierrors.APIStatus
-	if !errors.As(err, &known) {
-		known = apierrors.NewInternalError(err)
-	}
-	status := known.Status()
+	status := statusOf(err)
 	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
 	f := format{media: mediaJSON, pretty: wantsPretty(r)}
 	for _, a := range acceptable(r) {
@@ -50,6 +47,15 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))
 	}
 	send(w, f.media, int(status.Code), data)
+}
+
+// statusOf is the Status that err is.
+func statusOf(err error) metav1.Status {
+	var known apierrors.APIStatus
+	if !errors.As(api.Classed(err), &known) {
+		panic(fmt.Sprintf("an error without a status: %v", err)) // Classed gives every error one
+	}
+	return known.Status()
 }
 
 func send(w http.ResponseWriter, media string, status int, data []byte) {
@@ -82,6 +88,11 @@ func (c *call) answer(h *Handler, f format, result api.Result, err error, status
 
 // answerList writes a list in the agreed format.
 func (c *call) answerList(h *Handler, f format, list api.List) {
+	opts, err := c.tableOptions(f)
+	if err != nil {
+		c.fail(err)
+		return
+	}
 	if f.as != "" {
 		objects := make([]kinds.Object, 0, len(list.Items))
 		for _, item := range list.Items {
@@ -92,7 +103,7 @@ func (c *call) answerList(h *Handler, f format, list api.List) {
 			}
 			objects = append(objects, obj)
 		}
-		data, err := h.transformed(c, f, objects, listMeta(list), true)
+		data, err := h.transformed(c, f, opts, objects, listMeta(list), true)
 		c.whole(f, data, err)
 		return
 	}
@@ -116,7 +127,7 @@ func (c *call) answerList(h *Handler, f format, list api.List) {
 		c.whole(f, doc, err)
 		return
 	}
-	err := c.stream(f, http.StatusOK, size >= gzipFrom && acceptsGzip(c.r), func(w io.Writer) error {
+	err = c.stream(f, http.StatusOK, size >= gzipFrom && acceptsGzip(c.r), func(w io.Writer) error {
 		return write(c.kind, list, func(b []byte) error {
 			_, err := w.Write(b)
 			return err

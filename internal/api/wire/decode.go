@@ -40,51 +40,65 @@ func (c *call) body(into runtime.Object, gvk schema.GroupVersionKind, validation
 }
 
 func (c *call) decode(data []byte, into runtime.Object, gvk schema.GroupVersionKind, validation string) error {
-	media := mediaJSON
-	if header := c.r.Header.Get("Content-Type"); header != "" {
-		var err error
-		if media, _, err = mime.ParseMediaType(header); err != nil {
-			media = header
-		}
-	}
-	switch media {
+	switch c.bodyMedia() {
 	case mediaJSON:
 		return c.decodeJSON(data, into, gvk, validation)
 	case mediaYAML:
 		doc, err := yaml.YAMLToJSON(data)
 		if err != nil {
-			return unrecognized(gvk, data, fmt.Errorf("couldn't get version/kind; json parse error: %w", err))
+			return unrecognized(gvk, data, &noTypeError{err})
 		}
 		return c.decodeJSON(doc, into, gvk, validation)
 	case mediaProtobuf:
-		return decodeProtobuf(data, into, gvk)
+		return c.decodeProtobuf(data, into, gvk)
 	}
-	return unsupportedMedia(mediaJSON, mediaYAML, mediaProtobuf)
+	return unsupportedMedia(spoken[:]...)
+}
+
+// bodyMedia is the media type of the request's body.
+func (c *call) bodyMedia() string {
+	header := c.r.Header.Get("Content-Type")
+	if header == "" {
+		return mediaJSON
+	}
+	if media, _, err := mime.ParseMediaType(header); err == nil {
+		return media
+	}
+	return header
+}
+
+// decodeOptions reads options that come in a body, of any group's version. What is wrong with them is told as it is found.
+func (c *call) decodeOptions(data []byte, into runtime.Object, kind string) error {
+	gvk := schema.GroupVersionKind{Kind: kind}
+	media := c.bodyMedia()
+	if media != mediaJSON && media != mediaYAML {
+		return c.decode(data, into, gvk, metav1.FieldValidationIgnore)
+	}
+	var err error
+	if media == mediaYAML {
+		data, err = yaml.YAMLToJSON(data)
+	}
+	if err == nil {
+		_, err = c.unmarshal(data, into, gvk, metav1.FieldValidationIgnore)
+	}
+	if err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	return nil
 }
 
 func (c *call) decodeJSON(data []byte, into runtime.Object, gvk schema.GroupVersionKind, validation string) error {
-	var found metav1.TypeMeta
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &found); err != nil {
-		return unrecognized(gvk, data, fmt.Errorf("couldn't get version/kind; json parse error: %w", err))
-	}
-	if err := checkType(found, gvk); err != nil {
-		return err
-	}
-	var strict []error
-	var err error
-	if validation == metav1.FieldValidationIgnore {
-		err = kjson.UnmarshalCaseSensitivePreserveInts(data, into)
-	} else {
-		strict, err = kjson.UnmarshalStrict(data, into)
-	}
-	if err != nil {
+	strict, err := c.unmarshal(data, into, gvk, validation)
+	var noType *noTypeError
+	var other *typeError
+	switch {
+	case asError(err, &noType):
+		return unrecognized(gvk, data, err)
+	case asError(err, &other):
+		return cannotHandle(other.have, gvk, err)
+	case err != nil:
 		return cannotHandle(gvk, gvk, err)
-	}
-	into.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
-	if len(strict) == 0 {
-		return nil
-	}
-	if validation == metav1.FieldValidationStrict {
+	case len(strict) > 0 && validation == metav1.FieldValidationStrict:
 		return cannotHandle(gvk, gvk, runtime.NewStrictDecodingError(strict))
 	}
 	for _, w := range strict {
@@ -92,6 +106,45 @@ func (c *call) decodeJSON(data []byte, into runtime.Object, gvk schema.GroupVers
 	}
 	return nil
 }
+
+// unmarshal reads a JSON document that says its type, or leaves it out, into into, which is empty and of kind gvk. Unless validation is
+// Ignore, strict says of which fields are unknown or come twice.
+func (c *call) unmarshal(data []byte, into runtime.Object, gvk schema.GroupVersionKind, validation string) (strict []error, err error) {
+	// Upstream tells this type in its refusals.
+	var found struct {
+		APIVersion string `json:"apiVersion,omitempty"`
+		Kind       string `json:"kind,omitempty"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &found); err != nil {
+		return nil, &noTypeError{err}
+	}
+	if err := c.checkType(metav1.TypeMeta{APIVersion: found.APIVersion, Kind: found.Kind}, gvk); err != nil {
+		return nil, err
+	}
+	if validation == metav1.FieldValidationIgnore {
+		err = kjson.UnmarshalCaseSensitivePreserveInts(data, into)
+	} else {
+		strict, err = kjson.UnmarshalStrict(data, into)
+	}
+	into.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	return strict, err
+}
+
+// noTypeError: a document is not even an object.
+type noTypeError struct{ err error }
+
+func (e *noTypeError) Error() string {
+	return "couldn't get version/kind; json parse error: " + e.err.Error()
+}
+func (e *noTypeError) Unwrap() error { return e.err }
+
+// typeError: a document is of another type than the wanted.
+type typeError struct {
+	have schema.GroupVersionKind
+	text string
+}
+
+func (e *typeError) Error() string { return e.text }
 
 // maxWarnings bounds what a body of nonsense makes the answer say.
 const maxWarnings = 64
@@ -103,7 +156,7 @@ func (c *call) warn(text string) {
 	}
 }
 
-func decodeProtobuf(data []byte, into runtime.Object, gvk schema.GroupVersionKind) error {
+func (c *call) decodeProtobuf(data []byte, into runtime.Object, gvk schema.GroupVersionKind) error {
 	rest, ok := strings.CutPrefix(string(data), api.Magic)
 	if !ok {
 		return unrecognized(gvk, data, errors.New("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"))
@@ -112,7 +165,12 @@ func decodeProtobuf(data []byte, into runtime.Object, gvk schema.GroupVersionKin
 	if err := unknown.Unmarshal([]byte(rest)); err != nil {
 		return unrecognized(gvk, data, err)
 	}
-	if err := checkType(metav1.TypeMeta{APIVersion: unknown.APIVersion, Kind: unknown.Kind}, gvk); err != nil {
+	err := c.checkType(metav1.TypeMeta{APIVersion: unknown.APIVersion, Kind: unknown.Kind}, gvk)
+	var other *typeError
+	if asError(err, &other) {
+		return cannotHandle(other.have, gvk, err)
+	}
+	if err != nil {
 		return err
 	}
 	message, ok := into.(api.Message)
@@ -127,7 +185,7 @@ func decodeProtobuf(data []byte, into runtime.Object, gvk schema.GroupVersionKin
 
 // checkType holds the type that a body says it has against the wanted; what it leaves out is what is wanted. A wanted kind
 // without a version may come in any (DeleteOptions).
-func checkType(found metav1.TypeMeta, want schema.GroupVersionKind) error {
+func (c *call) checkType(found metav1.TypeMeta, want schema.GroupVersionKind) error {
 	gv, err := schema.ParseGroupVersion(found.APIVersion)
 	if err != nil {
 		return apierrors.NewBadRequest(err.Error())
@@ -142,10 +200,10 @@ func checkType(found metav1.TypeMeta, want schema.GroupVersionKind) error {
 	switch {
 	case have == want:
 		return nil
-	case have.Kind == want.Kind:
-		return cannotHandle(have, want, fmt.Errorf("no kind %q is registered for version %q in scheme \"pkg/runtime/scheme.go:111\"", have.Kind, have.GroupVersion()))
+	case c.known(have):
+		return &typeError{have, fmt.Sprintf("converting (%s.%s) to (%s.%s): unknown conversion", have.Version, have.Kind, hubName(want.Group), want.Kind)}
 	}
-	return cannotHandle(have, want, fmt.Errorf("converting (%s.%s) to (%s.%s): unknown conversion", have.Version, have.Kind, hubName(want.Group), want.Kind))
+	return &typeError{have, fmt.Sprintf("no kind %q is registered for version %q in scheme \"pkg/runtime/scheme.go:111\"", have.Kind, have.GroupVersion())}
 }
 
 // hubName is what upstream calls a group's own types.

@@ -26,11 +26,12 @@ var everyVerb = [...]string{"create", "delete", "deletecollection", "get", "list
 // discovery is what is served, in the three forms that clients ask for: lists of groups, lists of resources, and both together (KEP-3352).
 type discovery struct {
 	kinds  []*kinds.Kind
+	types  map[schema.GroupVersionKind]bool // that a body may say it is
 	groups func(core bool) ([]byte, string)
 }
 
 func newDiscovery(list []*kinds.Kind) discovery {
-	d := discovery{kinds: list}
+	d := discovery{kinds: list, types: typesOf(list)}
 	all := sync.OnceValues(func() ([2][]byte, [2]string) {
 		var docs [2][]byte
 		var tags [2]string
@@ -49,6 +50,21 @@ func newDiscovery(list []*kinds.Kind) discovery {
 	return d
 }
 
+// typesOf are the types of bodies and answers: the kinds, their lists, the bodies of their subresources, and the options of every group.
+func typesOf(list []*kinds.Kind) map[schema.GroupVersionKind]bool {
+	types := map[schema.GroupVersionKind]bool{{Version: "v1", Kind: "Status"}: true}
+	for _, k := range list {
+		types[k.GVK], types[listGVK(k)] = true, true
+		for _, part := range k.Subresources {
+			types[part.GVK] = true
+		}
+		for _, name := range [...]string{"ListOptions", "GetOptions", "CreateOptions", "UpdateOptions", "PatchOptions", "DeleteOptions", "WatchEvent"} {
+			types[k.GVK.GroupVersion().WithKind(name)] = true
+		}
+	}
+	return types
+}
+
 func mustJSON(v any) ([]byte, string) {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -58,8 +74,17 @@ func mustJSON(v any) ([]byte, string) {
 	return data, strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
-func (d discovery) serves(gv schema.GroupVersion) bool {
-	return slices.Contains(d.versions(), gv)
+// knows says whether there is a type.
+func (d discovery) knows(gvk schema.GroupVersionKind) bool { return d.types[gvk] }
+
+// serves says whether a group is served in any version.
+func (d discovery) serves(group string) bool {
+	return slices.ContainsFunc(d.kinds, func(k *kinds.Kind) bool { return k.GVK.Group == group })
+}
+
+// answers says whether a path that has nothing to discover is refused with a Status, as below /api and the groups that are served, or with plain text.
+func (d discovery) answers(parts []string) bool {
+	return parts[0] == "api" || len(parts) > 1 && parts[0] == "apis" && d.serves(parts[1])
 }
 
 func (d discovery) versions() []schema.GroupVersion {
@@ -87,8 +112,15 @@ func (h *Handler) serveDiscovery(c *call, path string) {
 		return
 	}
 	obj := h.discovery.legacy(parts, c.r.Host)
-	if obj == nil {
+	switch {
+	case obj == nil && !h.discovery.answers(parts):
 		c.notFound()
+		return
+	case obj == nil:
+		c.noResource()
+		return
+	case c.r.Method != http.MethodGet:
+		c.methodNotAllowed()
 		return
 	}
 	f, ok := c.negotiate()

@@ -111,8 +111,12 @@ func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {
 	obj, isObject := result.Object.(kinds.Object)
 	ours := isObject && c.kind != nil && isKind(c.kind, result)
 	switch {
-	case f.as != "" && ours:
-		return h.transformed(c, f, []kinds.Object{obj}, metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, false)
+	case f.as != "" && isObject:
+		opts, err := c.tableOptions(f)
+		if err != nil {
+			return nil, err
+		}
+		return h.transformed(c, f, opts, []kinds.Object{obj}, metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, false)
 	case result.Item != nil && f.media == mediaProtobuf:
 		return itemProtobuf(c.kind, result.Item, result.Item.Revision)
 	case result.Item != nil:
@@ -217,8 +221,12 @@ func listProtobuf(k *kinds.Kind, list api.List, write func([]byte) error) error 
 
 // encodingFailed is the answer when an object cannot be written in the format that was agreed on.
 func encodingFailed(err error) error {
-	if errors.Is(err, errNoProtobuf) {
-		return notAcceptable(mediaJSON, mediaYAML)
+	var known apierrors.APIStatus
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.Is(err, errNoProtobuf):
+		return notAcceptable("only the following media types are accepted: " + mediaJSON + ", " + mediaYAML)
 	}
 	return apierrors.NewInternalError(err)
 }

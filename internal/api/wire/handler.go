@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/api"
@@ -36,9 +37,10 @@ const (
 type Config struct {
 	API           *api.Server
 	Authenticator auth.Authenticator
-	Clock         clock.WithTicker
+	Clock         clock.WithDelayedExecution
 	Log           *slog.Logger
 	GitVersion    string // of the Kubernetes API, "v1.36.3"
+	Build         Build  // of this program
 	// Node returns how to reach the API of the named node.
 	Node func(ctx context.Context, name string) (*url.URL, http.RoundTripper, error)
 	// Snapshot writes a snapshot of the whole store; nil: the API gives none.
@@ -47,6 +49,12 @@ type Config struct {
 	Gather   prometheus.Gatherer // what /metrics tells; nil: it is not served
 	// Rand spreads the ends of watches, so that clients do not all come back at once. The handler alone uses it.
 	Rand *rand.Rand
+}
+
+// Build says from what a program was made; what is not known is "".
+type Build struct {
+	Commit string // of its sources
+	Date   string // RFC 3339
 }
 
 // Handler answers all paths of the API. It is safe for concurrent use.
@@ -85,6 +93,8 @@ type call struct {
 	user auth.User
 	path target
 	kind *kinds.Kind // nil when the path is no resource that is served
+	// known says whether a type of objects is known at all.
+	known func(schema.GroupVersionKind) bool
 
 	answered recorder // w
 }
@@ -106,7 +116,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, apierrors.NewBadRequest("impersonation is not served yet: header "+name))
 		return
 	}
-	c := &call{r: r, user: user, path: parse(r), answered: recorder{ResponseWriter: w}}
+	c := &call{r: r, user: user, path: parse(r), known: h.discovery.knows, answered: recorder{ResponseWriter: w}}
 	c.w = &c.answered
 	c.kind = h.API.Kind(c.path.resource)
 	release, ok := h.admit(c)
@@ -165,20 +175,23 @@ func (h *Handler) dispatch(c *call) {
 	switch {
 	case c.path.resource.Resource == "":
 		h.servePath(c)
+	case c.kind == nil && !h.discovery.serves(c.path.resource.Group):
+		h.unserved(c, c.notFound)
 	case c.kind == nil:
-		attrs := c.path.attributes()
-		if allowed, reason := h.API.Authorizer(c.user, attrs); !allowed {
-			c.fail(api.Forbidden(c.user, attrs, reason))
-			return
-		}
-		if h.discovery.serves(c.path.resource.GroupVersion()) {
-			c.noResource()
-		} else {
-			c.notFound()
-		}
+		h.unserved(c, c.noResource)
 	default:
 		h.serveResource(c)
 	}
+}
+
+// unserved refuses what there is not, but tells nobody more than they may know.
+func (h *Handler) unserved(c *call, refuse func()) {
+	attrs := c.path.attributes()
+	if allowed, reason := h.API.Authorizer(c.user, attrs); !allowed {
+		c.fail(api.Forbidden(c.user, attrs, reason))
+		return
+	}
+	refuse()
 }
 
 // servePath serves what is no resource: health, version, discovery, OpenAPI.
@@ -189,8 +202,9 @@ func (h *Handler) servePath(c *call) {
 		return
 	}
 	path := strings.TrimSuffix(c.r.URL.Path, "/")
+	reads := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
 	switch {
-	case c.r.Method != http.MethodGet && c.r.Method != http.MethodHead:
+	case path == "/version" && c.r.Method != http.MethodGet:
 		c.methodNotAllowed()
 	case path == "/version":
 		h.serveVersion(c)
@@ -198,6 +212,8 @@ func (h *Handler) servePath(c *call) {
 		h.serveHealth(c, path)
 	case path == "/metrics" && h.Gather != nil:
 		promhttp.HandlerFor(h.Gather, promhttp.HandlerOpts{}).ServeHTTP(c.w, c.r)
+	case !reads && (path == history.Path || path == SnapshotPath || strings.HasPrefix(path, "/openapi/v3")):
+		c.methodNotAllowed()
 	case path == history.Path:
 		h.serveHistory(c)
 	case path == SnapshotPath:

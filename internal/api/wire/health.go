@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -83,12 +84,16 @@ func (h *Handler) serveHealth(c *call, path string) {
 }
 
 func (h *Handler) serveVersion(c *call) {
-	major, minor := "", ""
+	major, minor, before := "", "", ""
 	if parts := strings.SplitN(strings.TrimPrefix(h.GitVersion, "v"), ".", 3); len(parts) == 3 {
 		major, minor = parts[0], parts[1]
+		if n, err := strconv.Atoi(minor); err == nil && n > 0 {
+			before = strconv.Itoa(n - 1)
+		}
 	}
 	info := version.Info{
-		Major: major, Minor: minor, EmulationMajor: major, EmulationMinor: minor, GitVersion: h.GitVersion, GitTreeState: "clean",
+		Major: major, Minor: minor, EmulationMajor: major, EmulationMinor: minor, MinCompatibilityMajor: major, MinCompatibilityMinor: before,
+		GitVersion: h.GitVersion, GitCommit: h.Build.Commit, BuildDate: h.Build.Date, GitTreeState: "clean",
 		GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	data, _ := mustJSON(info)

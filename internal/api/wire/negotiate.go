@@ -9,15 +9,18 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // format is how an answer is written.
 type format struct {
-	media  string // one of the media constants
-	as     string // "", Table, PartialObjectMetadata, PartialObjectMetadataList
-	pretty bool
+	media   string // one of the media constants
+	as      string // "", Table, PartialObjectMetadata, PartialObjectMetadataList
+	version string // of as: v1 or v1beta1
+	pretty  bool
 }
+
+// spoken are the media types of bodies and answers.
+var spoken = [...]string{mediaJSON, mediaYAML, mediaProtobuf}
 
 // accepted is one element of an Accept header (RFC 9110 section 12.5.1).
 type accepted struct {
@@ -71,43 +74,74 @@ func (a accepted) transforms() bool {
 	case "":
 		return true
 	case "Table":
-		return a.params["g"] == metav1.GroupName && a.params["v"] == "v1" && a.media != mediaProtobuf
+		return a.ofMeta() && a.media != mediaProtobuf
 	case "PartialObjectMetadata", "PartialObjectMetadataList":
-		return a.params["g"] == metav1.GroupName && a.params["v"] == "v1"
+		return a.ofMeta()
 	}
 	return false
 }
 
+// ofMeta says that what is wished is a type of meta.k8s.io, which are the same in both versions.
+func (a accepted) ofMeta() bool {
+	return a.params["g"] == metav1.GroupName && (a.params["v"] == "v1" || a.params["v"] == "v1beta1")
+}
+
 // negotiate chooses the format of an answer, or refuses the call.
 func (c *call) negotiate() (format, bool) {
+	streams := c.path.verb == "list" || c.path.verb == "watch"
+	if c.kind != nil && !understood(c.r) {
+		list := spoken[:]
+		if streams {
+			list = append(slices.Clip(list), mediaJSON+";stream=watch", mediaProtobuf+";stream=watch")
+		}
+		c.fail(notProduced(list))
+		return format{}, false
+	}
 	for _, a := range acceptable(c.r) {
 		media, ok := a.speaks()
 		if !ok || !a.transforms() || media == mediaYAML && c.path.verb == "watch" {
 			continue
 		}
-		return format{media: media, as: a.params["as"], pretty: media == mediaJSON && wantsPretty(c.r)}, true
+		return format{media: media, as: a.params["as"], version: a.params["v"], pretty: media == mediaJSON && wantsPretty(c.r)}, true
 	}
-	list := []string{mediaJSON, mediaYAML, mediaProtobuf}
-	if c.path.verb == "list" || c.path.verb == "watch" {
-		list = append(list, mediaJSON+";stream=watch", mediaProtobuf+";stream=watch")
-	}
-	c.fail(notAcceptable(list...))
+	c.fail(notAcceptable("only the following media types are accepted: " + strings.Join(spoken[:], ", ")))
 	return format{}, false
+}
+
+// understood says that the header names a media type that is spoken, whatever is wished of it: upstream's router asks this before a handler
+// looks closer.
+func understood(r *http.Request) bool {
+	header := r.Header.Get("Accept")
+	if header == "" {
+		return true
+	}
+	for _, part := range strings.Split(header, ",") {
+		media, _, _ := strings.Cut(part, ";")
+		if media = strings.TrimSpace(media); media == "*/*" || slices.Contains(spoken[:], media) {
+			return true
+		}
+	}
+	return false
 }
 
 // wantsPretty follows upstream: on request, and for programs behind which a person sits.
 func wantsPretty(r *http.Request) bool {
-	if values, ok := r.URL.Query()["pretty"]; ok {
-		return isTrue(values)
+	if text := r.URL.Query().Get("pretty"); text != "" {
+		pretty, err := strconv.ParseBool(text)
+		return err == nil && pretty
 	}
 	agent := r.UserAgent()
 	return strings.HasPrefix(agent, "curl") || strings.HasPrefix(agent, "Wget") || strings.HasPrefix(agent, "Mozilla/5.0")
 }
 
-func notAcceptable(list ...string) error {
-	err := apierrors.NewGenericServerResponse(http.StatusNotAcceptable, "", schema.GroupResource{}, "", "", 0, false)
-	err.ErrStatus.Reason = metav1.StatusReasonNotAcceptable
-	err.ErrStatus.Message = "406: Not Acceptable\n\nAvailable representations: " + strings.Join(list, ", ")
-	err.ErrStatus.Details = &metav1.StatusDetails{}
-	return err
+// notAcceptable is a refusal by what was wished of the answer.
+func notAcceptable(message string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable, Message: message,
+	}}
+}
+
+// notProduced is the router's refusal of media types that nothing here speaks.
+func notProduced(list []string) error {
+	return plainStatus(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, "406: Not Acceptable\n\nAvailable representations: "+strings.Join(list, ", "))
 }

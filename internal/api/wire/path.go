@@ -19,13 +19,14 @@ type target struct {
 	name        string
 	subresource string
 	rest        string // after the subresource; only proxies have any
+	watching    bool   // the path begins with watch, as old clients ask for one
 	follow      bool
 	snapshot    bool
 }
 
 // parse reads /api/v1/... and /apis/GROUP/VERSION/... as upstream does:
 //
-//	[namespaces/NAMESPACE/]RESOURCE[/NAME[/SUBRESOURCE[/...]]]
+//	[watch/][namespaces/NAMESPACE/]RESOURCE[/NAME[/SUBRESOURCE[/...]]]
 //
 // where namespaces/NAME, namespaces/NAME/status and namespaces/NAME/finalize are about the namespace itself.
 func parse(r *http.Request) target {
@@ -38,6 +39,10 @@ func parse(r *http.Request) target {
 		t.resource.Group, t.resource.Version, parts = parts[1], parts[2], parts[3:]
 	default:
 		return t
+	}
+	t.watching = parts[0] == "watch" && len(parts) > 1
+	if t.watching {
+		parts = parts[1:]
 	}
 	if parts[0] == "namespaces" && len(parts) > 1 {
 		t.namespace = parts[1]
@@ -61,15 +66,18 @@ func parse(r *http.Request) target {
 }
 
 func (t *target) verbOf(r *http.Request) string {
+	if t.watching {
+		return "watch"
+	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		switch watching := isTrue(r.URL.Query()["watch"]); {
-		case watching && t.subresource == "":
+		switch {
+		case t.name != "":
+			return "get"
+		case isTrue(r.URL.Query()["watch"]):
 			return "watch"
-		case t.name == "":
-			return "list"
 		}
-		return "get"
+		return "list"
 	case http.MethodPost:
 		return "create"
 	case http.MethodPut:
@@ -85,9 +93,9 @@ func (t *target) verbOf(r *http.Request) string {
 	return ""
 }
 
-// isTrue reads a query parameter as upstream: present without a value, "1" or "true".
+// isTrue reads a query parameter as upstream: there, and not "0" or "false".
 func isTrue(values []string) bool {
-	return len(values) > 0 && (values[0] == "" || values[0] == "1" || strings.EqualFold(values[0], "true"))
+	return len(values) > 0 && values[0] != "0" && !strings.EqualFold(values[0], "false")
 }
 
 // long says that the call lasts as long as the client wants.

@@ -2,9 +2,9 @@ package wire
 
 import (
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,50 +41,57 @@ func (c *call) serves() bool {
 	switch {
 	case !c.kind.Namespaced && t.namespace != "" && t.resource.Resource != "namespaces":
 		return false
-	case c.kind.Namespaced && t.namespace == "" && (t.name != "" || t.verb != "list" && t.verb != "watch"):
+	case c.kind.Namespaced && t.namespace == "" && t.name != "":
 		return false
 	}
 	return t.subresource == "" && t.rest == "" || t.rest == "" && c.part() != nil
 }
 
 func (h *Handler) serveResource(c *call) {
-	if !c.serves() {
-		c.noResource()
-		return
-	}
-	if part := c.part(); part != nil && part.Node != nil {
+	part := c.part()
+	switch {
+	case !c.serves():
+		h.unserved(c, c.noResource)
+	case !c.allowsVerb():
+		h.unserved(c, c.methodNotAllowed)
+	case part != nil && part.Node != nil:
 		h.serveNode(c, part)
-		return
+	default:
+		verbs := map[string]func(*call){
+			"get": h.get, "list": h.list, "watch": h.watch, "create": h.create, "update": h.update, "patch": h.patch,
+			"delete": h.delete, "deletecollection": h.deleteCollection,
+		}
+		verbs[c.path.verb](c)
 	}
-	verbs := map[string]func(*call){
-		"get": h.get, "list": h.list, "watch": h.watch, "create": h.create, "update": h.update, "patch": h.patch,
-		"delete": h.delete, "deletecollection": h.deleteCollection,
-	}
-	serve, ok := verbs[c.path.verb]
-	if !ok || !c.allowsVerb() {
-		c.methodNotAllowed()
-		return
-	}
-	serve(c)
 }
 
-// allowsVerb says whether the kind or its part has the verb.
+// allowsVerb says whether the kind or its part has the verb at this place: all namespaces are only read, a collection is not replaced, and one object is
+// not created.
 func (c *call) allowsVerb() bool {
-	verbs := c.kind.Verbs
+	t, verbs := c.path, c.kind.Verbs
 	if part := c.part(); part != nil {
 		verbs = part.Verbs
-	} else if c.path.verb == "create" && c.path.name != "" {
+	} else if verbs == nil {
+		verbs = everyVerb[:]
+	}
+	if t.method == http.MethodHead || t.watching && t.method != http.MethodGet {
 		return false
 	}
-	if verbs == nil {
-		return true
-	}
-	for _, v := range verbs {
-		if v == c.path.verb {
-			return true
+	one := t.name != ""
+	switch t.verb {
+	case "create":
+		if one != (t.subresource != "") {
+			return false
+		}
+	case "update", "patch":
+		if !one {
+			return false
 		}
 	}
-	return false
+	if c.kind.Namespaced && t.namespace == "" && t.verb != "list" && t.verb != "watch" {
+		return false
+	}
+	return slices.Contains(verbs, t.verb)
 }
 
 // agree settles the format of the answer and reads the query's options; ok is false when the call has been refused.
@@ -126,6 +133,10 @@ func (h *Handler) create(c *call) {
 	if !ok {
 		return
 	}
+	if err := api.CheckCreate(opts); err != nil {
+		c.fail(err)
+		return
+	}
 	var into runtime.Object = c.kind.New()
 	gvk := c.kind.GVK
 	part := c.part()
@@ -151,6 +162,10 @@ func (h *Handler) update(c *call) {
 	if !ok {
 		return
 	}
+	if err := api.CheckUpdate(opts); err != nil {
+		c.fail(err)
+		return
+	}
 	var into runtime.Object = c.kind.New()
 	gvk := c.kind.GVK
 	if part := c.part(); part != nil && part.New != nil {
@@ -169,22 +184,23 @@ func (h *Handler) update(c *call) {
 }
 
 func (h *Handler) patch(c *call) {
+	media, _, _ := strings.Cut(c.r.Header.Get("Content-Type"), ";")
+	kind := types.PatchType(strings.TrimSpace(media))
+	if !slices.Contains([]types.PatchType{types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType}, kind) {
+		c.fail(plainStatus(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "415: Unsupported Media Type"))
+		return
+	}
 	f, opts, ok := agree(c, metav1.Convert_url_Values_To_v1_PatchOptions)
 	if !ok {
 		return
 	}
-	media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	kind := types.PatchType(media)
-	switch kind {
-	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType:
-	default:
-		err = http.ErrNotSupported
-	}
-	if err != nil {
-		c.fail(unsupportedMedia(string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType)))
-		return
-	}
 	data, err := readBody(c.r)
+	if err == nil {
+		err = api.CheckPatch(opts, kind)
+	}
+	if err == nil && kind == types.ApplyYAMLPatchType { // server-side apply
+		err = unsupportedMedia(string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType))
+	}
 	if err != nil {
 		c.fail(err)
 		return
@@ -193,8 +209,8 @@ func (h *Handler) patch(c *call) {
 	if part := c.part(); part != nil && part.Scale != nil {
 		gvk = part.GVK
 	}
-	p := api.Patch{Type: kind, Data: data, Decode: func(doc []byte, into runtime.Object) error {
-		return c.decodeJSON(doc, into, gvk, opts.FieldValidation)
+	p := api.Patch{Type: kind, Data: data, Validation: opts.FieldValidation, Warn: c.warn, Decode: func(doc []byte, into runtime.Object) ([]error, error) {
+		return c.unmarshal(doc, into, gvk, opts.FieldValidation)
 	}}
 	result, err := h.API.Patch(c.r.Context(), c.request(), p, opts)
 	c.answer(h, f, result, err, http.StatusOK)
@@ -250,7 +266,7 @@ func (c *call) deleteOptions() (metav1.DeleteOptions, error) {
 	if len(data) == 0 {
 		return opts, readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_DeleteOptions)
 	}
-	return opts, c.decode(data, &opts, schema.GroupVersionKind{Kind: "DeleteOptions"}, metav1.FieldValidationIgnore)
+	return opts, c.decodeOptions(data, &opts, "DeleteOptions")
 }
 
 // readQuery reads options from the query by their generated conversion.

@@ -11,9 +11,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -88,12 +90,24 @@ func (l logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// reach says how to speak to a node. One that is not there is told as upstream does, in the name of the resource that was asked for.
+func (h *Handler) reach(c *call, name string) (*url.URL, http.RoundTripper, error) {
+	nodes := h.API.Kind(corev1.SchemeGroupVersion.WithResource("nodes"))
+	if nodes != nil && h.API.Store.Snapshot().Get(nodes.Prefix()+name) == nil {
+		return nil, nil, apierrors.NewNotFound(c.path.resource.GroupResource(), name)
+	}
+	if h.Node == nil {
+		return nil, nil, apierrors.NewServiceUnavailable("nothing here reaches nodes")
+	}
+	target, transport, err := h.Node(c.r.Context(), name)
+	if err != nil {
+		err = apierrors.NewInternalError(err)
+	}
+	return target, transport, err
+}
+
 // serveNode hands the call to the node that runs the object, and its answer back.
 func (h *Handler) serveNode(c *call, part *kinds.Subresource) {
-	if !c.allowsVerb() {
-		c.methodNotAllowed()
-		return
-	}
 	obj, err := h.API.Parent(c.r.Context(), c.request(), c.path.verb)
 	if err != nil {
 		c.fail(err)
@@ -108,9 +122,9 @@ func (h *Handler) serveNode(c *call, part *kinds.Subresource) {
 		c.w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	target, transport, err := h.Node(c.r.Context(), name)
+	target, transport, err := h.reach(c, name)
 	if err != nil {
-		c.fail(apierrors.NewInternalError(err))
+		c.fail(err)
 		return
 	}
 	ctx, cancel := context.WithCancel(c.r.Context())

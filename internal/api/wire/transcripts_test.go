@@ -8,13 +8,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/floe-k8s/floe/internal/api"
@@ -82,15 +82,34 @@ func TestTranscripts(t *testing.T) {
 // peer is a floe that is asked what upstream was.
 type peer struct {
 	*served
-	clock *clocktesting.FakeClock // of timeouts
-	token string                  // continues the last list that had one
+	clock *hurried
+	token string // continues the last list that had one
 }
+
+// hurried is a clock whose time passes when somebody asked waits for it.
+type hurried struct {
+	*clocktesting.FakeClock
+	waits chan time.Duration
+}
+
+func (c *hurried) AfterFunc(d time.Duration, f func()) clock.Timer {
+	t := c.FakeClock.AfterFunc(d, f)
+	c.waits <- d
+	return t
+}
+
+// recorded is about when upstream was asked: tables show how long ago something was.
+var recorded = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
 func newPeer(t *testing.T) *peer {
 	t.Helper()
-	p := &peer{served: &served{Cluster: apitest.New(t)}, clock: clocktesting.NewFakeClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))}
+	p := &peer{served: &served{Cluster: apitest.New(t)}}
+	p.Clock.SetTime(recorded)
+	p.clock = &hurried{p.Clock, make(chan time.Duration)}
+	p.API.Clock = p.clock
 	handler := wire.New(wire.Config{
 		API: p.API, Authenticator: byHeader, Clock: p.clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)),
+		Build: wire.Build{Commit: "$Format:%H$", Date: "1970-01-01T00:00:00Z"}, // as upstream's own build without a stamp
 	})
 	handler.SetReady()
 	p.Server = httptest.NewServer(handler)
@@ -132,7 +151,7 @@ func (p *peer) answer(t *testing.T, r exchange.Request) string {
 	return text
 }
 
-// send lets time pass while there is no answer and somebody waits for it to pass.
+// send lets the time pass for which somebody waits before there is an answer.
 func (p *peer) send(r exchange.Request, req *http.Request) (text, token string, err error) {
 	done := make(chan struct{})
 	go func() {
@@ -146,12 +165,9 @@ func (p *peer) send(r exchange.Request, req *http.Request) (text, token string, 
 		select {
 		case <-done:
 			return text, token, err
-		default:
+		case d := <-p.clock.waits:
+			p.Clock.Step(d)
 		}
-		if p.clock.HasWaiters() {
-			p.clock.Step(time.Second / 10)
-		}
-		runtime.Gosched()
 	}
 }
 

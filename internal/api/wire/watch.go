@@ -31,13 +31,20 @@ type watcher struct {
 	f         format
 	from      *api.Watch
 	to        *http.ResponseController
-	sent      prometheus.Counter // nil: nothing is counted
+	table     *metav1.TableOptions // nil without a table
+	sent      prometheus.Counter   // nil: nothing is counted
 	bookmarks bool
+	until     time.Time // by the handler's clock
 }
 
 func (h *Handler) watch(c *call) {
 	f, opts, ok := agree(c, metav1.Convert_url_Values_To_v1_ListOptions)
 	if !ok {
+		return
+	}
+	table, err := c.tableOptions(f)
+	if err != nil {
+		c.fail(err)
 		return
 	}
 	from, err := h.API.Watch(c.r.Context(), c.request(), opts)
@@ -50,7 +57,7 @@ func (h *Handler) watch(c *call) {
 	if opts.TimeoutSeconds != nil && *opts.TimeoutSeconds > 0 {
 		lasts = time.Duration(*opts.TimeoutSeconds) * time.Second
 	}
-	ctx, cancel := context.WithTimeout(c.r.Context(), lasts)
+	ctx, cancel := context.WithCancel(c.r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.closing, cancel)()
 	media := f.media
@@ -59,13 +66,17 @@ func (h *Handler) watch(c *call) {
 	}
 	c.w.Header().Set("Content-Type", media)
 	c.w.WriteHeader(http.StatusOK)
-	w := &watcher{h: h, c: c, f: f, from: from, to: http.NewResponseController(c.w), bookmarks: opts.AllowWatchBookmarks, sent: h.Metrics.sent(c.path.resource)}
+	w := &watcher{
+		h: h, c: c, f: f, from: from, to: http.NewResponseController(c.w), table: table, bookmarks: opts.AllowWatchBookmarks, until: h.Clock.Now().Add(lasts),
+		sent: h.Metrics.sent(c.path.resource),
+	}
 	if err := w.run(ctx); err != nil {
 		h.Log.Debug("a watch has ended", "path", c.r.URL.Path, "user", c.user.Name, "err", err)
 	}
 }
 
-// run writes until the client, the time or the server ends it: what is there, then a flush, then the next.
+// run writes until the client, the time or the server ends it: what is there, then a flush, then the next. It looks at the time when nothing is left to
+// write.
 func (w *watcher) run(ctx context.Context) error {
 	for {
 		e, ok, err := w.from.TryNext()
@@ -76,7 +87,7 @@ func (w *watcher) run(ctx context.Context) error {
 			e, err = w.wait(ctx)
 		}
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, errors.Is(err, errOver):
 			return nil
 		case err != nil:
 			return errors.Join(w.status(err), w.flush())
@@ -87,18 +98,29 @@ func (w *watcher) run(ctx context.Context) error {
 	}
 }
 
+// errOver: the watch has lasted as long as it may.
+var errOver = errors.New("the watch is over")
+
 // wait returns the next event; after a while without one, a bookmark when the client takes them.
 func (w *watcher) wait(ctx context.Context) (api.Event, error) {
-	if !w.bookmarks {
-		return w.from.Next(ctx)
+	left := w.until.Sub(w.h.Clock.Now())
+	if left <= 0 {
+		return api.Event{}, errOver
 	}
-	quiet, cancel := context.WithTimeout(ctx, bookmarkEvery)
+	marks := w.bookmarks && left > bookmarkEvery
+	if marks {
+		left = bookmarkEvery
+	}
+	quiet, cancel := api.WithTimeout(ctx, w.h.Clock, left)
 	defer cancel()
 	e, err := w.from.Next(quiet)
-	if err != nil && ctx.Err() == nil && quiet.Err() != nil {
+	switch {
+	case err == nil || ctx.Err() != nil || quiet.Err() == nil:
+		return e, err
+	case marks:
 		return api.Event{Type: watch.Bookmark, Revision: w.from.Revision()}, nil
 	}
-	return e, err
+	return api.Event{}, errOver
 }
 
 // flush has a deadline of its own, so that a client that does not read holds nothing for long.
@@ -119,11 +141,7 @@ func (w *watcher) write(e api.Event) error {
 
 // status writes the error that ends the watch, as an event.
 func (w *watcher) status(err error) error {
-	var known apierrors.APIStatus
-	if !errors.As(err, &known) {
-		known = apierrors.NewInternalError(err)
-	}
-	status := known.Status()
+	status := statusOf(err)
 	data, err := encode(format{media: w.f.media}, &status, statusGVK)
 	if err != nil {
 		return err
@@ -190,7 +208,17 @@ func (w *watcher) encoded(e api.Event) ([]byte, error) {
 		}
 		return withType(doc, k.GVK), nil
 	}
-	return w.h.transformed(w.c, format{media: w.f.media, as: w.f.as}, []kinds.Object{obj}, metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, false)
+	return w.transformed(obj)
+}
+
+// transformed shows one object as the client wishes. Only the first of a watch's tables says what the columns are.
+func (w *watcher) transformed(obj kinds.Object) ([]byte, error) {
+	f := format{media: w.f.media, as: w.f.as, version: w.f.version}
+	data, err := w.h.transformed(w.c, f, w.table, []kinds.Object{obj}, metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, false)
+	if w.table != nil {
+		w.table.NoHeaders = true
+	}
+	return data, err
 }
 
 // bookmark is an empty object of the kind at a revision; the one that ends the initial events says so.
@@ -201,7 +229,7 @@ func (w *watcher) bookmark(e api.Event) ([]byte, error) {
 		obj.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
 	}
 	if w.f.as != "" {
-		return w.h.transformed(w.c, format{media: w.f.media, as: w.f.as}, []kinds.Object{obj}, metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, false)
+		return w.transformed(obj)
 	}
 	return encode(format{media: w.f.media}, obj, w.c.kind.GVK)
 }

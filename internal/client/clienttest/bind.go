@@ -50,7 +50,7 @@ func manyBindings(b *bench) {
 	refusals := map[int]string{
 		0:   `pods "p0" not found`,
 		77:  `Operation cannot be fulfilled on pods/binding "p77": pod p77 is already assigned to node "two"`,
-		199: `Binding "p199" is invalid: target.name: Required value`,
+		199: `target.name: Required value`,
 	}
 	var bindings []*corev1.Binding
 	for i := range many {

@@ -108,11 +108,8 @@ func (c *Client) Patch(ctx context.Context, res client.Resource, namespace, name
 	if err != nil {
 		return nil, err
 	}
-	p := api.Patch{Type: pt, Data: data, Decode: func(doc []byte, into runtime.Object) error {
-		if err := json.Unmarshal(doc, into); err != nil {
-			return apierrors.NewBadRequest(err.Error())
-		}
-		return nil
+	p := api.Patch{Type: pt, Data: data, Validation: metav1.FieldValidationIgnore, Decode: func(doc []byte, into runtime.Object) ([]error, error) {
+		return nil, json.Unmarshal(doc, into)
 	}}
 	return object(c.api.Patch(ctx, req, p, metav1.PatchOptions{}))
 }

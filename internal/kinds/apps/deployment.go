@@ -101,6 +101,12 @@ func validateDeployment(obj kinds.Object) (errs field.ErrorList) {
 	return errs
 }
 
+// untaggedStrategy is a strategy that refusals print. Upstream prints a type of its own that has no JSON names, and so capitals.
+type untaggedStrategy struct {
+	Type          appsv1.DeploymentStrategyType
+	RollingUpdate *appsv1.RollingUpdateDeployment
+}
+
 func validateStrategy(s *appsv1.DeploymentStrategy, path *field.Path) (errs field.ErrorList) {
 	switch s.Type {
 	case appsv1.RecreateDeploymentStrategyType:
@@ -113,7 +119,7 @@ func validateStrategy(s *appsv1.DeploymentStrategy, path *field.Path) (errs fiel
 		}
 		errs = append(errs, validateRolling(s.RollingUpdate, path.Child("rollingUpdate"))...)
 	default:
-		errs = append(errs, field.NotSupported(path, s, []appsv1.DeploymentStrategyType{appsv1.RecreateDeploymentStrategyType, appsv1.RollingUpdateDeploymentStrategyType}))
+		errs = append(errs, field.NotSupported(path, untaggedStrategy(*s), []appsv1.DeploymentStrategyType{appsv1.RecreateDeploymentStrategyType, appsv1.RollingUpdateDeploymentStrategyType}))
 	}
 	return errs
 }

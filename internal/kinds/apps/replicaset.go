@@ -1,12 +1,9 @@
 package apps
 
 import (
-	"strconv"
-
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -53,9 +50,6 @@ func ReplicaSet() *kinds.Kind {
 			return nil
 		},
 		Columns: replicaSetColumns(),
-		Fields: func(obj kinds.Object) fields.Set {
-			return fields.Set{"status.replicas": strconv.Itoa(int(obj.(*appsv1.ReplicaSet).Status.Replicas))}
-		},
 		Subresources: []kinds.Subresource{
 			{Name: "scale", GVK: autoscalingv1.SchemeGroupVersion.WithKind("Scale"), Verbs: scaleVerbs[:], New: func() runtime.Object { return &autoscalingv1.Scale{} }, Scale: &kinds.Scale{
 				Read: func(obj kinds.Object) (int32, int32, string) {

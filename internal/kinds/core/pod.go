@@ -48,6 +48,7 @@ func Pod() *kinds.Kind {
 		ValidateUpdate: validatePodUpdate,
 		Delete:         deletePod,
 		Columns:        podColumns(),
+		RowConditions:  podRowConditions,
 		Fields: func(obj kinds.Object) fields.Set {
 			pod := obj.(*corev1.Pod)
 			return fields.Set{
@@ -76,11 +77,11 @@ func defaultPod(obj kinds.Object) {
 }
 
 // preparePod makes a new pod's first status.
-func preparePod(_ kinds.Env, obj kinds.Object) {
+func preparePod(env kinds.Env, obj kinds.Object) {
 	pod := obj.(*corev1.Pod)
 	pod.Generation = 1
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: podspec.QOSClass(&pod.Spec)}
-	markGates(pod)
+	markGates(env, pod)
 }
 
 // The priorities of the classes that every cluster has (scheduling.k8s.io/v1).
@@ -151,10 +152,11 @@ func tolerate(s *corev1.PodSpec, key string) {
 }
 
 // markGates says of a new pod with scheduling gates that it is not to be scheduled yet (KEP-3521). Who schedules it says more later.
-func markGates(pod *corev1.Pod) {
+func markGates(env kinds.Env, pod *corev1.Pod) {
 	if len(pod.Spec.SchedulingGates) > 0 {
 		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
-			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated, Message: "Scheduling is blocked due to non-empty scheduling gates",
+			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, LastTransitionTime: metav1.NewTime(env.Now).Rfc3339Copy(),
+			Reason: corev1.PodReasonSchedulingGated, Message: "Scheduling is blocked due to non-empty scheduling gates",
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/kinds"
 )
@@ -31,6 +32,20 @@ func podColumns() []kinds.Column {
 		cell("Nominated Node", status["nominatedNodeName"], 1, func(_ kinds.Env, p *corev1.Pod) string { return orNone(p.Status.NominatedNodeName) }),
 		cell("Readiness Gates", spec["readinessGates"], 1, podGates),
 	}
+}
+
+// podRowConditions lets readers pass over pods that have ended.
+func podRowConditions(obj kinds.Object) []metav1.TableRowCondition {
+	ended := func(reason corev1.PodPhase, message string) []metav1.TableRowCondition {
+		return []metav1.TableRowCondition{{Type: metav1.RowCompleted, Status: metav1.ConditionTrue, Reason: string(reason), Message: message}}
+	}
+	switch phase := obj.(*corev1.Pod).Status.Phase; phase {
+	case corev1.PodSucceeded:
+		return ended(phase, "The pod has completed successfully.")
+	case corev1.PodFailed:
+		return ended(phase, "The pod failed.")
+	}
+	return nil
 }
 
 func orNone(s string) string {

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -21,14 +20,16 @@ import (
 func bindPod(env kinds.Env, obj kinds.Object, body runtime.Object) (*metav1.DeleteOptions, error) {
 	pod, b := obj.(*corev1.Pod), body.(*corev1.Binding)
 	if errs := validateBinding(b); len(errs) > 0 {
-		return nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Binding").GroupKind(), b.Name, errs)
+		return nil, errs.ToAggregate() // upstream gives it no class
 	}
 	refuse := func(format string, args ...any) (*metav1.DeleteOptions, error) {
 		return nil, apierrors.NewConflict(corev1.Resource("pods/binding"), pod.Name, fmt.Errorf(format, args...))
 	}
 	switch {
 	case b.UID != "" && b.UID != pod.UID:
-		return refuse("Precondition failed: UID in precondition: %v, UID in object meta: %v", b.UID, pod.UID)
+		return nil, otherPod(pod, "UID", b.UID, pod.UID)
+	case b.ResourceVersion != "" && b.ResourceVersion != pod.ResourceVersion:
+		return nil, otherPod(pod, "ResourceVersion", b.ResourceVersion, pod.ResourceVersion)
 	case pod.DeletionTimestamp != nil:
 		return refuse("pod %s is being deleted, cannot be assigned to a host", pod.Name)
 	case pod.Spec.NodeName != "":
@@ -59,6 +60,12 @@ func bindPod(env kinds.Env, obj kinds.Object, body runtime.Object) (*metav1.Dele
 	return nil, nil
 }
 
+// otherPod says that pod is not the one that a binding means, as upstream's storage tells it.
+func otherPod(pod *corev1.Pod, what string, wanted, found any) error {
+	return apierrors.NewConflict(corev1.Resource("pods"), pod.Name, fmt.Errorf("StorageError: invalid object, Code: 4, Key: /registry/pods/%[1]s/%[2]s, ResourceVersion: 0, "+
+		"AdditionalErrorMsg: Precondition failed: %[3]s in precondition: %[4]v, %[3]s in object meta: %[5]v", pod.Namespace, pod.Name, what, wanted, found))
+}
+
 func validateBinding(b *corev1.Binding) (errs field.ErrorList) {
 	target := field.NewPath("target")
 	if kind := b.Target.Kind; kind != "" && kind != "Node" {
@@ -66,10 +73,6 @@ func validateBinding(b *corev1.Binding) (errs field.ErrorList) {
 	}
 	if b.Target.Name == "" {
 		errs = append(errs, field.Required(target.Child("name"), ""))
-	} else {
-		for _, msg := range validation.NameIsDNSSubdomain(b.Target.Name, false) {
-			errs = append(errs, field.Invalid(target.Child("name"), b.Target.Name, msg))
-		}
 	}
 	return errs
 }
@@ -121,8 +124,10 @@ func validateLogOptions(query url.Values) (errs field.ErrorList) {
 		if text == "" {
 			return
 		}
-		if n, err := strconv.ParseInt(text, 10, 64); err != nil || n < least {
-			errs = append(errs, field.Invalid(field.NewPath(name), text, detail))
+		if n, err := strconv.ParseInt(text, 10, 64); err != nil {
+			errs = append(errs, field.Invalid(field.NewPath(name), text, err.Error()))
+		} else if n < least {
+			errs = append(errs, field.Invalid(field.NewPath(name), n, detail))
 		}
 	}
 	number("tailLines", 0, "must be greater than or equal to 0")
