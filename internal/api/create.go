@@ -77,6 +77,9 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 	if f := req.Kind.Validate; f != nil {
 		errs = append(errs, f(obj)...)
 	}
+	if f := req.Kind.ValidateCreate; f != nil {
+		errs = append(errs, f(obj)...)
+	}
 	if len(errs) > 0 {
 		return apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
 	}

@@ -124,6 +124,14 @@ func (w *Watch) Revision() store.Revision {
 	return max(w.cursor.Revision(), w.seen)
 }
 
+// Ready returns a channel that is closed when there may be an event, for those who wait for several watches; now says that there may be already.
+func (w *Watch) Ready() (wake <-chan struct{}, now bool) {
+	if len(w.initial) > 0 || w.bookmark || w.late != nil {
+		return nil, true
+	}
+	return w.cursor.Ready()
+}
+
 // Close gives the watch's place back.
 func (w *Watch) Close() {
 	if w.cursor != nil {

@@ -31,6 +31,14 @@ type User struct {
 // In says whether the user is in group.
 func (u User) In(group string) bool { return slices.Contains(u.Groups, group) }
 
+// ours begin the names of floe's own parts.
+var ours = [...]string{"system:node:", controllerPrefix, "system:kube-", "system:floe:"}
+
+// Ours says whether the user is one of floe's own parts, or an administrator, who may act as any of them.
+func (u User) Ours() bool {
+	return u.In(Masters) || slices.ContainsFunc(ours[:], func(prefix string) bool { return strings.HasPrefix(u.Name, prefix) })
+}
+
 // Authenticator reads the user from a request. ok false: the request shows no credential of the kind that it reads. An
 // error: it shows one that is not good.
 type Authenticator func(r *http.Request) (user User, ok bool, err error)

@@ -81,6 +81,8 @@ type Kind struct {
 	// an update. Object metadata is validated by the caller.
 	Validate       func(obj Object) field.ErrorList
 	ValidateUpdate func(obj, old Object) field.ErrorList
+	// ValidateCreate reports what is wrong with a new object only, besides Validate.
+	ValidateCreate func(obj Object) field.ErrorList
 	// Delete is asked on every delete request, whether finalizers hold obj or not. It may change obj, a copy of what is stored (a
 	// namespace's phase becomes Terminating). nil: removed as soon as no finalizer is left.
 	Delete func(env Env, obj Object, opts *metav1.DeleteOptions) Deletion

@@ -128,6 +128,22 @@ func (c *Cursor) TryNext() (Event, bool, error) {
 	return e, ok, err
 }
 
+// Ready returns a channel that is closed when there may be something to take, for those who wait for several cursors; now says that there may be
+// already.
+func (c *Cursor) Ready() (wake <-chan struct{}, now bool) {
+	r := c.seat.ring
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q := c.seat.queue
+	if c.closed || c.next < q.end() {
+		return nil, true
+	}
+	if q.wake == nil {
+		q.wake = make(chan struct{})
+	}
+	return q.wake, false
+}
+
 // Revision returns the revision up to which every event has been returned or is not for this cursor. A new cursor after it
 // continues where this one is.
 func (c *Cursor) Revision() Revision {

@@ -152,6 +152,9 @@ func (t *Table) follow(ctx context.Context) error {
 // Snapshot returns the newest durable state, without a lock.
 func (t *Table) Snapshot() *Snapshot { return t.current.Load() }
 
+// Fed returns the revision up to which cursors have every event. A transaction ends there. It follows Snapshot's, a moment later.
+func (t *Table) Fed() Revision { return Revision(t.fed.Load()) }
+
 // Wait returns when the table has everything up to rev. It returns ctx's error, or ErrClosed after Run has ended.
 func (t *Table) Wait(ctx context.Context, rev Revision) error {
 	if Revision(t.reached.Load()) >= rev {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/joint"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -70,6 +71,9 @@ func (c *call) answer(h *Handler, f format, result api.Result, err error, status
 	if err != nil {
 		c.fail(err)
 		return
+	}
+	if result.Revision != 0 && c.user.Ours() {
+		c.w.Header().Set(joint.RevisionHeader, api.Version(result.Revision))
 	}
 	data, err := h.object(c, f, result)
 	if err != nil {

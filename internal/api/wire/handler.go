@@ -196,6 +196,10 @@ func (h *Handler) unserved(c *call, refuse func()) {
 
 // servePath serves what is no resource: health, version, discovery, OpenAPI.
 func (h *Handler) servePath(c *call) {
+	if c.path.joint && c.r.Method == http.MethodGet {
+		h.serveJoint(c) // it asks for the rights to each collection
+		return
+	}
 	attrs := auth.Attributes{Verb: strings.ToLower(c.r.Method), Path: c.r.URL.Path}
 	if allowed, reason := h.API.Authorizer(c.user, attrs); !allowed {
 		c.fail(api.Forbidden(c.user, attrs, reason))

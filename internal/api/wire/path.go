@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/floe-k8s/floe/internal/api/joint"
 	"github.com/floe-k8s/floe/internal/auth"
 )
 
@@ -22,6 +23,7 @@ type target struct {
 	watching    bool   // the path begins with watch, as old clients ask for one
 	follow      bool
 	snapshot    bool
+	joint       bool
 }
 
 // parse reads /api/v1/... and /apis/GROUP/VERSION/... as upstream does:
@@ -30,7 +32,7 @@ type target struct {
 //
 // where namespaces/NAME, namespaces/NAME/status and namespaces/NAME/finalize are about the namespace itself.
 func parse(r *http.Request) target {
-	t := target{method: r.Method, snapshot: r.URL.Path == SnapshotPath}
+	t := target{method: r.Method, snapshot: r.URL.Path == SnapshotPath, joint: r.URL.Path == joint.Path}
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	switch {
 	case len(parts) > 2 && parts[0] == "api":
@@ -99,7 +101,7 @@ func isTrue(values []string) bool {
 }
 
 // long says that the call lasts as long as the client wants.
-func (t *target) long() bool { return t.verb == "watch" || t.follow || t.snapshot }
+func (t *target) long() bool { return t.verb == "watch" || t.follow || t.snapshot || t.joint }
 
 func (t *target) changes() bool {
 	return slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, t.verb)

@@ -14,15 +14,28 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/joint"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
 func (c *call) request() api.Request {
-	req := api.Request{User: c.user, Kind: c.kind, Namespace: c.path.namespace, Name: c.path.name, Subresource: c.path.subresource}
+	req := api.Request{User: c.user, Kind: c.kind, Namespace: c.path.namespace, Name: c.path.name, Subresource: c.path.subresource, Cause: c.cause()}
 	if !c.kind.Namespaced {
 		req.Namespace = ""
 	}
 	return req
+}
+
+// cause is why the call writes, from those who are believed.
+func (c *call) cause() string {
+	text := c.r.Header.Get(joint.CauseHeader)
+	if text == "" || !c.user.Ours() {
+		return ""
+	}
+	if plain, err := url.PathUnescape(text); err == nil {
+		text = plain
+	}
+	return strings.ToValidUTF8(text[:min(len(text), joint.MaxCause)], "")
 }
 
 // part is the subresource that the path names; nil without one or when the kind has none of that name.
@@ -231,7 +244,7 @@ func (h *Handler) delete(c *call) {
 	switch {
 	case err != nil:
 	case result.Removed && !c.kind.ReturnDeleted:
-		result = api.Result{Object: api.Gone(c.request(), result.Object)}
+		result = api.Result{Object: api.Gone(c.request(), result.Object), Revision: result.Revision}
 	case !result.Removed && orphan != nil && !*orphan:
 		status = http.StatusAccepted
 	}

@@ -2,6 +2,7 @@ package apps
 
 import (
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/podspec"
+	"github.com/floe-k8s/floe/internal/kinds/untagged"
 )
 
 var scaleVerbs = [...]string{"get", "patch", "update"}
@@ -101,12 +103,6 @@ func validateDeployment(obj kinds.Object) (errs field.ErrorList) {
 	return errs
 }
 
-// untaggedStrategy is a strategy that refusals print. Upstream prints a type of its own that has no JSON names, and so capitals.
-type untaggedStrategy struct {
-	Type          appsv1.DeploymentStrategyType
-	RollingUpdate *appsv1.RollingUpdateDeployment
-}
-
 func validateStrategy(s *appsv1.DeploymentStrategy, path *field.Path) (errs field.ErrorList) {
 	switch s.Type {
 	case appsv1.RecreateDeploymentStrategyType:
@@ -119,7 +115,7 @@ func validateStrategy(s *appsv1.DeploymentStrategy, path *field.Path) (errs fiel
 		}
 		errs = append(errs, validateRolling(s.RollingUpdate, path.Child("rollingUpdate"))...)
 	default:
-		errs = append(errs, field.NotSupported(path, untaggedStrategy(*s), []appsv1.DeploymentStrategyType{appsv1.RecreateDeploymentStrategyType, appsv1.RollingUpdateDeploymentStrategyType}))
+		errs = append(errs, field.NotSupported(path, untagged.Value(s), []appsv1.DeploymentStrategyType{appsv1.RecreateDeploymentStrategyType, appsv1.RollingUpdateDeploymentStrategyType}))
 	}
 	return errs
 }
@@ -131,10 +127,7 @@ func validateRolling(r *appsv1.RollingUpdateDeployment, path *field.Path) (errs 
 	if amount(*r.MaxUnavailable) == 0 && amount(*r.MaxSurge) == 0 {
 		errs = append(errs, field.Invalid(down, r.MaxUnavailable, "may not be 0 when `maxSurge` is 0"))
 	}
-	if r.MaxUnavailable.Type == intstr.String && amount(*r.MaxUnavailable) > 100 {
-		errs = append(errs, field.Invalid(down, *r.MaxUnavailable, "must not be greater than 100%"))
-	}
-	return errs
+	return append(errs, atMostAll(*r.MaxUnavailable, down)...)
 }
 
 func intOrPercent(v intstr.IntOrString, path *field.Path) (errs field.ErrorList) {
@@ -147,16 +140,12 @@ func intOrPercent(v intstr.IntOrString, path *field.Path) (errs field.ErrorList)
 	return errs
 }
 
-// amount is the number in 3 or "25%"; 0 when there is none.
+// amount is the number in 3, "25%" or "3", which is no share but is read as upstream reads it; 0 when there is none.
 func amount(v intstr.IntOrString) int {
-	if v.Type == intstr.Int {
-		return int(v.IntVal)
+	if v.Type == intstr.String && len(utilvalidation.IsValidPercent(v.StrVal)) == 0 {
+		v.StrVal = strings.TrimSuffix(v.StrVal, "%")
 	}
-	var n int
-	if _, err := fmt.Sscanf(v.StrVal, "%d%%", &n); err != nil {
-		return 0
-	}
-	return n
+	return v.IntValue()
 }
 
 func deploymentStatus(_ kinds.Env, obj, old kinds.Object) (errs field.ErrorList) {

@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -16,6 +18,10 @@ import (
 )
 
 func changed(a, b any) bool { return !equality.Semantic.DeepEqual(a, b) }
+
+// isNew tells an object that is being made from one that replaces another: only that has a version, when it is validated. Kinds whose rules for
+// the two differ in more than additions ask it in Validate, and have ValidateUpdate say all about an update, in upstream's order.
+func isNew(obj kinds.Object) bool { return obj.GetResourceVersion() == "" }
 
 // bump raises the generation when what is wanted has changed.
 func bump(obj, old kinds.Object, spec, was any) {
@@ -42,6 +48,48 @@ func validateSelector(s *metav1.LabelSelector, template *corev1.PodTemplateSpec,
 		errs = append(errs, field.Invalid(path.Child("template", "metadata", "labels"), template.Labels, "`selector` does not match template `labels`"))
 	}
 	return append(errs, podspec.Template(template, path.Child("template"))...)
+}
+
+// validateTemplate checks a template whose selector and restart policy are checked elsewhere.
+func validateTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	errs := metavalidation.ValidateLabels(t.Labels, path.Child("labels"))
+	errs = append(errs, validation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
+	errs = append(errs, podspec.Validate(&t.Spec, path.Child("spec"))...)
+	if len(t.Spec.EphemeralContainers) > 0 {
+		errs = append(errs, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
+	}
+	return errs
+}
+
+// alwaysRestarts wants a template of pods that never end by themselves; kind is the workload's, for the message.
+func alwaysRestarts(t *corev1.PodTemplateSpec, kind string, path *field.Path) (errs field.ErrorList) {
+	if p := t.Spec.RestartPolicy; p != corev1.RestartPolicyAlways {
+		errs = append(errs, field.NotSupported(path.Child("restartPolicy"), p, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
+	}
+	if t.Spec.ActiveDeadlineSeconds != nil {
+		errs = append(errs, field.Forbidden(path.Child("activeDeadlineSeconds"), "activeDeadlineSeconds in "+kind+" is not Supported"))
+	}
+	return errs
+}
+
+// atMostAll refuses a share of more than all pods. What is no share at all is refused elsewhere.
+func atMostAll(v intstr.IntOrString, path *field.Path) field.ErrorList {
+	if v.Type == intstr.String && len(utilvalidation.IsValidPercent(v.StrVal)) == 0 && amount(v) > 100 {
+		return field.ErrorList{field.Invalid(path, v, "must not be greater than 100%")}
+	}
+	return nil
+}
+
+// collisionsRise refuses a count of collisions that has gone, or become less.
+func collisionsRise(now, before *int32, path *field.Path) field.ErrorList {
+	n := int32(0)
+	if now != nil {
+		n = *now
+	}
+	if before == nil || now != nil && n >= *before {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path.Child("collisionCount"), n, "cannot be decremented")}
 }
 
 func notNegative(n int32, path *field.Path) field.ErrorList {
@@ -72,6 +120,13 @@ func countsWithin(replicas, ready, available int32, list []count, path *field.Pa
 		errs = append(errs, field.Invalid(path.Child("availableReplicas"), available, "cannot be greater than readyReplicas"))
 	}
 	return errs
+}
+
+// def sets *p to v when nothing is there.
+func def[T any](p **T, v T) {
+	if *p == nil {
+		*p = &v
+	}
 }
 
 func replicas(p *int32) int32 {

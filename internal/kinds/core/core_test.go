@@ -72,7 +72,7 @@ func TestPodValidation(t *testing.T) {
 		"mount of nothing": {first(func(c *corev1.Container) { c.VolumeMounts = []corev1.VolumeMount{{Name: "v", MountPath: "/v"}} }), "FieldValueNotFound spec.containers[0].volumeMounts[0].name"},
 		"way out of a volume": {first(func(c *corev1.Container) {
 			c.VolumeMounts = []corev1.VolumeMount{{Name: "v", MountPath: "/v", SubPath: "../x"}}
-		}), "FieldValueInvalid spec.containers[0].volumeMounts[0].subPath"},
+		}), "FieldValueInvalid spec.containers[0].volumeMounts.subPath"},
 		"request over limit":  {first(func(c *corev1.Container) { c.Resources = resources("2", "1") }), "FieldValueInvalid spec.containers[0].resources.requests"},
 		"unknown resource":    {first(func(c *corev1.Container) { c.Resources.Limits = corev1.ResourceList{"gold": resource.MustParse("1")} }), "FieldValueInvalid spec.containers[0].resources.limits[gold]"},
 		"probe without a way": {first(func(c *corev1.Container) { c.LivenessProbe = &corev1.Probe{SuccessThreshold: 1} }), "FieldValueRequired spec.containers[0].livenessProbe"},
@@ -80,7 +80,7 @@ func TestPodValidation(t *testing.T) {
 		"deadline":            {func(p *corev1.Pod) { zero := int64(0); p.Spec.ActiveDeadlineSeconds = &zero }, "FieldValueInvalid spec.activeDeadlineSeconds"},
 		"two sources": {func(p *corev1.Pod) {
 			p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}, HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}
-		}, "FieldValueForbidden spec.volumes[0]"},
+		}, "FieldValueForbidden spec.volumes[0].hostPath"},
 		"volume without source": {func(p *corev1.Pod) { p.Spec.Volumes = []corev1.Volume{{Name: "v"}} }, "FieldValueRequired spec.volumes[0]"},
 		"toleration":            {func(p *corev1.Pod) { p.Spec.Tolerations = []corev1.Toleration{{Operator: "Equal"}} }, "FieldValueInvalid spec.tolerations[0].operator"},
 		"init container's probe": {func(p *corev1.Pod) {

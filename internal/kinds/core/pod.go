@@ -45,6 +45,7 @@ func Pod() *kinds.Kind {
 		Validate: func(obj kinds.Object) field.ErrorList {
 			return podspec.ValidatePod(&obj.(*corev1.Pod).Spec, field.NewPath("spec"))
 		},
+		ValidateCreate: validateNewPod,
 		ValidateUpdate: validatePodUpdate,
 		Delete:         deletePod,
 		Columns:        podColumns(),
@@ -76,6 +77,18 @@ func defaultPod(obj kinds.Object) {
 	podspec.DefaultPod(spec)
 }
 
+// validateNewPod refuses what a pod can only come to later.
+func validateNewPod(obj kinds.Object) (errs field.ErrorList) {
+	s, path := &obj.(*corev1.Pod).Spec, field.NewPath("spec")
+	if len(s.EphemeralContainers) > 0 {
+		errs = append(errs, field.Forbidden(path.Child("ephemeralContainers"), "cannot be set on create"))
+	}
+	if s.NodeName != "" && len(s.SchedulingGates) > 0 {
+		errs = append(errs, field.Forbidden(path.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
+	}
+	return errs
+}
+
 // preparePod makes a new pod's first status.
 func preparePod(env kinds.Env, obj kinds.Object) {
 	pod := obj.(*corev1.Pod)
@@ -90,7 +103,8 @@ const (
 	nodeCritical    = clusterCritical + 1000
 )
 
-// admitPod does what upstream's plug-ins DefaultTolerationSeconds and Priority do to a new pod. Classes that users make are not served yet.
+// admitPod does what upstream's plug-ins DefaultTolerationSeconds, Priority and RuntimeClass do to a new pod. Classes that users make are not served yet, so
+// that there is none of any name.
 func admitPod(_ kinds.Env, obj kinds.Object) error {
 	pod := obj.(*corev1.Pod)
 	tolerateUnwell(&pod.Spec)
@@ -115,6 +129,9 @@ func admitPod(_ kinds.Env, obj kinds.Object) error {
 		pod.Spec.PreemptionPolicy = &lower
 	} else if *pod.Spec.PreemptionPolicy != lower {
 		return refuse("the string value of PreemptionPolicy (%s) must not be provided in pod spec; priority admission controller computed %s from the given PriorityClass name", *pod.Spec.PreemptionPolicy, lower)
+	}
+	if name := pod.Spec.RuntimeClassName; name != nil && *name != "" {
+		return refuse("pod rejected: RuntimeClass %q not found", *name)
 	}
 	return nil
 }
@@ -187,18 +204,4 @@ func deletePod(_ kinds.Env, obj kinds.Object, opts *metav1.DeleteOptions) kinds.
 		grace = 0
 	}
 	return kinds.Deletion{Graceful: true, Grace: time.Duration(grace) * time.Second}
-}
-
-// podStatus takes the status alone, and keeps of the rest what is there.
-func podStatus(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
-	pod, was := obj.(*corev1.Pod), old.(*corev1.Pod)
-	pod.Spec = *was.Spec.DeepCopy()
-	pod.DeletionTimestamp, pod.OwnerReferences = was.DeletionTimestamp, was.OwnerReferences
-	if pod.Status.QOSClass == "" {
-		pod.Status.QOSClass = was.Status.QOSClass
-	}
-	if pod.Status.QOSClass != was.Status.QOSClass && was.Status.QOSClass != "" {
-		return field.ErrorList{field.Invalid(field.NewPath("status", "qosClass"), pod.Status.QOSClass, "field is immutable")}
-	}
-	return nil
 }

@@ -2,47 +2,66 @@ package podspec
 
 import (
 	"fmt"
-	"path"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
+// What a container's own rules for restarts may be at most.
+const (
+	maxRules = 20
+	maxCodes = 255
+)
+
+// volumes are a specification's volumes by name.
+type volumes map[string]*corev1.VolumeSource
+
 // validateContainers checks containers and init containers; names are unique among all.
-func validateContainers(s *corev1.PodSpec, volumes sets.Set[string], at *field.Path) (errs field.ErrorList) {
+func validateContainers(s *corev1.PodSpec, v volumes, at *field.Path, pod bool) (errs field.ErrorList) {
 	if len(s.Containers) == 0 {
 		errs = append(errs, field.Required(at.Child("containers"), ""))
 	}
 	names := sets.New[string]()
-	each := func(list []corev1.Container, at *field.Path, init bool) {
-		for i := range list {
-			c, at := &list[i], at.Index(i)
-			errs = append(errs, dnsLabel(c.Name, at.Child("name"))...)
-			errs = append(errs, validateContainer(c, volumes, s.HostNetwork, at)...)
-			if names.Has(c.Name) {
-				errs = append(errs, field.Duplicate(at.Child("name"), c.Name))
-			}
-			names.Insert(c.Name)
-			if init {
-				errs = append(errs, validateInit(c, at)...)
-			} else if c.RestartPolicy != nil && *c.RestartPolicy == "" {
-				errs = append(errs, field.NotSupported(at.Child("restartPolicy"), *c.RestartPolicy, []string{"Always", "Never", "OnFailure"}))
-			}
-		}
+	for i := range s.Containers {
+		c, at := &s.Containers[i], at.Child("containers").Index(i)
+		errs = append(errs, validateContainer(c, s, v, at)...)
+		errs = append(errs, uniqueName(c.Name, names, at)...)
+		errs = append(errs, validateLifecycle(c.Lifecycle, s, at.Child("lifecycle"))...)
+		errs = append(errs, validateProbes(c, at)...)
+		errs = append(errs, validateRestart(c.RestartPolicy, c.RestartPolicyRules, at)...)
 	}
-	each(s.Containers, at.Child("containers"), false)
-	each(s.InitContainers, at.Child("initContainers"), true)
-	return errs
+	errs = append(errs, hostPorts(s.Containers, at.Child("containers"))...)
+	for i := range s.InitContainers {
+		c, at := &s.InitContainers[i], at.Child("initContainers")
+		errs = append(errs, validateContainer(c, s, v, at.Index(i))...)
+		errs = append(errs, validateRestart(c.RestartPolicy, c.RestartPolicyRules, at.Index(i))...)
+		errs = append(errs, uniqueName(c.Name, names, at.Index(i))...)
+		errs = append(errs, hostPorts(s.InitContainers[i:i+1], at)...) // they run one after the other
+		errs = append(errs, validateInit(c, s, at.Index(i))...)
+	}
+	return append(errs, validateEphemeral(s, v, names, at.Child("ephemeralContainers"))...)
+}
+
+func uniqueName(name string, names sets.Set[string], at *field.Path) field.ErrorList {
+	if names.Has(name) {
+		return field.ErrorList{field.Duplicate(at.Child("name"), name)}
+	}
+	names.Insert(name)
+	return nil
+}
+
+// isSidecar says that an init container runs on beside the others.
+func isSidecar(c *corev1.Container) bool {
+	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
 // validateInit refuses what makes no sense before the pod runs. A restartable init container, a sidecar, may have it all.
-func validateInit(c *corev1.Container, at *field.Path) (errs field.ErrorList) {
-	if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-		return nil
+func validateInit(c *corev1.Container, s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+	if isSidecar(c) {
+		return append(validateLifecycle(c.Lifecycle, s, at.Child("lifecycle")), validateProbes(c, at)...)
 	}
 	for _, part := range []struct {
 		name string
@@ -53,6 +72,47 @@ func validateInit(c *corev1.Container, at *field.Path) (errs field.ErrorList) {
 	} {
 		if part.set {
 			errs = append(errs, field.Forbidden(at.Child(part.name), "may not be set for init containers without restartPolicy=Always"))
+		}
+	}
+	for i, p := range c.ResizePolicy {
+		if p.RestartPolicy == corev1.RestartContainer {
+			errs = append(errs, field.Invalid(at.Child("resizePolicy").Index(i).Child("restartPolicy"), p.RestartPolicy, "must not be set to 'RestartContainer' for non-sidecar initContainers"))
+		}
+	}
+	return errs
+}
+
+// validateEphemeral checks containers that a person adds to look into a pod: they are no part of its work.
+func validateEphemeral(s *corev1.PodSpec, v volumes, names sets.Set[string], at *field.Path) (errs field.ErrorList) {
+	others := names.Clone()
+	for i := range s.EphemeralContainers {
+		e, at := &s.EphemeralContainers[i], at.Index(i)
+		c := corev1.Container(e.EphemeralContainerCommon)
+		errs = append(errs, validateContainer(&c, s, v, at)...)
+		errs = append(errs, trimmedImage(c.Image, at.Child("image"))...)
+		errs = append(errs, uniqueName(c.Name, names, at)...)
+		if target := e.TargetContainerName; target != "" && !others.Has(target) {
+			errs = append(errs, field.NotFound(at.Child("targetContainerName"), target))
+		}
+		for _, part := range []struct {
+			name string
+			set  bool
+		}{
+			{"ports", len(c.Ports) > 0}, {"resources", c.Resources.Limits != nil || c.Resources.Requests != nil || c.Resources.Claims != nil},
+			{"resizePolicy", len(c.ResizePolicy) > 0}, {"restartPolicy", c.RestartPolicy != nil}, {"restartPolicyRules", len(c.RestartPolicyRules) > 0},
+			{"livenessProbe", c.LivenessProbe != nil}, {"readinessProbe", c.ReadinessProbe != nil}, {"startupProbe", c.StartupProbe != nil}, {"lifecycle", c.Lifecycle != nil},
+		} {
+			if part.set {
+				errs = append(errs, field.Forbidden(at.Child(part.name), "cannot be set for an Ephemeral Container"))
+			}
+		}
+		for j, m := range c.VolumeMounts {
+			if m.SubPath != "" {
+				errs = append(errs, field.Forbidden(at.Child("volumeMounts").Index(j).Child("subPath"), "cannot be set for an Ephemeral Container"))
+			}
+			if m.SubPathExpr != "" {
+				errs = append(errs, field.Forbidden(at.Child("volumeMounts").Index(j).Child("subPathExpr"), "cannot be set for an Ephemeral Container"))
+			}
 		}
 	}
 	return errs
@@ -68,34 +128,62 @@ func dnsLabel(value string, at *field.Path) (errs field.ErrorList) {
 	return errs
 }
 
-func validateContainer(c *corev1.Container, volumes sets.Set[string], hostNetwork bool, at *field.Path) (errs field.ErrorList) {
+// validateContainer is what all sorts of containers have in common.
+func validateContainer(c *corev1.Container, s *corev1.PodSpec, v volumes, at *field.Path) field.ErrorList {
+	errs := dnsLabel(c.Name, at.Child("name"))
 	if c.Image == "" {
 		errs = append(errs, field.Required(at.Child("image"), ""))
 	}
-	errs = append(errs, oneOf(at.Child("imagePullPolicy"), c.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
-	errs = append(errs, oneOf(at.Child("terminationMessagePolicy"), c.TerminationMessagePolicy, corev1.TerminationMessageFallbackToLogsOnError, corev1.TerminationMessageReadFile)...)
-	errs = append(errs, validatePorts(c.Ports, hostNetwork, at.Child("ports"))...)
+	errs = append(errs, oneOf(at.Child("terminationMessagePolicy"), c.TerminationMessagePolicy, corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
+	errs = append(errs, validatePorts(c.Ports, at.Child("ports"))...)
 	errs = append(errs, validateEnv(c, at)...)
-	errs = append(errs, validateMounts(c.VolumeMounts, volumes, at.Child("volumeMounts"))...)
-	errs = append(errs, validateResources(&c.Resources, at.Child("resources"))...)
-	errs = append(errs, validateProbe(c.LivenessProbe, at.Child("livenessProbe"), true)...)
-	errs = append(errs, validateProbe(c.StartupProbe, at.Child("startupProbe"), true)...)
-	errs = append(errs, validateProbe(c.ReadinessProbe, at.Child("readinessProbe"), false)...)
+	errs = append(errs, validateMounts(c, v, at.Child("volumeMounts"))...)
+	errs = append(errs, validateDevices(c, v, at.Child("volumeDevices"))...)
+	errs = append(errs, pullPolicies(c.ImagePullPolicy, at.Child("imagePullPolicy"))...)
+	errs = append(errs, validateResources(&c.Resources, at.Child("resources"), containerResource)...)
+	errs = append(errs, validateResize(c.ResizePolicy, s.RestartPolicy, at.Child("resizePolicy"))...)
+	return append(errs, validateSecurity(c.SecurityContext, !ownUsers(s), at.Child("securityContext"))...)
+}
+
+func pullPolicies(p corev1.PullPolicy, at *field.Path) field.ErrorList {
+	return oneOf(at, p, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
+}
+
+// validateRestart checks a container's own rules for restarts (KEP-5307).
+func validateRestart(p *corev1.ContainerRestartPolicy, rules []corev1.ContainerRestartRule, at *field.Path) (errs field.ErrorList) {
+	if p == nil && len(rules) > 0 {
+		errs = append(errs, field.Required(at.Child("restartPolicy"), "must specify restartPolicy when restart rules are used"))
+	}
+	errs = append(errs, optional(p, at.Child("restartPolicy"), corev1.ContainerRestartPolicyAlways, corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)...)
+	if len(rules) > maxRules {
+		errs = append(errs, field.TooMany(at.Child("restartPolicyRules"), len(rules), maxRules))
+	}
+	for i, r := range rules {
+		at := at.Child("restartPolicyRules").Index(i)
+		errs = append(errs, optional(&r.Action, at.Child("action"), corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)...)
+		at = at.Child("exitCodes")
+		if r.ExitCodes == nil {
+			errs = append(errs, field.Required(at, "must be specified"))
+			continue
+		}
+		errs = append(errs, optional(&r.ExitCodes.Operator, at.Child("operator"), corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn)...)
+		if n := len(r.ExitCodes.Values); n > maxCodes {
+			errs = append(errs, field.TooMany(at.Child("values"), n, maxCodes))
+		}
+	}
 	return errs
 }
 
-func validatePorts(ports []corev1.ContainerPort, hostNetwork bool, at *field.Path) (errs field.ErrorList) {
+func validatePorts(ports []corev1.ContainerPort, at *field.Path) (errs field.ErrorList) {
 	names := sets.New[string]()
 	for i, p := range ports {
 		at := at.Index(i)
 		if p.Name != "" {
-			for _, msg := range utilvalidation.IsValidPortName(p.Name) {
-				errs = append(errs, field.Invalid(at.Child("name"), p.Name, msg))
+			bad := named(p.Name, at.Child("name"), utilvalidation.IsValidPortName)
+			errs = append(errs, bad...)
+			if len(bad) == 0 {
+				errs = append(errs, uniqueName(p.Name, names, at)...)
 			}
-			if names.Has(p.Name) {
-				errs = append(errs, field.Duplicate(at.Child("name"), p.Name))
-			}
-			names.Insert(p.Name)
 		}
 		if p.ContainerPort == 0 {
 			errs = append(errs, field.Required(at.Child("containerPort"), ""))
@@ -104,9 +192,6 @@ func validatePorts(ports []corev1.ContainerPort, hostNetwork bool, at *field.Pat
 		}
 		if p.HostPort != 0 {
 			errs = append(errs, port(p.HostPort, at.Child("hostPort"))...)
-		}
-		if hostNetwork && p.HostPort != p.ContainerPort {
-			errs = append(errs, field.Invalid(at.Child("containerPort"), p.ContainerPort, "must match `hostPort` when `hostNetwork` is true"))
 		}
 		errs = append(errs, oneOf(at.Child("protocol"), p.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
 	}
@@ -120,166 +205,28 @@ func port(n int32, at *field.Path) (errs field.ErrorList) {
 	return errs
 }
 
-func validateEnv(c *corev1.Container, at *field.Path) (errs field.ErrorList) {
-	for i, e := range c.Env {
-		at := at.Child("env").Index(i)
-		if e.Name == "" {
-			errs = append(errs, field.Required(at.Child("name"), ""))
-		} else {
-			for _, msg := range utilvalidation.IsRelaxedEnvVarName(e.Name) {
-				errs = append(errs, field.Invalid(at.Child("name"), e.Name, msg))
+// hostPorts: a port of the node is taken once by containers that run together.
+func hostPorts(list []corev1.Container, at *field.Path) (errs field.ErrorList) {
+	taken := sets.New[string]()
+	for i := range list {
+		for j, p := range list[i].Ports {
+			if p.HostPort == 0 {
+				continue
 			}
-		}
-		errs = append(errs, validateEnvSource(e, at.Child("valueFrom"))...)
-	}
-	for i, e := range c.EnvFrom {
-		at := at.Child("envFrom").Index(i)
-		if e.ConfigMapRef == nil && e.SecretRef == nil {
-			errs = append(errs, field.Invalid(at, "", "must specify one of: `configMapRef` or `secretRef`"))
-		}
-		if e.ConfigMapRef != nil && e.SecretRef != nil {
-			errs = append(errs, field.Invalid(at, "", "may not have more than one field specified at a time"))
-		}
-	}
-	return errs
-}
-
-func validateEnvSource(e corev1.EnvVar, at *field.Path) (errs field.ErrorList) {
-	from := e.ValueFrom
-	if from == nil {
-		return nil
-	}
-	n := 0
-	for _, set := range []bool{from.FieldRef != nil, from.ResourceFieldRef != nil, from.ConfigMapKeyRef != nil, from.SecretKeyRef != nil, from.FileKeyRef != nil} {
-		if set {
-			n++
-		}
-	}
-	switch {
-	case n == 0:
-		errs = append(errs, field.Invalid(at, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"))
-	case e.Value != "":
-		errs = append(errs, field.Invalid(at, "", "may not be specified when `value` is not empty"))
-	case n > 1:
-		errs = append(errs, field.Invalid(at, "", "may not have more than one field specified at a time"))
-	}
-	if r := from.ConfigMapKeyRef; r != nil && r.Key == "" {
-		errs = append(errs, field.Required(at.Child("configMapKeyRef", "key"), ""))
-	}
-	if r := from.SecretKeyRef; r != nil && r.Key == "" {
-		errs = append(errs, field.Required(at.Child("secretKeyRef", "key"), ""))
-	}
-	if r := from.FieldRef; r != nil && r.FieldPath == "" {
-		errs = append(errs, field.Required(at.Child("fieldRef", "fieldPath"), ""))
-	}
-	return errs
-}
-
-func validateMounts(mounts []corev1.VolumeMount, volumes sets.Set[string], at *field.Path) (errs field.ErrorList) {
-	places := sets.New[string]()
-	for i, m := range mounts {
-		at := at.Index(i)
-		switch {
-		case m.Name == "":
-			errs = append(errs, field.Required(at.Child("name"), ""))
-		case !volumes.Has(m.Name):
-			errs = append(errs, field.NotFound(at.Child("name"), m.Name))
-		}
-		switch {
-		case m.MountPath == "":
-			errs = append(errs, field.Required(at.Child("mountPath"), ""))
-		case places.Has(m.MountPath):
-			errs = append(errs, field.Invalid(at.Child("mountPath"), m.MountPath, "must be unique"))
-		}
-		places.Insert(m.MountPath)
-		if m.SubPath != "" && m.SubPathExpr != "" {
-			errs = append(errs, field.Invalid(at.Child("subPathExpr"), m.SubPathExpr, "subPathExpr and subPath are mutually exclusive"))
-		}
-		errs = append(errs, localPath(m.SubPath, at.Child("subPath"))...)
-		errs = append(errs, localPath(m.SubPathExpr, at.Child("subPathExpr"))...)
-	}
-	return errs
-}
-
-// localPath refuses what leads out of where it begins.
-func localPath(p string, at *field.Path) (errs field.ErrorList) {
-	if path.IsAbs(p) {
-		errs = append(errs, field.Invalid(at, p, "must be a relative path"))
-	}
-	for _, part := range strings.Split(p, "/") {
-		if part == ".." {
-			return append(errs, field.Invalid(at, p, "must not contain '..'"))
-		}
-	}
-	return errs
-}
-
-func validateResources(r *corev1.ResourceRequirements, at *field.Path) (errs field.ErrorList) {
-	check := func(list corev1.ResourceList, at *field.Path) {
-		for name, q := range list {
-			at := at.Key(string(name))
-			errs = append(errs, resourceName(string(name), at)...)
-			if q.Sign() < 0 {
-				errs = append(errs, field.Invalid(at, q.String(), atLeastZero))
+			place := fmt.Sprintf("%s/%s/%d", p.Protocol, p.HostIP, p.HostPort)
+			if taken.Has(place) {
+				errs = append(errs, field.Duplicate(at.Index(i).Child("ports").Index(j).Child("hostPort"), place))
 			}
-		}
-	}
-	check(r.Limits, at.Child("limits"))
-	check(r.Requests, at.Child("requests"))
-	for name, request := range r.Requests {
-		limit, ok := r.Limits[name]
-		if ok && request.Cmp(limit) > 0 {
-			errs = append(errs, field.Invalid(at.Child("requests"), request.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, text(limit))))
+			taken.Insert(place)
 		}
 	}
 	return errs
 }
 
-func text(q resource.Quantity) string { return q.String() }
-
-func resourceName(name string, at *field.Path) (errs field.ErrorList) {
-	for _, msg := range utilvalidation.IsQualifiedName(name) {
-		errs = append(errs, field.Invalid(at, name, msg))
-	}
-	if len(errs) > 0 || strings.Contains(name, "/") {
-		return errs
-	}
-	switch n := corev1.ResourceName(name); {
-	case n == corev1.ResourceCPU, n == corev1.ResourceMemory, n == corev1.ResourceEphemeralStorage, strings.HasPrefix(name, corev1.ResourceHugePagesPrefix):
+// trimmed is the rule for images of pods; templates of old may have spaces around them.
+func trimmedImage(image string, at *field.Path) field.ErrorList {
+	if strings.TrimSpace(image) == image {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(at, name, "must be a standard resource type or fully qualified"), field.Invalid(at, name, "must be a standard resource for containers")}
-}
-
-func validateProbe(p *corev1.Probe, at *field.Path, once bool) (errs field.ErrorList) {
-	if p == nil {
-		return nil
-	}
-	n := 0
-	for _, set := range []bool{p.Exec != nil, p.HTTPGet != nil, p.TCPSocket != nil, p.GRPC != nil} {
-		if set {
-			n++
-		}
-	}
-	switch {
-	case n == 0:
-		errs = append(errs, field.Required(at, "must specify a handler type"))
-	case n > 1:
-		errs = append(errs, field.Forbidden(at, "may not specify more than 1 handler type"))
-	}
-	for _, number := range []struct {
-		name string
-		n    int32
-	}{
-		{"initialDelaySeconds", p.InitialDelaySeconds}, {"timeoutSeconds", p.TimeoutSeconds}, {"periodSeconds", p.PeriodSeconds},
-		{"successThreshold", p.SuccessThreshold}, {"failureThreshold", p.FailureThreshold},
-	} {
-		if number.n < 0 {
-			errs = append(errs, field.Invalid(at.Child(number.name), number.n, atLeastZero))
-		}
-	}
-	if once && p.SuccessThreshold != 1 {
-		errs = append(errs, field.Invalid(at.Child("successThreshold"), p.SuccessThreshold, "must be 1"))
-	}
-	return errs
+	return field.ErrorList{field.Invalid(at, image, "must not have leading or trailing whitespace")}
 }

@@ -214,21 +214,27 @@ func defaultItems(items []corev1.DownwardAPIVolumeFile) {
 	}
 }
 
-// QOSClass is the class of service that follows from what all containers ask and may take (KEP-1967 and the pod QoS design).
+// QOSClass is the class of service that follows from what a pod asks and may take (the pod QoS design): as a whole where it says so (KEP-2837), or
+// else all its containers together.
 func QOSClass(s *corev1.PodSpec) corev1.PodQOSClass {
+	var parts []*corev1.ResourceRequirements
+	if s.Resources != nil {
+		parts = append(parts, s.Resources)
+	} else {
+		for i := range s.InitContainers {
+			parts = append(parts, &s.InitContainers[i].Resources)
+		}
+		for i := range s.Containers {
+			parts = append(parts, &s.Containers[i].Resources)
+		}
+	}
 	asked, guaranteed := false, true
-	each := func(c *corev1.Container) {
+	for _, r := range parts {
 		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
-			request, limit := c.Resources.Requests[name], c.Resources.Limits[name]
+			request, limit := r.Requests[name], r.Limits[name]
 			asked = asked || !request.IsZero() || !limit.IsZero()
 			guaranteed = guaranteed && !limit.IsZero() && (request.IsZero() || request.Cmp(limit) == 0)
 		}
-	}
-	for i := range s.InitContainers {
-		each(&s.InitContainers[i])
-	}
-	for i := range s.Containers {
-		each(&s.Containers[i])
 	}
 	switch {
 	case !asked:

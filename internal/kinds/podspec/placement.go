@@ -1,0 +1,269 @@
+package podspec
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// This file is where a pod may go: affinity, tolerations, spreading.
+
+const (
+	required  = "requiredDuringSchedulingIgnoredDuringExecution"
+	preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+)
+
+func validateAffinity(a *corev1.Affinity, at *field.Path) (errs field.ErrorList) {
+	if a == nil {
+		return nil
+	}
+	if n := a.NodeAffinity; n != nil {
+		errs = append(errs, validateNodeAffinity(n, at.Child("nodeAffinity"))...)
+	}
+	if p := a.PodAffinity; p != nil {
+		errs = append(errs, validatePodTerms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution, at.Child("podAffinity"))...)
+	}
+	if p := a.PodAntiAffinity; p != nil {
+		errs = append(errs, validatePodTerms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution, at.Child("podAntiAffinity"))...)
+	}
+	return errs
+}
+
+func validateNodeAffinity(a *corev1.NodeAffinity, at *field.Path) (errs field.ErrorList) {
+	if wanted := a.RequiredDuringSchedulingIgnoredDuringExecution; wanted != nil {
+		at := at.Child(required, "nodeSelectorTerms")
+		if len(wanted.NodeSelectorTerms) == 0 {
+			errs = append(errs, field.Required(at, "must have at least one node selector term"))
+		}
+		for i, term := range wanted.NodeSelectorTerms {
+			errs = append(errs, validateTerm(term, at.Index(i), true)...)
+		}
+	}
+	for i, wish := range a.PreferredDuringSchedulingIgnoredDuringExecution {
+		at := at.Child(preferred).Index(i)
+		errs = append(errs, validateWeight(wish.Weight, at)...)
+		errs = append(errs, validateTerm(wish.Preference, at.Child("preference"), false)...)
+	}
+	return errs
+}
+
+func validateWeight(n int32, at *field.Path) field.ErrorList {
+	if n > 0 && n <= 100 {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at.Child("weight"), n, "must be in the range 1-100")}
+}
+
+// validateTerm checks one alternative. Values that no label can have are refused where they decide alone, not in preferences.
+func validateTerm(term corev1.NodeSelectorTerm, at *field.Path, values bool) (errs field.ErrorList) {
+	for i, e := range term.MatchExpressions {
+		at := at.Child("matchExpressions").Index(i)
+		errs = append(errs, validateOperator(e, at)...)
+		errs = append(errs, metavalidation.ValidateLabelName(e.Key, at.Child("key"))...)
+		if !values {
+			continue
+		}
+		for j, v := range e.Values {
+			for _, msg := range utilvalidation.IsValidLabelValue(v) {
+				errs = append(errs, field.Invalid(at.Child("values").Index(j), v, msg))
+			}
+		}
+	}
+	for i, e := range term.MatchFields {
+		errs = append(errs, validateNodeField(e, at.Child("matchFields").Index(i))...)
+	}
+	return errs
+}
+
+func validateOperator(e corev1.NodeSelectorRequirement, at *field.Path) field.ErrorList {
+	switch n := len(e.Values); e.Operator {
+	case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
+		if n == 0 {
+			return field.ErrorList{field.Required(at.Child("values"), "must be specified when `operator` is 'In' or 'NotIn'")}
+		}
+	case corev1.NodeSelectorOpExists, corev1.NodeSelectorOpDoesNotExist:
+		if n > 0 {
+			return field.ErrorList{field.Forbidden(at.Child("values"), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")}
+		}
+	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
+		if n != 1 {
+			return field.ErrorList{field.Required(at.Child("values"), "must be specified single value when `operator` is 'Lt' or 'Gt'")}
+		}
+	default:
+		return field.ErrorList{field.Invalid(at.Child("operator"), e.Operator, "not a valid selector operator")}
+	}
+	return nil
+}
+
+// validateNodeField: of a node's fields only its name can be asked for.
+func validateNodeField(e corev1.NodeSelectorRequirement, at *field.Path) (errs field.ErrorList) {
+	switch e.Operator {
+	case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
+		if len(e.Values) != 1 {
+			errs = append(errs, field.Required(at.Child("values"), "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"))
+		}
+	default:
+		errs = append(errs, field.Invalid(at.Child("operator"), e.Operator, "not a valid selector operator"))
+	}
+	if e.Key != metav1.ObjectNameField {
+		return append(errs, field.Invalid(at.Child("key"), e.Key, "not a valid field selector key"))
+	}
+	for i, v := range e.Values {
+		for _, msg := range subdomain(v) {
+			errs = append(errs, field.Invalid(at.Child("values").Index(i), v, msg))
+		}
+	}
+	return errs
+}
+
+func validatePodTerms(hard []corev1.PodAffinityTerm, soft []corev1.WeightedPodAffinityTerm, at *field.Path) (errs field.ErrorList) {
+	for i := range hard {
+		errs = append(errs, validatePodTerm(&hard[i], at.Child(required).Index(i))...)
+	}
+	for i := range soft {
+		at := at.Child(preferred).Index(i)
+		errs = append(errs, validateWeight(soft[i].Weight, at)...)
+		errs = append(errs, validatePodTerm(&soft[i].PodAffinityTerm, at.Child("podAffinityTerm"))...)
+	}
+	return errs
+}
+
+func validatePodTerm(t *corev1.PodAffinityTerm, at *field.Path) (errs field.ErrorList) {
+	strict := metavalidation.LabelSelectorValidationOptions{}
+	errs = append(errs, metavalidation.ValidateLabelSelector(t.LabelSelector, strict, at.Child("labelSelector"))...)
+	errs = append(errs, metavalidation.ValidateLabelSelector(t.NamespaceSelector, strict, at.Child("namespaceSelector"))...)
+	for _, name := range t.Namespaces {
+		for _, msg := range validation.ValidateNamespaceName(name, false) {
+			errs = append(errs, field.Invalid(at.Child("namespace"), name, msg))
+		}
+	}
+	errs = append(errs, validateLabelKeys(t.MatchLabelKeys, t.MismatchLabelKeys, t.LabelSelector, at)...)
+	if t.TopologyKey == "" {
+		errs = append(errs, field.Required(at.Child("topologyKey"), "can not be empty"))
+	}
+	return append(errs, metavalidation.ValidateLabelName(t.TopologyKey, at.Child("topologyKey"))...)
+}
+
+// validateLabelKeys checks keys whose values a selector takes from the pod itself. The selector says each key at most once, where the key that creation
+// adds to it counts as its own.
+func validateLabelKeys(match, mismatch []string, selector *metav1.LabelSelector, at *field.Path) (errs field.ErrorList) {
+	for _, part := range []struct {
+		name string
+		keys []string
+	}{{"matchLabelKeys", match}, {"mismatchLabelKeys", mismatch}} {
+		at := at.Child(part.name)
+		if len(part.keys) > 0 && selector == nil {
+			errs = append(errs, field.Forbidden(at, "must not be specified when labelSelector is not set"))
+			continue
+		}
+		for i, key := range part.keys {
+			errs = append(errs, metavalidation.ValidateLabelName(key, at.Index(i))...)
+		}
+	}
+	if selector != nil {
+		said := sets.KeySet(selector.MatchLabels)
+		for _, e := range selector.MatchExpressions {
+			for i, key := range match {
+				if key == e.Key && said.Has(key) {
+					errs = append(errs, field.Invalid(at.Index(i), key, "exists in both matchLabelKeys and labelSelector"))
+				}
+			}
+			said.Insert(e.Key)
+		}
+	}
+	for i, key := range match {
+		if sets.New(mismatch...).Has(key) {
+			errs = append(errs, field.Invalid(at.Child("matchLabelKeys").Index(i), key, "exists in both matchLabelKeys and mismatchLabelKeys"))
+		}
+	}
+	return errs
+}
+
+func validateSpread(list []corev1.TopologySpreadConstraint, at *field.Path) (errs field.ErrorList) {
+	for i := range list {
+		c, at := &list[i], at.Index(i)
+		if c.MaxSkew <= 0 {
+			errs = append(errs, field.Invalid(at.Child("maxSkew"), int64(c.MaxSkew), "must be greater than zero"))
+		}
+		if c.TopologyKey == "" {
+			errs = append(errs, field.Required(at.Child("topologyKey"), "can not be empty"))
+		}
+		if c.WhenUnsatisfiable != corev1.DoNotSchedule && c.WhenUnsatisfiable != corev1.ScheduleAnyway {
+			errs = append(errs, field.NotSupported(at.Child("whenUnsatisfiable"), c.WhenUnsatisfiable, []corev1.UnsatisfiableConstraintAction{corev1.DoNotSchedule, corev1.ScheduleAnyway}))
+		}
+		for _, other := range list[i+1:] {
+			if c.TopologyKey == other.TopologyKey && c.WhenUnsatisfiable == other.WhenUnsatisfiable {
+				errs = append(errs, field.Duplicate(at.Child("{topologyKey, whenUnsatisfiable}"), fmt.Sprintf("{%v, %v}", c.TopologyKey, c.WhenUnsatisfiable)))
+				break
+			}
+		}
+		errs = append(errs, validateMinDomains(c, at.Child("minDomains"))...)
+		errs = append(errs, inclusion(c.NodeAffinityPolicy, at.Child("nodeAffinityPolicy"))...)
+		errs = append(errs, inclusion(c.NodeTaintsPolicy, at.Child("nodeTaintsPolicy"))...)
+		errs = append(errs, validateLabelKeys(c.MatchLabelKeys, nil, c.LabelSelector, at)...)
+		errs = append(errs, metavalidation.ValidateLabelSelector(c.LabelSelector, metavalidation.LabelSelectorValidationOptions{}, at.Child("labelSelector"))...)
+	}
+	return errs
+}
+
+func validateMinDomains(c *corev1.TopologySpreadConstraint, at *field.Path) (errs field.ErrorList) {
+	n := c.MinDomains
+	if n == nil {
+		return nil
+	}
+	if *n <= 0 {
+		errs = append(errs, field.Invalid(at, int64(*n), "must be greater than zero"))
+	}
+	if c.WhenUnsatisfiable != corev1.DoNotSchedule {
+		errs = append(errs, field.Invalid(at, *n, fmt.Sprintf("can only use minDomains if whenUnsatisfiable=%s, not %s", corev1.DoNotSchedule, c.WhenUnsatisfiable)))
+	}
+	return errs
+}
+
+func inclusion(p *corev1.NodeInclusionPolicy, at *field.Path) field.ErrorList {
+	if p == nil || *p == corev1.NodeInclusionPolicyHonor || *p == corev1.NodeInclusionPolicyIgnore {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at, *p, []corev1.NodeInclusionPolicy{corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore})}
+}
+
+func validateTolerations(list []corev1.Toleration, path *field.Path) (errs field.ErrorList) {
+	for i, t := range list {
+		at := path.Index(i)
+		if t.Key != "" {
+			errs = append(errs, metavalidation.ValidateLabelName(t.Key, at.Child("key"))...)
+		}
+		if t.Key == "" && t.Operator != corev1.TolerationOpExists {
+			errs = append(errs, field.Invalid(at.Child("operator"), t.Operator, "operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
+		}
+		if t.TolerationSeconds != nil && t.Effect != corev1.TaintEffectNoExecute {
+			errs = append(errs, field.Invalid(at.Child("effect"), t.Effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"))
+		}
+		switch t.Operator {
+		case corev1.TolerationOpEqual, "":
+			if msgs := utilvalidation.IsValidLabelValue(t.Value); len(msgs) != 0 {
+				errs = append(errs, field.Invalid(at.Child("operator"), t.Value, strings.Join(msgs, ";")))
+			}
+		case corev1.TolerationOpExists:
+			if t.Value != "" {
+				errs = append(errs, field.Invalid(at.Child("operator"), t.Value, "value must be empty when `operator` is 'Exists'"))
+			}
+		case corev1.TolerationOpLt, corev1.TolerationOpGt: // behind a gate that is off
+			errs = append(errs, field.NotSupported(at.Child("operator"), t.Operator,
+				[]corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists, corev1.TolerationOpLt, corev1.TolerationOpGt}))
+		default:
+			errs = append(errs, field.NotSupported(at.Child("operator"), t.Operator, []corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists}))
+		}
+		if t.Effect != "" {
+			errs = append(errs, oneOf(at.Child("effect"), t.Effect, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)...)
+		}
+	}
+	return errs
+}

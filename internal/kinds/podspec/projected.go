@@ -1,0 +1,94 @@
+package podspec
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+const (
+	minTokenLife = 10 * 60 // seconds
+	maxTokenLife = 1 << 32
+)
+
+// projection gathers the files of a projected volume; no two may share a path.
+type projection struct {
+	at    *field.Path // the volume's
+	paths sets.Set[string]
+	errs  field.ErrorList
+}
+
+func validateProjected(v *corev1.ProjectedVolumeSource, at *field.Path) field.ErrorList {
+	p := &projection{at: at, paths: sets.New[string](), errs: fileMode(v.DefaultMode, at.Child("defaultMode"))}
+	for i := range v.Sources {
+		at := at.Child("sources").Index(i)
+		if p.source(&v.Sources[i], at) > 1 {
+			p.errs = append(p.errs, field.Forbidden(at, "may not specify more than 1 volume type per source"))
+		}
+	}
+	return p.errs
+}
+
+// source checks one source and returns how many it is. Bundles of trust and certificates of pods are looked at by whoever gives them.
+func (p *projection) source(s *corev1.VolumeProjection, at *field.Path) (n int) {
+	if s.Secret != nil {
+		n++
+		p.items(s.Secret.Name, s.Secret.Items, at.Child("secret"))
+	}
+	if s.ConfigMap != nil {
+		n++
+		p.items(s.ConfigMap.Name, s.ConfigMap.Items, at.Child("configMap"))
+	}
+	if s.DownwardAPI != nil {
+		n++
+		for i := range s.DownwardAPI.Items {
+			f := &s.DownwardAPI.Items[i]
+			p.errs = append(p.errs, validatePodFile(f, at.Child("downwardAPI"))...)
+			p.claim(f.Path, f.Path)
+		}
+	}
+	if t := s.ServiceAccountToken; t != nil {
+		n++
+		p.token(t, at.Child("serviceAccountToken"))
+	}
+	if s.ClusterTrustBundle != nil {
+		n++
+	}
+	if s.PodCertificate != nil {
+		n++
+	}
+	return n
+}
+
+func (p *projection) items(name string, items []corev1.KeyToPath, at *field.Path) {
+	p.errs = append(p.errs, mandatory(name, at.Child("name"))...)
+	for i, item := range items {
+		p.errs = append(p.errs, validateItem(item, at.Child("items").Index(i))...)
+		p.claim(item.Path, name)
+	}
+}
+
+// claim takes a path for a file of who.
+func (p *projection) claim(path, who string) {
+	if path != "" && p.paths.Has(path) {
+		p.errs = append(p.errs, field.Invalid(p.at, who, "conflicting duplicate paths"))
+	}
+	p.paths.Insert(path)
+}
+
+func (p *projection) token(t *corev1.ServiceAccountTokenProjection, at *field.Path) {
+	if life := t.ExpirationSeconds; life != nil {
+		at := at.Child("expirationSeconds")
+		if *life < minTokenLife {
+			p.errs = append(p.errs, field.Invalid(at, *life, "may not specify a duration less than 10 minutes"))
+		}
+		if *life > maxTokenLife {
+			p.errs = append(p.errs, field.Invalid(at, *life, "may not specify a duration larger than 2^32 seconds"))
+		}
+	}
+	if t.Path == "" {
+		p.errs = append(p.errs, field.Required(p.at.Child("path"), ""))
+		return
+	}
+	p.errs = append(p.errs, ownPath(t.Path, p.at.Child("path"))...)
+}

@@ -1,0 +1,217 @@
+package podspec
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/kinds/untagged"
+)
+
+// This file is as whom a pod and its containers run, and what they may do.
+
+const (
+	maxSysctl  = 253
+	maxProfile = 4095 // of a path
+	// sysctlName takes names with dots or slashes between their parts. Refusals show it.
+	sysctlName = `^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`
+)
+
+var isSysctl = regexp.MustCompile(sysctlName)
+
+func userID(id *int64, at *field.Path) (errs field.ErrorList) {
+	if id == nil {
+		return nil
+	}
+	for _, msg := range utilvalidation.IsValidUserID(*id) {
+		errs = append(errs, field.Invalid(at, *id, msg))
+	}
+	return errs
+}
+
+func groupID(id *int64, at *field.Path) (errs field.ErrorList) {
+	if id == nil {
+		return nil
+	}
+	for _, msg := range utilvalidation.IsValidGroupID(*id) {
+		errs = append(errs, field.Invalid(at, *id, msg))
+	}
+	return errs
+}
+
+func validatePodSecurity(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+	c := s.SecurityContext
+	if c == nil {
+		return nil
+	}
+	errs = append(errs, groupID(c.FSGroup, at.Child("fsGroup"))...)
+	errs = append(errs, userID(c.RunAsUser, at.Child("runAsUser"))...)
+	errs = append(errs, groupID(c.RunAsGroup, at.Child("runAsGroup"))...)
+	for i := range c.SupplementalGroups {
+		errs = append(errs, groupID(&c.SupplementalGroups[i], at.Child("supplementalGroups").Index(i))...)
+	}
+	if s.ShareProcessNamespace != nil && *s.ShareProcessNamespace && s.HostPID {
+		errs = append(errs, field.Invalid(at.Child("shareProcessNamespace"), true, "ShareProcessNamespace and HostPID cannot both be enabled"))
+	}
+	errs = append(errs, validateSysctls(s, at.Child("sysctls"))...)
+	errs = append(errs, optional(c.FSGroupChangePolicy, at.Child("fsGroupChangePolicy"), corev1.FSGroupChangeAlways, corev1.FSGroupChangeOnRootMismatch)...)
+	errs = append(errs, validateSeccomp(c.SeccompProfile, at.Child("seccompProfile"))...)
+	errs = append(errs, validateAppArmor(c.AppArmorProfile, at.Child("appArmorProfile"))...)
+	errs = append(errs, optional(c.SupplementalGroupsPolicy, at.Child("supplementalGroupsPolicy"), corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
+	return append(errs, optional(c.SELinuxChangePolicy, at.Child("seLinuxChangePolicy"), corev1.SELinuxChangePolicyMountOption, corev1.SELinuxChangePolicyRecursive)...)
+}
+
+// optional is oneOf for what may be left out; what is there must be allowed, "" as well.
+func optional[T ~string](value *T, at *field.Path, allowed ...T) field.ErrorList {
+	if value == nil {
+		return nil
+	}
+	for _, a := range allowed {
+		if a == *value {
+			return nil
+		}
+	}
+	return field.ErrorList{field.NotSupported(at, *value, allowed)}
+}
+
+func validateSysctls(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+	seen := sets.New[string]()
+	for i, ctl := range s.SecurityContext.Sysctls {
+		at := at.Index(i).Child("name")
+		switch {
+		case ctl.Name == "":
+			errs = append(errs, field.Required(at, ""))
+		case len(ctl.Name) > maxSysctl || !isSysctl.MatchString(ctl.Name):
+			errs = append(errs, field.Invalid(at, ctl.Name, fmt.Sprintf("must have at most %d characters and match regex %s", maxSysctl, sysctlName)))
+		case seen.Has(ctl.Name):
+			errs = append(errs, field.Duplicate(at, ctl.Name))
+		}
+		errs = append(errs, hostSysctl(ctl.Name, s, at)...)
+		seen.Insert(ctl.Name)
+	}
+	return errs
+}
+
+// hostSysctl refuses to set for a pod what it shares with its node.
+func hostSysctl(name string, s *corev1.PodSpec, at *field.Path) field.ErrorList {
+	dotted := strings.ReplaceAll(name, "/", ".")
+	switch {
+	case s.HostNetwork && strings.HasPrefix(dotted, "net."):
+		return field.ErrorList{field.Invalid(at, name, "may not be specified when 'hostNetwork' is true")}
+	case s.HostIPC && (strings.HasPrefix(dotted, "kernel.shm") || strings.HasPrefix(dotted, "kernel.msg") || strings.HasPrefix(dotted, "fs.mqueue.") || dotted == "kernel.sem"):
+		return field.ErrorList{field.Invalid(at, name, "may not be specified when 'hostIPC' is true")}
+	}
+	return nil
+}
+
+func validateSecurity(c *corev1.SecurityContext, hostUsers bool, at *field.Path) (errs field.ErrorList) {
+	if c == nil {
+		return nil
+	}
+	errs = append(errs, userID(c.RunAsUser, at.Child("runAsUser"))...)
+	errs = append(errs, groupID(c.RunAsGroup, at.Child("runAsGroup"))...)
+	errs = append(errs, optional(c.ProcMount, at.Child("procMount"), corev1.DefaultProcMount, corev1.UnmaskedProcMount)...)
+	if hostUsers && c.ProcMount != nil && *c.ProcMount == corev1.UnmaskedProcMount {
+		errs = append(errs, field.Invalid(at.Child("procMount"), *c.ProcMount, "`hostUsers` must be false to use `Unmasked`"))
+	}
+	errs = append(errs, validateSeccomp(c.SeccompProfile, at.Child("seccompProfile"))...)
+	if c.AllowPrivilegeEscalation != nil && !*c.AllowPrivilegeEscalation {
+		if c.Privileged != nil && *c.Privileged {
+			errs = append(errs, field.Invalid(at, untagged.Value(c), "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
+		}
+		if c.Capabilities != nil {
+			for _, add := range c.Capabilities.Add {
+				if add == "CAP_SYS_ADMIN" {
+					errs = append(errs, field.Invalid(at, untagged.Value(c), "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"))
+				}
+			}
+		}
+	}
+	return append(errs, validateAppArmor(c.AppArmorProfile, at.Child("appArmorProfile"))...)
+}
+
+func validateSeccomp(p *corev1.SeccompProfile, at *field.Path) (errs field.ErrorList) {
+	if p == nil {
+		return nil
+	}
+	if p.Type == "" {
+		errs = append(errs, field.Required(at.Child("type"), "type is required when seccompProfile is set"))
+	} else {
+		errs = append(errs, oneOf(at.Child("type"), p.Type, corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)...)
+	}
+	file := at.Child("localhostProfile")
+	switch local := p.Type == corev1.SeccompProfileTypeLocalhost; {
+	case local && p.LocalhostProfile == nil:
+		errs = append(errs, field.Required(file, "must be set when seccomp type is Localhost"))
+	case local:
+		errs = append(errs, localPath(*p.LocalhostProfile, file)...)
+	case p.LocalhostProfile != nil:
+		errs = append(errs, field.Invalid(file, untagged.Value(p), "can only be set when seccomp type is Localhost"))
+	}
+	return errs
+}
+
+func validateAppArmor(p *corev1.AppArmorProfile, at *field.Path) (errs field.ErrorList) {
+	if p == nil {
+		return nil
+	}
+	file := at.Child("localhostProfile")
+	switch p.Type {
+	case corev1.AppArmorProfileTypeLocalhost:
+		return validateAppArmorFile(p.LocalhostProfile, file)
+	case corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined:
+		if p.LocalhostProfile != nil {
+			errs = append(errs, field.Invalid(file, *p.LocalhostProfile, "can only be set when AppArmor type is Localhost"))
+		}
+		return errs
+	case "":
+		return field.ErrorList{field.Required(at.Child("type"), "type is required when appArmorProfile is set")}
+	}
+	return oneOf(at.Child("type"), p.Type, corev1.AppArmorProfileTypeLocalhost, corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined)
+}
+
+func validateAppArmorFile(name *string, at *field.Path) (errs field.ErrorList) {
+	switch {
+	case name == nil || *name == "":
+		return field.ErrorList{field.Required(at, "must be set when AppArmor type is Localhost")}
+	case strings.TrimSpace(*name) != *name:
+		errs = append(errs, field.Invalid(at, *name, "must not be padded with whitespace"))
+	}
+	if len(*name) > maxProfile {
+		errs = append(errs, field.TooLong(at, "", maxProfile))
+	}
+	return errs
+}
+
+// ownUsers says that a pod has users of its own, apart from its node's.
+func ownUsers(s *corev1.PodSpec) bool { return s.HostUsers != nil && !*s.HostUsers }
+
+// validateHostUsers: a pod with users of its own shares nothing else with its node.
+func validateHostUsers(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+	if !ownUsers(s) {
+		return nil
+	}
+	for _, part := range []struct {
+		name string
+		set  bool
+	}{{"hostNetwork", s.HostNetwork}, {"HostPID", s.HostPID}, {"HostIPC", s.HostIPC}} {
+		if part.set {
+			errs = append(errs, field.Forbidden(at.Child(part.name), "when `hostUsers` is false"))
+		}
+	}
+	each := func(list []corev1.Container, at *field.Path) {
+		for i := range list {
+			if len(list[i].VolumeDevices) > 0 {
+				errs = append(errs, field.Forbidden(at.Index(i).Child("volumeDevices"), "when `hostUsers` is false"))
+			}
+		}
+	}
+	each(s.InitContainers, at.Child("initContainers"))
+	each(s.Containers, at.Child("containers"))
+	return errs
+}

@@ -1,0 +1,101 @@
+// Package untagged shows parts of API objects the way upstream's error messages do.
+//
+// Upstream validates its own unversioned copies of the published types. They have no JSON tags, so a message that quotes a whole
+// struct names fields as Go does and leaves nothing out: {"APIGroup":"","Kind":"Role","Name":"a"}. Clients read those texts, and
+// floe has the published types only; this package bridges the two.
+//
+// # Laws
+//
+//   - Only structs of k8s.io/api are shown so. What upstream shares between both worlds (times, quantities, label selectors) has
+//     its tags there too, and keeps them here.
+//   - Fields come in the order of the published type, which is upstream's order as well, but for the sources of a PersistentVolume.
+package untagged
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+)
+
+// Value is v for the BadValue of a field error. It is read when the error's text is made; the caller does not change v before that.
+func Value(v any) json.Marshaler { return value{reflect.ValueOf(v)} }
+
+type value struct{ v reflect.Value }
+
+// MarshalJSON is how an error's text reads the value.
+func (u value) MarshalJSON() ([]byte, error) {
+	var out bytes.Buffer
+	err := write(&out, u.v)
+	return out.Bytes(), err
+}
+
+func write(out *bytes.Buffer, v reflect.Value) error {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			return write(out, v.Elem())
+		}
+	case reflect.Slice:
+		if !v.IsNil() && v.Type().Elem().Kind() != reflect.Uint8 {
+			return writeList(out, v)
+		}
+	case reflect.Struct:
+		if strings.HasPrefix(v.Type().PkgPath(), "k8s.io/api/") {
+			out.WriteByte('{')
+			if _, err := writeFields(out, v, true); err != nil {
+				return err
+			}
+			out.WriteByte('}')
+			return nil
+		}
+	}
+	return writePlain(out, v)
+}
+
+// writePlain shows what looks the same in both worlds.
+func writePlain(out *bytes.Buffer, v reflect.Value) error {
+	if !v.IsValid() {
+		out.WriteString("null")
+		return nil
+	}
+	text, err := json.Marshal(v.Interface())
+	out.Write(text)
+	return err
+}
+
+func writeList(out *bytes.Buffer, v reflect.Value) error {
+	out.WriteByte('[')
+	for i := range v.Len() {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		if err := write(out, v.Index(i)); err != nil {
+			return err
+		}
+	}
+	out.WriteByte(']')
+	return nil
+}
+
+// writeFields writes a struct's fields without the braces, those of embedded structs among them, and says whether the next is the first.
+func writeFields(out *bytes.Buffer, v reflect.Value, first bool) (_ bool, err error) {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			if first, err = writeFields(out, v.Field(i), first); err != nil {
+				return first, err
+			}
+			continue
+		}
+		if !first {
+			out.WriteByte(',')
+		}
+		first = false
+		out.WriteString(`"` + f.Name + `":`)
+		if err := write(out, v.Field(i)); err != nil {
+			return first, err
+		}
+	}
+	return first, nil
+}
