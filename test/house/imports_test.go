@@ -21,6 +21,7 @@ var arrows = []arrow{
 	{"internal/pki", []string{"internal/pki"}},
 	{"internal/auth", []string{"internal/auth", "internal/kinds"}},
 	{"internal/client/inprocess", []string{"internal/client", "internal/api", "internal/auth", "internal/kinds", "internal/store"}},
+	{"internal/client/remote", []string{"internal/client", "internal/api", "internal/kinds", "internal/store"}},
 	{"internal/client", []string{"internal/client", "internal/kinds"}},
 	{"internal/api", []string{"internal/api", "internal/auth", "internal/kinds", "internal/store"}},
 	{"internal/controller", []string{"internal/controller", "internal/client", "internal/kinds"}},
