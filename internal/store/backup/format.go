@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/floe-k8s/floe/internal/store"
+	"github.com/floe-k8s/floe/internal/store/packed"
 )
 
 // format is the one that is written, and the only one that is read.
@@ -106,15 +107,15 @@ func parseRecord(b []byte) (record, error) {
 	if len(b) == 0 || b[0]&^flagMinor != 0 {
 		return record{}, errors.New("record's flags are not known")
 	}
-	d := fields{rest: b[1:]}
+	d := packed.Reader{Rest: b[1:]}
 	r := record{minor: b[0]&flagMinor != 0}
-	r.revision, r.previous = store.Revision(d.uvarint()), store.Revision(d.uvarint())
-	d.varint() // the time, which the destination gives anew
-	r.key, r.actor, r.cause = d.text(), d.text(), d.text()
-	if d.bad {
+	r.revision, r.previous = store.Revision(d.Uvarint()), store.Revision(d.Uvarint())
+	d.Varint() // the time, which the destination gives anew
+	r.key, r.actor, r.cause = d.Bytes(), d.Bytes(), d.Bytes()
+	if d.Bad {
 		return record{}, errors.New("record's fields do not fit its length")
 	}
-	r.value = d.rest
+	r.value = d.Rest
 	return r, r.check()
 }
 
@@ -161,41 +162,4 @@ func parseTrailer(b []byte) (trailer, error) {
 		bytes:    binary.BigEndian.Uint64(b[16:]),
 		digest:   [digestSize]byte(b[24:]),
 	}, nil
-}
-
-// fields reads one payload; bad is set at the first field that does not fit.
-type fields struct {
-	rest []byte
-	bad  bool
-}
-
-func (f *fields) uvarint() uint64 {
-	v, n := binary.Uvarint(f.rest)
-	f.skip(n)
-	return v
-}
-
-func (f *fields) varint() int64 {
-	v, n := binary.Varint(f.rest)
-	f.skip(n)
-	return v
-}
-
-func (f *fields) text() []byte {
-	n := f.uvarint()
-	if f.bad || n > uint64(len(f.rest)) {
-		f.bad = true
-		return nil
-	}
-	b := f.rest[:n:n]
-	f.rest = f.rest[n:]
-	return b
-}
-
-func (f *fields) skip(n int) {
-	if n <= 0 {
-		f.bad, f.rest = true, nil
-		return
-	}
-	f.rest = f.rest[n:]
 }

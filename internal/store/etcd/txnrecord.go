@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/floe-k8s/floe/internal/store/packed"
 )
 
 // txnFormat is the first byte of the transaction key's value. The bytes of format 1:
@@ -77,23 +79,23 @@ func decodeTxn(b []byte) (txnRecord, error) {
 	if b[0] != txnFormat {
 		return r, fmt.Errorf("transaction record format %d is not known to this version of floe", b[0])
 	}
-	d := decoder{rest: b[1:]}
-	r.id = identity{d.fixed(), d.uvarint()}
-	r.time = time.UnixMicro(d.varint()).UTC()
-	r.actor, r.cause = d.text(), d.text()
-	n := d.uvarint()
-	if d.bad || n > stride {
+	d := packed.Reader{Rest: b[1:]}
+	r.id = identity{d.Uint64(), d.Uvarint()}
+	r.time = time.UnixMicro(d.Varint()).UTC()
+	r.actor, r.cause = d.Text(), d.Text()
+	n := d.Uvarint()
+	if d.Bad || n > stride {
 		return txnRecord{}, errDamaged
 	}
 	r.keys = make([]txnRecordKey, n)
 	for i := range r.keys {
-		flags := d.byte()
+		flags := d.Byte()
 		if flags&^knownFlags != 0 {
 			return txnRecord{}, errDamaged
 		}
-		r.keys[i] = txnRecordKey{key: d.text(), minor: flags&flagMinor != 0, deleted: flags&flagDeleted != 0}
+		r.keys[i] = txnRecordKey{key: d.Text(), minor: flags&flagMinor != 0, deleted: flags&flagDeleted != 0}
 	}
-	if d.bad || len(d.rest) > 0 {
+	if d.Bad || len(d.Rest) > 0 {
 		return txnRecord{}, errDamaged
 	}
 	return r, nil
@@ -107,61 +109,4 @@ func (r *txnRecord) place(key string) int {
 		}
 	}
 	return -1
-}
-
-// decoder reads the fields of one record; bad is set at the first that does not fit.
-type decoder struct {
-	rest []byte
-	bad  bool
-}
-
-func (d *decoder) fixed() uint64 {
-	if len(d.rest) < 8 {
-		d.skip(0)
-		return 0
-	}
-	v := binary.BigEndian.Uint64(d.rest)
-	d.skip(8)
-	return v
-}
-
-func (d *decoder) byte() byte {
-	if len(d.rest) == 0 {
-		d.skip(0)
-		return 0
-	}
-	v := d.rest[0]
-	d.skip(1)
-	return v
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	d.skip(n)
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.rest)
-	d.skip(n)
-	return v
-}
-
-func (d *decoder) text() string {
-	n := d.uvarint()
-	if d.bad || n > uint64(len(d.rest)) {
-		d.skip(0)
-		return ""
-	}
-	s := string(d.rest[:n])
-	d.rest = d.rest[n:]
-	return s
-}
-
-func (d *decoder) skip(n int) {
-	if n <= 0 {
-		d.bad, d.rest = true, nil
-		return
-	}
-	d.rest = d.rest[n:]
 }

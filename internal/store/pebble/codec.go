@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/floe-k8s/floe/internal/store"
+	"github.com/floe-k8s/floe/internal/store/packed"
 )
 
 // recordFormat is the first byte of every stored version and row. The bytes of format 1, after it and the flags:
@@ -124,15 +125,15 @@ func decodeVersion(b []byte) (v version, sealed bool, err error) {
 		return version{}, false, err
 	}
 	v.Last, v.Minor = flags&flagLast != 0, flags&flagMinor != 0
-	v.Previous, v.gap = store.Revision(d.uvarint()), store.Revision(d.uvarint())
-	v.Time = time.UnixMicro(d.varint()).UTC()
-	v.Actor, v.Cause = d.text(), d.text()
+	v.Previous, v.gap = store.Revision(d.Uvarint()), store.Revision(d.Uvarint())
+	v.Time = time.UnixMicro(d.Varint()).UTC()
+	v.Actor, v.Cause = d.Text(), d.Text()
 	deleted := flags&flagDeleted != 0
-	if d.bad || deleted && len(d.rest) > 0 {
+	if d.Bad || deleted && len(d.Rest) > 0 {
 		return version{}, false, errCorrupt
 	}
 	if !deleted {
-		v.Value = d.rest
+		v.Value = d.Rest
 	}
 	return v, flags&flagSealed != 0, nil
 }
@@ -154,18 +155,18 @@ func decodeRow(b []byte) (row, error) {
 		return row{}, err
 	}
 	r := row{last: flags&flagLast != 0, deleted: flags&flagDeleted != 0, overMinor: flags&flagOverMinor != 0}
-	r.time = time.UnixMicro(d.varint()).UTC()
-	r.previous = store.Revision(d.uvarint())
-	r.size, r.replaced = d.size(), d.size()
-	if d.bad || len(d.rest) == 0 {
+	r.time = time.UnixMicro(d.Varint()).UTC()
+	r.previous = store.Revision(d.Uvarint())
+	r.size, r.replaced = d.Size(store.MaxTxnBytes), d.Size(store.MaxTxnBytes)
+	if d.Bad || len(d.Rest) == 0 {
 		return row{}, errCorrupt
 	}
-	r.key = string(d.rest)
+	r.key = string(d.Rest)
 	return r, nil
 }
 
 // decodeHead checks what versions and rows begin with.
-func decodeHead(b []byte, known byte) (flags byte, d decoder, err error) {
+func decodeHead(b []byte, known byte) (flags byte, d packed.Reader, err error) {
 	if len(b) < 2 {
 		return 0, d, errCorrupt
 	}
@@ -175,52 +176,5 @@ func decodeHead(b []byte, known byte) (flags byte, d decoder, err error) {
 	if b[1]&^known != 0 {
 		return 0, d, errCorrupt
 	}
-	return b[1], decoder{rest: b[2:]}, nil
-}
-
-// decoder reads the fields of one record; bad is set at the first that does not fit.
-type decoder struct {
-	rest []byte
-	bad  bool
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	d.skip(n)
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.rest)
-	d.skip(n)
-	return v
-}
-
-// size reads a number of bytes, none of which is above what a transaction may hold.
-func (d *decoder) size() int {
-	n := d.uvarint()
-	if n > store.MaxTxnBytes {
-		d.bad = true
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) text() string {
-	n := d.uvarint()
-	if d.bad || n > uint64(len(d.rest)) {
-		d.bad = true
-		return ""
-	}
-	s := string(d.rest[:n])
-	d.rest = d.rest[n:]
-	return s
-}
-
-func (d *decoder) skip(n int) {
-	if n <= 0 {
-		d.bad, d.rest = true, nil
-		return
-	}
-	d.rest = d.rest[n:]
+	return b[1], packed.Reader{Rest: b[2:]}, nil
 }
