@@ -46,12 +46,22 @@ func SaveSnapshot(ctx context.Context, env Environment, file string, overwrite b
 	return s, errors.Join(err, log.Close())
 }
 
-// existingDataDir locks a data directory that holds a log.
+// existingDataDir locks a data directory that holds a log; errInUse says that a server runs on it, wherever its log is.
 func existingDataDir(path string) (*dataDir, error) {
-	if _, err := os.Stat(filepath.Join(path, logFolder)); err != nil {
-		return nil, fmt.Errorf("data directory %s holds no cluster (name another with --data-dir): %w", path, err)
+	missing := func(err error) error {
+		return fmt.Errorf("data directory %s holds no cluster (name another with --data-dir, or its etcd with --etcd-servers): %w", path, err)
 	}
-	return openDataDir(path)
+	if _, err := os.Stat(filepath.Join(path, "VERSION")); err != nil {
+		return nil, missing(err)
+	}
+	dir, err := openDataDir(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(dir.join(logFolder)); err != nil {
+		return nil, errors.Join(missing(err), dir.close())
+	}
+	return dir, nil
 }
 
 func fetchSnapshot(ctx context.Context, dataDir, file string, overwrite bool) (backup.Summary, error) {

@@ -52,8 +52,9 @@ func TestState(t *testing.T) {
 			return err
 		})
 	})
-	c.floe("snapshot", "save", "--config", c.path("floe.yaml"), c.path("back"))
+	c.floe("snapshot", "save", c.path("asked")) // of the server, which knows where the state is
 	c.end(unix.SIGTERM)
+	c.floe("snapshot", "save", "--config", c.path("floe.yaml"), c.path("back"))
 	c.configure("")
 	c.floe("snapshot", "restore", "--config", c.path("floe.yaml"), c.path("back"))
 	c.start()
