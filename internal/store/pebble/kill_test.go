@@ -21,7 +21,10 @@ import (
 // killedDir is set for the test's own child process, and names the directory that it writes to.
 const killedDir = "FLOE_TEST_KILLED_DIR"
 
-const killedWriters = 8
+const (
+	killedWriters = 8
+	killsEach     = 200 // of one log
+)
 
 // TestMain is the child of TestKill when it is started as one.
 func TestMain(m *testing.M) {
@@ -70,7 +73,7 @@ func readCounter(l *Log, key string) (n int64, err error) {
 	return n, err
 }
 
-// TestKill kills a process that writes, from outside and at any moment, many times over the same directory: what it was told to be
+// TestKill kills a process that writes, from outside and at any moment, many times over the same directories: what it was told to be
 // durable is there, transactions are whole, and revisions rise.
 func TestKill(t *testing.T) {
 	seed := rand.Uint64()
@@ -80,11 +83,15 @@ func TestKill(t *testing.T) {
 	}
 	t.Logf("seed %d, %d rounds", seed, rounds)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	dir := filepath.Join(t.TempDir(), "log")
+	root := t.TempDir()
+	var dir string
 	var told [killedWriters]int64
 	var newest store.Revision
 	total := 0
 	for round := range rounds {
+		if round%killsEach == 0 { // logs grow, and kills while one is young are as good
+			dir, told, newest = filepath.Join(root, strconv.Itoa(round)), [killedWriters]int64{}, 0
+		}
 		n := killOnce(t, dir, time.Duration(rng.Int64N(int64(30*time.Millisecond))), &told, &newest)
 		total += n
 		if !checkKilled(t, dir, &told, newest) {
