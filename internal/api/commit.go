@@ -96,8 +96,8 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 	return result, nil
 }
 
-// insert commits a new object, on condition that its key is free and its namespace stands. obj is private.
-func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, dryRun bool) (Result, error) {
+// insert commits a new object, on condition that its key is free and its namespace stands, as it was found last. obj is private.
+func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, stands store.Condition, dryRun bool) (Result, error) {
 	version, _ := parseVersion(obj.GetResourceVersion()) // what is no number is passed over, as upstream
 	if version != 0 && !dryRun {
 		return Result{}, plain("resourceVersion should not be set on objects to be created")
@@ -109,12 +109,8 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, dryR
 	key := keyOf(req.Kind, obj.GetNamespace(), obj.GetName())
 	for range attempts {
 		conditions := []store.Condition{{Key: key}}
-		at, err := s.namespaceAccepts(ctx, req, obj)
-		if err != nil {
-			return Result{}, err
-		}
-		if at.Key != "" {
-			conditions = append(conditions, at)
+		if stands.Key != "" {
+			conditions = append(conditions, stands)
 		}
 		if item, ok := s.Store.Head(key); ok {
 			return Result{}, s.settle(ctx, item.Revision, apierrors.NewAlreadyExists(req.resource(), obj.GetName()))
@@ -125,6 +121,9 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, dryR
 				Conditions: conditions, Changes: []store.Change{{Key: key, Value: value, Minor: minor(req.Kind, nil, obj)}}, Actor: req.User.Name, Cause: req.Cause,
 			})
 			if errors.Is(err, store.ErrConflict) {
+				if stands, err = s.namespaceAccepts(ctx, req, obj); err != nil {
+					return Result{}, err
+				}
 				continue
 			}
 			if err != nil {

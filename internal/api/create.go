@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
 )
 
 const (
@@ -36,10 +37,11 @@ func (s *Server) Create(ctx context.Context, req Request, given kinds.Object, op
 func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dryRun bool) (Result, error) {
 	for try := 1; ; try++ {
 		obj := copyOf(given)
-		if err := s.prepareCreate(ctx, req, obj); err != nil {
+		stands, err := s.prepareCreate(ctx, req, obj)
+		if err != nil {
 			return Result{}, err
 		}
-		result, err := s.insert(ctx, req, obj, dryRun)
+		result, err := s.insert(ctx, req, obj, stands, dryRun)
 		if generated := given.GetName() == "" && given.GetGenerateName() != ""; generated && apierrors.IsAlreadyExists(err) {
 			if try < nameTries {
 				continue
@@ -50,23 +52,23 @@ func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dr
 	}
 }
 
-// prepareCreate changes obj, private to the caller, into what is stored.
-func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Object) error {
+// prepareCreate changes obj, private to the caller, into what is stored, and returns the condition that its namespace stands.
+func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Object) (stands store.Condition, err error) {
 	if err := ownNamespace(req, obj); err != nil {
-		return err
+		return stands, err
 	}
-	if _, err := s.namespaceAccepts(ctx, req, obj); err != nil { // before its content is looked at; insert asks again
-		return err
+	if stands, err = s.namespaceAccepts(ctx, req, obj); err != nil { // before its content is looked at
+		return stands, err
 	}
 	if k := req.Kind; k.Default != nil {
 		k.Default(obj)
 	}
 	if err := s.fillMeta(obj); err != nil {
-		return apierrors.NewInternalError(err)
+		return stands, apierrors.NewInternalError(err)
 	}
 	if f := req.Kind.Admit; f != nil {
 		if err := f(s.env(req), obj); err != nil {
-			return err
+			return stands, err
 		}
 	}
 	if f := req.Kind.PrepareCreate; f != nil {
@@ -81,9 +83,9 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 		errs = append(errs, f(obj)...)
 	}
 	if len(errs) > 0 {
-		return apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
+		return stands, apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
 	}
-	return nil
+	return stands, nil
 }
 
 func validName(k *kinds.Kind) validation.ValidateNameFunc {

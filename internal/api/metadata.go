@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -16,18 +15,10 @@ import (
 // that what did not hold is named by both.
 func validateMetaUpdate(obj, old kinds.Object) field.ErrorList {
 	meta := field.NewPath("metadata")
-	errs := validation.ValidateObjectMetaAccessor(obj, obj.GetNamespace() != "", pathSegment, meta)
+	errs := validation.ValidateObjectMetaAccessor(obj, obj.GetNamespace() != "", kinds.PathSegment, meta)
 	again := validation.ValidateObjectMetaAccessorUpdate(obj, old, meta)
 	errs = append(append(errs, again...), again...)
 	return append(errs, validateFinalizers(obj.GetFinalizers())...)
-}
-
-// pathSegment says what of a name, or of the beginning of one, cannot stand in a URL's path.
-func pathSegment(name string, prefix bool) []string {
-	if prefix {
-		return content.IsPathSegmentPrefix(name)
-	}
-	return content.IsPathSegmentName(name)
 }
 
 // validateFinalizers wants a domain in the names of finalizers that are not the system's own.

@@ -126,7 +126,7 @@ func validateDaemonSet(d *appsv1.DaemonSet, anyValue bool) (errs field.ErrorList
 	if s.Selector != nil && len(s.Selector.MatchLabels)+len(s.Selector.MatchExpressions) == 0 {
 		errs = append(errs, field.Invalid(at, s.Selector, "empty selector is invalid for daemonset"))
 	}
-	errs = append(errs, validateTemplate(&s.Template, path.Child("template"))...)
+	errs = append(errs, podspec.ValidateTemplate(&s.Template, path.Child("template"))...)
 	errs = append(errs, alwaysRestarts(&s.Template, "DaemonSet", path.Child("template", "spec"))...)
 	errs = append(errs, notNegative(s.MinReadySeconds, path.Child("minReadySeconds"))...)
 	errs = append(errs, validateDaemonStrategy(&s.UpdateStrategy, path.Child("updateStrategy"))...)

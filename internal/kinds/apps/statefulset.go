@@ -154,7 +154,7 @@ func validateStatefulSelector(s *appsv1.StatefulSetSpec, what extent, path *fiel
 		errs = append(errs, field.Invalid(template.Child("metadata", "labels"), s.Template.Labels, "`selector` does not match template `labels`"))
 	}
 	if what != notTheTemplate {
-		errs = append(errs, validateTemplate(asItsPods(s), template)...)
+		errs = append(errs, podspec.ValidateTemplate(asItsPods(s), template)...)
 	}
 	// Upstream checks these twice, and so are they listed.
 	errs = append(errs, metavalidation.ValidateLabels(s.Template.Labels, template.Child("labels"))...)

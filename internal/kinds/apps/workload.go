@@ -50,17 +50,6 @@ func validateSelector(s *metav1.LabelSelector, template *corev1.PodTemplateSpec,
 	return append(errs, podspec.Template(template, path.Child("template"))...)
 }
 
-// validateTemplate checks a template whose selector and restart policy are checked elsewhere.
-func validateTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
-	errs := metavalidation.ValidateLabels(t.Labels, path.Child("labels"))
-	errs = append(errs, validation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
-	errs = append(errs, podspec.Validate(&t.Spec, path.Child("spec"))...)
-	if len(t.Spec.EphemeralContainers) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
-	}
-	return errs
-}
-
 // alwaysRestarts wants a template of pods that never end by themselves; kind is the workload's, for the message.
 func alwaysRestarts(t *corev1.PodTemplateSpec, kind string, path *field.Path) (errs field.ErrorList) {
 	if p := t.Spec.RestartPolicy; p != corev1.RestartPolicyAlways {

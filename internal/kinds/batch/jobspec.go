@@ -118,7 +118,7 @@ func validateTemplateSpec(s *batchv1.JobSpec, path *field.Path) (errs field.Erro
 		errs = append(errs, field.Invalid(at, untagged.Value(s.SuccessPolicy), "requires indexed completion mode"))
 	}
 	errs = append(errs, validateReplacement(s, path.Child("podReplacementPolicy"))...)
-	errs = append(errs, validateTemplate(&s.Template, path.Child("template"))...)
+	errs = append(errs, podspec.ValidateTemplate(&s.Template, path.Child("template"))...)
 	return append(errs, validateRestart(s, path.Child("template", "spec", "restartPolicy"))...)
 }
 
@@ -175,16 +175,6 @@ func validateIndexed(s *batchv1.JobSpec, path *field.Path) (errs field.ErrorList
 	}
 	if n := s.MaxFailedIndexes; n != nil && *n > maxFailedOfMany {
 		errs = append(errs, field.Invalid(maxFailed, *n, fmt.Sprintf(within, maxFailedOfMany, manyCompletions)))
-	}
-	return errs
-}
-
-func validateTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
-	errs := metavalidation.ValidateLabels(t.Labels, path.Child("labels"))
-	errs = append(errs, validation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
-	errs = append(errs, podspec.Validate(&t.Spec, path.Child("spec"))...)
-	if len(t.Spec.EphemeralContainers) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
 	}
 	return errs
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -25,7 +24,7 @@ func Event() *kinds.Kind {
 		CreateOnUpdate: true,
 		New:            func() kinds.Object { return &corev1.Event{} },
 		NewList:        func() runtime.Object { return &corev1.EventList{} },
-		ValidName:      eventName,
+		ValidName:      kinds.PathSegment, // recorders put the name of any object into that of an event
 		Validate:       validateEvent,
 		Expires: func(obj kinds.Object) time.Time {
 			e := obj.(*corev1.Event)
@@ -63,14 +62,6 @@ const (
 	eventWordBytes    = 128
 	eventMessageBytes = 1024
 )
-
-// eventName asks for no more than a segment of a path: recorders put the name of any object into that of an event.
-func eventName(name string, prefix bool) []string {
-	if prefix {
-		return content.IsPathSegmentPrefix(name)
-	}
-	return content.IsPathSegmentName(name)
-}
 
 // validateEvent takes an event without an eventTime for one of an older client, of which little is asked.
 func validateEvent(obj kinds.Object) (errs field.ErrorList) {

@@ -5,8 +5,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validation"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -30,7 +28,7 @@ func PodTemplate() *kinds.Kind {
 			}
 		},
 		Validate: func(obj kinds.Object) field.ErrorList {
-			return validateTemplate(&obj.(*corev1.PodTemplate).Template, field.NewPath("template"))
+			return podspec.ValidateTemplate(&obj.(*corev1.PodTemplate).Template, field.NewPath("template"))
 		},
 		Columns: []kinds.Column{
 			kinds.NameColumn(),
@@ -75,15 +73,4 @@ func defaultTemplate(t *corev1.PodTemplateSpec) {
 	}
 	maps.DeleteFunc(t.Annotations, old)
 	podspec.Default(&t.Spec)
-}
-
-// validateTemplate checks a template whose selector and restart policy, if anything asks for them, are checked elsewhere.
-func validateTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
-	errs := metavalidation.ValidateLabels(t.Labels, path.Child("labels"))
-	errs = append(errs, validation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
-	errs = append(errs, podspec.Validate(&t.Spec, path.Child("spec"))...)
-	if len(t.Spec.EphemeralContainers) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
-	}
-	return errs
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/podspec"
 )
 
 // nonConvertible begins annotations that say what of a controller no other version could hold, and so may not change.
@@ -105,7 +106,7 @@ func validateController(s *corev1.ReplicationControllerSpec, path *field.Path) f
 	if !labels.SelectorFromSet(s.Selector).Matches(labels.Set(t.Labels)) {
 		errs = append(errs, field.Invalid(at.Child("metadata", "labels"), t.Labels, "`selector` does not match template `labels`"))
 	}
-	errs = append(errs, validateTemplate(t, at)...)
+	errs = append(errs, podspec.ValidateTemplate(t, at)...)
 	if p := t.Spec.RestartPolicy; p != corev1.RestartPolicyAlways {
 		errs = append(errs, field.NotSupported(at.Child("spec", "restartPolicy"), p, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
 	}

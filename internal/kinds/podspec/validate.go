@@ -126,9 +126,7 @@ func ValidatePod(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 
 // Template reports what is wrong with the template of a workload whose selector must choose it, and whose pods always restart.
 func Template(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
-	errs := metavalidation.ValidateLabels(t.Labels, path.Child("labels"))
-	errs = append(errs, validation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
-	errs = append(errs, Validate(&t.Spec, path.Child("spec"))...)
+	errs := templateParts(t, path)
 	if p := t.Spec.RestartPolicy; p != corev1.RestartPolicyAlways {
 		errs = append(errs, field.NotSupported(path.Child("spec", "restartPolicy"), p, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
 	}
@@ -136,4 +134,19 @@ func Template(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Forbidden(path.Child("spec", "activeDeadlineSeconds"), fmt.Sprintf("activeDeadlineSeconds in %s is not Supported", "ReplicaSet")))
 	}
 	return errs
+}
+
+// ValidateTemplate reports what is wrong with a template whose selector and restart policy, if anything asks for them, are checked elsewhere.
+func ValidateTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	errs := templateParts(t, path)
+	if len(t.Spec.EphemeralContainers) > 0 {
+		errs = append(errs, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
+	}
+	return errs
+}
+
+func templateParts(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	errs := metavalidation.ValidateLabels(t.Labels, path.Child("labels"))
+	errs = append(errs, validation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
+	return append(errs, Validate(&t.Spec, path.Child("spec"))...)
 }

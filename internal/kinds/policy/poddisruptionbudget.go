@@ -6,7 +6,6 @@ import (
 
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -27,7 +26,7 @@ func PodDisruptionBudget() *kinds.Kind {
 	gvk := policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "poddisruptionbudgets", Singular: "poddisruptionbudget", ShortNames: []string{"pdb"}, Namespaced: true, RequireVersion: true,
-		ValidName: validName,
+		ValidName: kinds.PathSegment, // upstream has no rule of its own for these
 		New:       func() kinds.Object { return &policyv1.PodDisruptionBudget{} },
 		NewList:   func() runtime.Object { return &policyv1.PodDisruptionBudgetList{} },
 		Default:   func(obj kinds.Object) { dropOldRequirement(obj.(*policyv1.PodDisruptionBudget).Spec.Selector) },
@@ -136,12 +135,4 @@ func budgetColumns() []kinds.Column {
 		}},
 		kinds.AgeColumn(),
 	}
-}
-
-// validName asks no more of a name than that it can stand in a path: upstream has no rule of its own for these.
-func validName(name string, prefix bool) []string {
-	if prefix {
-		return content.IsPathSegmentPrefix(name)
-	}
-	return content.IsPathSegmentName(name)
 }
