@@ -27,12 +27,14 @@ type Result struct {
 	// Revision is that of the record that a write made, a deletion included; that of the object's last record when it made none, and 0 for
 	// what was not written at all. Reads leave it 0.
 	Revision store.Revision
+	Warnings []string // for who asked
 }
 
 // decision is an object's next state. next is private to revise; nil with remove set keeps what old was as the answer.
 type decision struct {
-	next   kinds.Object
-	remove bool
+	next     kinds.Object
+	remove   bool
+	warnings []string
 }
 
 // revise computes an object's next state from its head and commits it. decide must not change old. dryRun commits nothing.
@@ -61,6 +63,14 @@ func (s *Server) revise(ctx context.Context, req Request, dryRun bool, decide fu
 // replace commits one decision about item.
 func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old kinds.Object, d decision, dryRun bool) (Result, error) {
 	change := store.Change{Key: item.Key}
+	next := d.next
+	if d.remove {
+		next = nil
+	}
+	further, err := s.claim(req, next, old)
+	if err != nil {
+		return Result{}, s.settle(ctx, item.Revision, Classed(err))
+	}
 	if !d.remove {
 		change.Minor = minor(req.Kind, old, d.next)
 		value, err := encodeStored(req.Kind, d.next)
@@ -70,18 +80,18 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 		if bytes.Equal(value, item.Value) { // nothing changed: nothing is written, as upstream
 			d.next.SetResourceVersion(Version(item.Revision))
 			typed(req.Kind, d.next)
-			return Result{Object: d.next, Item: item, Revision: item.Revision}, s.settle(ctx, item.Revision, nil)
+			return Result{Object: d.next, Item: item, Revision: item.Revision, Warnings: d.warnings}, s.settle(ctx, item.Revision, nil)
 		}
 		change.Value = value
 	}
-	result := Result{Object: d.next, Removed: d.remove, Revision: item.Revision}
+	result := Result{Object: d.next, Removed: d.remove, Revision: item.Revision, Warnings: d.warnings}
 	if dryRun {
 		d.next.SetResourceVersion(Version(item.Revision))
 		typed(req.Kind, d.next)
 		return result, s.settle(ctx, item.Revision, nil)
 	}
 	revs, err := s.Store.Commit(ctx, store.Txn{
-		Conditions: []store.Condition{{Key: item.Key, Revision: item.Revision}}, Changes: []store.Change{change},
+		Conditions: append(further.conditions, store.Condition{Key: item.Key, Revision: item.Revision}), Changes: append([]store.Change{change}, further.changes...),
 		Actor: req.User.Name, Cause: req.Cause,
 	})
 	if err != nil {
@@ -102,23 +112,28 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, stan
 	if version != 0 && !dryRun {
 		return Result{}, plain("resourceVersion should not be set on objects to be created")
 	}
-	value, err := encodeStored(req.Kind, obj)
-	if err != nil {
-		return Result{}, apierrors.NewInternalError(err)
-	}
 	key := keyOf(req.Kind, obj.GetNamespace(), obj.GetName())
 	for range attempts {
-		conditions := []store.Condition{{Key: key}}
+		further, err := s.claim(req, obj, nil)
+		if err != nil {
+			return Result{}, Classed(err)
+		}
+		value, err := encodeStored(req.Kind, obj)
+		if err != nil {
+			return Result{}, apierrors.NewInternalError(err)
+		}
+		conditions := append(further.conditions, store.Condition{Key: key})
 		if stands.Key != "" {
 			conditions = append(conditions, stands)
 		}
 		if item, ok := s.Store.Head(key); ok {
 			return Result{}, s.settle(ctx, item.Revision, apierrors.NewAlreadyExists(req.resource(), obj.GetName()))
 		}
-		result := Result{Object: obj, Created: true}
+		result := Result{Object: obj, Created: true, Warnings: warnings(req.Kind, obj, nil)}
 		if !dryRun {
 			revs, err := s.Store.Commit(ctx, store.Txn{
-				Conditions: conditions, Changes: []store.Change{{Key: key, Value: value, Minor: minor(req.Kind, nil, obj)}}, Actor: req.User.Name, Cause: req.Cause,
+				Conditions: conditions, Changes: append([]store.Change{{Key: key, Value: value, Minor: minor(req.Kind, nil, obj)}}, further.changes...),
+				Actor: req.User.Name, Cause: req.Cause,
 			})
 			if errors.Is(err, store.ErrConflict) {
 				if stands, err = s.namespaceAccepts(ctx, req, obj); err != nil {
@@ -136,6 +151,14 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, stan
 		return result, nil
 	}
 	return Result{}, apierrors.NewServerTimeout(req.resource(), "create", 1)
+}
+
+// warnings are what a writer of obj is told.
+func warnings(k *kinds.Kind, obj, old kinds.Object) []string {
+	if k.Warnings == nil {
+		return nil
+	}
+	return k.Warnings(obj, old)
 }
 
 // minor says whether history may drop the version that a change makes once there is a newer one.

@@ -66,10 +66,8 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 	if err := s.fillMeta(obj); err != nil {
 		return stands, apierrors.NewInternalError(err)
 	}
-	if f := req.Kind.Admit; f != nil {
-		if err := f(s.env(req), obj); err != nil {
-			return stands, err
-		}
+	if err := s.admit(req, obj, nil); err != nil {
+		return stands, err
 	}
 	if f := req.Kind.PrepareCreate; f != nil {
 		f(s.env(req), obj)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -24,8 +25,10 @@ func (s *Server) Delete(ctx context.Context, req Request, opts metav1.DeleteOpti
 }
 
 func (s *Server) delete(ctx context.Context, req Request, opts metav1.DeleteOptions) (Result, error) {
-	if err := mayDelete(req); err != nil {
-		return Result{}, err
+	if f := req.Kind.Protected; f != nil {
+		if reason := f(req.Name); reason != "" {
+			return Result{}, apierrors.NewForbidden(req.resource(), req.Name, errors.New(reason))
+		}
 	}
 	result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
 		if err := checkPreconditions(req, opts.Preconditions, old.GetUID(), old.GetResourceVersion()); err != nil {
@@ -48,7 +51,9 @@ func (s *Server) delete(ctx context.Context, req Request, opts metav1.DeleteOpti
 //	│ finalizer, or held by the kind              │                      │
 //	└──────────────► deletionTimestamp, grace 0 ◄─┘ ── let go by update ─┘
 func decideDelete(env kinds.Env, k *kinds.Kind, obj kinds.Object, opts metav1.DeleteOptions) decision {
-	setFinalizers(obj, opts)
+	if k.Dependents != kinds.DependentsNone {
+		setFinalizers(obj, opts, k.Dependents == kinds.DependentsOrphaned)
+	}
 	var d kinds.Deletion
 	if k.Delete != nil {
 		d = k.Delete(env, obj, &opts)
@@ -105,27 +110,34 @@ func OrphanDependents(opts metav1.DeleteOptions) *bool {
 	return opts.OrphanDependents
 }
 
-// setFinalizers records what is to become of dependents, for the garbage collector.
-func setFinalizers(obj kinds.Object, opts metav1.DeleteOptions) {
+// setFinalizers records what is to become of dependents, for the garbage collector: what opts say, or what obj has said before, or else that they stay
+// when byDefault is set.
+func setFinalizers(obj kinds.Object, opts metav1.DeleteOptions, byDefault bool) {
 	want := ""
 	orphan := OrphanDependents(opts)
 	switch {
 	case orphan != nil && *orphan:
 		want = metav1.FinalizerOrphanDependents
 	case opts.PropagationPolicy == nil && orphan == nil:
-		return // those that the object has stay
+		if !byDefault || slices.ContainsFunc(obj.GetFinalizers(), ofDependents) {
+			return // those that the object has stay
+		}
+		want = metav1.FinalizerOrphanDependents
 	case opts.PropagationPolicy != nil && *opts.PropagationPolicy == metav1.DeletePropagationOrphan:
 		want = metav1.FinalizerOrphanDependents
 	case opts.PropagationPolicy != nil && *opts.PropagationPolicy == metav1.DeletePropagationForeground:
 		want = metav1.FinalizerDeleteDependents
 	}
-	list := slices.DeleteFunc(slices.Clone(obj.GetFinalizers()), func(f string) bool {
-		return f == metav1.FinalizerOrphanDependents || f == metav1.FinalizerDeleteDependents
-	})
+	list := slices.DeleteFunc(slices.Clone(obj.GetFinalizers()), ofDependents)
 	if want != "" {
 		list = append(list, want)
 	}
 	obj.SetFinalizers(list)
+}
+
+// ofDependents says whether a finalizer is about dependents.
+func ofDependents(f string) bool {
+	return f == metav1.FinalizerOrphanDependents || f == metav1.FinalizerDeleteDependents
 }
 
 // DeleteCollection deletes every object that list selects, and returns them as they were listed.

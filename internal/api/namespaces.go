@@ -18,17 +18,6 @@ import (
 
 func isNamespace(k *kinds.Kind) bool { return k.GVK.Group == "" && k.Resource == "namespaces" }
 
-// mayDelete refuses the deletion of namespaces that a cluster cannot be without.
-func mayDelete(req Request) error {
-	if isNamespace(req.Kind) {
-		switch req.Name {
-		case metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic:
-			return apierrors.NewForbidden(req.resource(), req.Name, errors.New("this namespace may not be deleted"))
-		}
-	}
-	return nil
-}
-
 // checkNamespace is checkPreconditions for namespaces, whose deletion upstream decides in a place of its own.
 func checkNamespace(req Request, p *metav1.Preconditions, uid types.UID, version string) error {
 	switch {

@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
@@ -22,6 +24,8 @@ type Config struct {
 	Clock      clock.WithDelayedExecution
 	Log        *slog.Logger
 	Random     io.Reader // of names and UIDs, safe for concurrent use; nil: the system's
+	// NoAdmission names the admission plug-ins, as upstream calls them, that are switched off.
+	NoAdmission []string
 }
 
 // Server answers requests for all kinds. It is safe for concurrent use, and runs nothing by itself.
@@ -94,7 +98,17 @@ func (s *Server) authorize(req Request, verb string) error {
 }
 
 func (s *Server) env(req Request) kinds.Env {
-	return kinds.Env{Now: s.Clock.Now(), User: req.User.Name}
+	u := req.User
+	return kinds.Env{Now: s.Clock.Now(), User: u.Name, UID: u.UID, Groups: u.Groups, Extra: u.Extra, Pick: s.pick}
+}
+
+// pick returns a number from 0 to below n, each as likely.
+func (s *Server) pick(n int) int {
+	i, err := rand.Int(s.Random, big.NewInt(int64(n)))
+	if err != nil {
+		panic(fmt.Sprintf("the random source failed: %v", err)) // the system's does not
+	}
+	return int(i.Int64())
 }
 
 // settle waits until rev is durable, so that a refusal never rests on what a crash may take back. It keeps err unless the wait fails.

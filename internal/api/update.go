@@ -82,8 +82,13 @@ func (s *Server) decideUpdate(req Request, part *kinds.Subresource, obj, old kin
 	var errs field.ErrorList
 	if part != nil {
 		errs = part.Update(s.env(req), obj, old)
-	} else if f := req.Kind.PrepareUpdate; f != nil {
-		f(s.env(req), obj, old)
+	} else {
+		if err := s.admit(req, obj, old); err != nil {
+			return decision{}, err
+		}
+		if f := req.Kind.PrepareUpdate; f != nil {
+			f(s.env(req), obj, old)
+		}
 	}
 	errs = append(errs, validateMetaUpdate(obj, old)...)
 	if part == nil {
@@ -97,7 +102,7 @@ func (s *Server) decideUpdate(req Request, part *kinds.Subresource, obj, old kin
 	if len(errs) > 0 {
 		return decision{}, apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
 	}
-	return decision{next: obj, remove: released(req.Kind, obj)}, nil
+	return decision{next: obj, remove: released(req.Kind, obj), warnings: warnings(req.Kind, obj, old)}, nil
 }
 
 // checkVersion holds what the client read against what there is.

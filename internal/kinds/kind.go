@@ -39,8 +39,37 @@ type Object interface {
 
 // Env is what a kind may know of the request besides its objects.
 type Env struct {
-	Now  time.Time
-	User string // the authenticated user's name
+	Now time.Time
+	// User is the authenticated user's name; UID, Groups and Extra are what else is known of them, which the kind does not change.
+	User   string
+	UID    string
+	Groups []string
+	Extra  map[string][]string
+	// Pick returns a number from 0 to below n by chance. nil where nothing is chosen: in tables.
+	Pick func(n int) int
+}
+
+// Reader finds other objects that a decision rests on. What it returns is shared and not to be changed.
+type Reader interface {
+	// Get returns the newest state of an object, which may not be durable yet; nil when there is none. namespace is "" for kinds without one.
+	Get(res schema.GroupVersionResource, namespace, name string) Object
+	// Each calls f with every object of a kind, in the order of their keys, until f returns false. Objects may be a moment old.
+	Each(res schema.GroupVersionResource, namespace string, f func(Object) bool)
+}
+
+// Write is a change of another object that is committed in one transaction with the object that asks for it, on condition that nobody changed the other
+// since Reader.Get returned it.
+type Write struct {
+	Resource        schema.GroupVersionResource
+	Namespace, Name string
+	Object          Object // nil: it is removed
+}
+
+// Admission is what one of upstream's admission plug-ins does with objects of a kind.
+type Admission struct {
+	Plugin string // upstream's name, by which it is switched on and off: "Priority"
+	// Admit changes obj, defaulted, in place, or returns an API status error for what it refuses. old, nil for a new object, is only read.
+	Admit func(env Env, obj, old Object, see Reader) error
 }
 
 // Kind is all that is particular to one served kind. Functions may be nil where there is nothing to do.
@@ -69,9 +98,8 @@ type Kind struct {
 
 	// Default fills unset fields of obj in place. Idempotent. Of a status it fills only what follows from the object itself.
 	Default func(obj Object)
-	// Admit does to a new object, already defaulted, what upstream's admission plug-ins do that are on by default, and returns an API status
-	// error for what they refuse.
-	Admit func(env Env, obj Object) error
+	// Admission are the plug-ins that see objects of this kind, in upstream's order, before they are prepared.
+	Admission []Admission
 	// PrepareCreate changes obj, already defaulted, into what is stored: status cleared, generation set.
 	PrepareCreate func(env Env, obj Object)
 	// PrepareUpdate changes obj in place; old is read only. It keeps what a plain update may not touch (status), and
@@ -83,6 +111,16 @@ type Kind struct {
 	ValidateUpdate func(obj, old Object) field.ErrorList
 	// ValidateCreate reports what is wrong with a new object only, besides Validate.
 	ValidateCreate func(obj Object) field.ErrorList
+	// Warnings are told to who writes obj, which is prepared and valid. old is nil for a new object. nil: there are none.
+	Warnings func(obj, old Object) []string
+	// Claim gives obj in place what no two objects may share, such as an address, and returns the writes that take it or release it. It is asked for an
+	// object that is valid, again whenever another writer was quicker, and once more for a dry run, which commits nothing. old is nil for a new
+	// object, obj is nil when old is removed. The error is an API status error.
+	Claim func(env Env, obj, old Object, see Reader) ([]Write, error)
+	// Protected says why the object of a name is never deleted; "" when it may be. nil: every one may be.
+	Protected func(name string) string
+	// Dependents says what becomes of objects that obj owns when a deletion does not say.
+	Dependents Dependents
 	// Delete is asked on every delete request, whether finalizers hold obj or not. It may change obj, a copy of what is stored (a
 	// namespace's phase becomes Terminating). nil: removed as soon as no finalizer is left.
 	Delete func(env Env, obj Object, opts *metav1.DeleteOptions) Deletion
@@ -105,6 +143,15 @@ type Kind struct {
 	// Subresources by name.
 	Subresources []Subresource
 }
+
+// Dependents is what becomes of the objects that an object of a kind owns, for the garbage collector.
+type Dependents int
+
+const (
+	DependentsDeleted  Dependents = iota // after it, unless the deletion says otherwise
+	DependentsOrphaned                   // left, unless the deletion says otherwise (jobs, as the older APIs did)
+	DependentsNone                       // nothing is owned by it, and no deletion can say anything (events)
+)
 
 // Deletion is what becomes of an object that is asked to go. Graceful false: it is removed at once (once no
 // finalizer is left). Graceful true: it stays with a deletionTimestamp of now + Grace and this grace

@@ -72,6 +72,9 @@ func (c *call) answer(h *Handler, f format, result api.Result, err error, status
 		c.fail(err)
 		return
 	}
+	for _, text := range result.Warnings {
+		c.warn(text)
+	}
 	if result.Revision != 0 && c.user.Ours() {
 		c.w.Header().Set(joint.RevisionHeader, api.Version(result.Revision))
 	}

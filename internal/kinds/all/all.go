@@ -1,27 +1,75 @@
 // Package all lists every kind that floe serves, in the order in which discovery shows them.
 //
 // It is the one place where kinds come together: what is in the program is visible here, and nothing registers itself. Adding a kind is
-// adding a line. The folders beside this one hold more kinds than are listed: one that is defaulted and checked but that nothing acts upon yet would
-// only pretend, and is listed when that is there.
+// adding a line.
 package all
 
 import (
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/apps"
+	"github.com/floe-k8s/floe/internal/kinds/autoscaling"
+	"github.com/floe-k8s/floe/internal/kinds/batch"
+	"github.com/floe-k8s/floe/internal/kinds/certificates"
 	"github.com/floe-k8s/floe/internal/kinds/coordination"
 	"github.com/floe-k8s/floe/internal/kinds/core"
+	"github.com/floe-k8s/floe/internal/kinds/discovery"
+	"github.com/floe-k8s/floe/internal/kinds/flowcontrol"
+	"github.com/floe-k8s/floe/internal/kinds/networking"
+	"github.com/floe-k8s/floe/internal/kinds/node"
+	"github.com/floe-k8s/floe/internal/kinds/policy"
+	"github.com/floe-k8s/floe/internal/kinds/rbac"
+	"github.com/floe-k8s/floe/internal/kinds/scheduling"
+	"github.com/floe-k8s/floe/internal/kinds/storage"
 )
 
 // Kinds returns new values that the caller owns.
 func Kinds() []*kinds.Kind {
 	return []*kinds.Kind{
 		core.ConfigMap(),
+		core.Endpoints(),
 		core.Event(),
+		core.LimitRange(),
 		core.Namespace(),
 		core.Node(),
+		core.PersistentVolumeClaim(),
+		core.PersistentVolume(),
 		core.Pod(),
+		core.PodTemplate(),
+		core.ReplicationController(),
+		core.ResourceQuota(),
+		core.Secret(),
+		core.ServiceAccount(),
+		core.Service(),
+		apps.ControllerRevision(),
+		apps.DaemonSet(),
 		apps.Deployment(),
 		apps.ReplicaSet(),
+		apps.StatefulSet(),
+		autoscaling.HorizontalPodAutoscaler(),
+		batch.CronJob(),
+		batch.Job(),
+		certificates.CertificateSigningRequest(),
+		networking.IngressClass(),
+		networking.Ingress(),
+		networking.IPAddress(),
+		networking.NetworkPolicy(),
+		networking.ServiceCIDR(),
+		policy.PodDisruptionBudget(),
+		rbac.ClusterRoleBinding(),
+		rbac.ClusterRole(),
+		rbac.RoleBinding(),
+		rbac.Role(),
+		storage.CSIDriver(),
+		storage.CSINode(),
+		storage.CSIStorageCapacity(),
+		storage.StorageClass(),
+		storage.VolumeAttachment(),
+		storage.VolumeAttributesClass(),
+		scheduling.PriorityClass(),
 		coordination.Lease(),
+		node.RuntimeClass(),
+		discovery.EndpointSlice(),
+		flowcontrol.FlowSchema(),
+		flowcontrol.PriorityLevelConfiguration(),
 	}
 }

@@ -30,7 +30,7 @@ const (
 func Job() *kinds.Kind {
 	gvk := batchv1.SchemeGroupVersion.WithKind("Job")
 	return &kinds.Kind{
-		GVK: gvk, Resource: "jobs", Singular: "job", Categories: []string{"all"}, Namespaced: true,
+		GVK: gvk, Resource: "jobs", Singular: "job", Categories: []string{"all"}, Namespaced: true, Dependents: kinds.DependentsOrphaned,
 		New:           func() kinds.Object { return &batchv1.Job{} },
 		NewList:       func() runtime.Object { return &batchv1.JobList{} },
 		Default:       defaultJob,

@@ -32,11 +32,17 @@ func CertificateSigningRequest() *kinds.Kind {
 		New:       func() kinds.Object { return &certificatesv1.CertificateSigningRequest{} },
 		NewList:   func() runtime.Object { return &certificatesv1.CertificateSigningRequestList{} },
 		ValidName: func(string, bool) []string { return nil },
-		Admit:     noMasters,
+		Admission: []kinds.Admission{{Plugin: "CertificateSubjectRestriction", Admit: noMasters}},
 		PrepareCreate: func(env kinds.Env, obj kinds.Object) {
 			csr := obj.(*certificatesv1.CertificateSigningRequest)
-			// Who asks is the server's to say. Env knows a user's name alone.
-			csr.Spec.Username, csr.Spec.UID, csr.Spec.Groups, csr.Spec.Extra = env.User, "", nil, nil
+			csr.Spec.Username, csr.Spec.UID, csr.Spec.Groups = env.User, env.UID, slices.Clone(env.Groups)
+			csr.Spec.Extra = nil
+			for key, values := range env.Extra {
+				if csr.Spec.Extra == nil {
+					csr.Spec.Extra = map[string]certificatesv1.ExtraValue{}
+				}
+				csr.Spec.Extra[key] = slices.Clone(values)
+			}
 			csr.Status = certificatesv1.CertificateSigningRequestStatus{}
 		},
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
@@ -67,7 +73,10 @@ func CertificateSigningRequest() *kinds.Kind {
 
 // noMasters refuses to ask the signer of the API server's clients for a certificate that would make its holder omnipotent. A request that cannot be
 // read is left to Validate, which says more.
-func noMasters(_ kinds.Env, obj kinds.Object) error {
+func noMasters(_ kinds.Env, obj, old kinds.Object, _ kinds.Reader) error {
+	if old != nil {
+		return nil
+	}
 	csr := obj.(*certificatesv1.CertificateSigningRequest)
 	if csr.Spec.SignerName != certificatesv1.KubeAPIServerClientSignerName {
 		return nil

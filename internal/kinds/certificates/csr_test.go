@@ -23,10 +23,6 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 )
 
-func TestLaws(t *testing.T) {
-	kindtest.Laws(t, time.Now().UnixNano(), certificates.CertificateSigningRequest())
-}
-
 func p[T any](v T) *T { return &v }
 
 // request is a new request by the holder of a new key, and a certificate for the same key.
@@ -140,9 +136,9 @@ func TestWhoAsks(t *testing.T) {
 		"unreadable":     {[]byte("x"), "kubernetes.io/kube-apiserver-client", ""},
 	} {
 		got := ""
-		if err := k.Admit(kindtest.Env(), of(func(o *certificatesv1.CertificateSigningRequest) {
+		if err := kindtest.Admit(k, of(func(o *certificatesv1.CertificateSigningRequest) {
 			o.Spec.Request, o.Spec.SignerName = c.text, c.signer
-		})); err != nil {
+		}), nil, nil); err != nil {
 			if got = err.Error(); !apierrors.IsForbidden(err) {
 				t.Errorf("%s: %T", name, err)
 			}

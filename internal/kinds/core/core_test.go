@@ -7,14 +7,14 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/randfill"
 
 	"github.com/floe-k8s/floe/internal/kinds"
-	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/kinds/core"
+	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 )
 
 func env() kinds.Env { return kinds.Env{Now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
@@ -25,7 +25,7 @@ func pod(change func(*corev1.Pod)) *corev1.Pod {
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i:1"}}},
 	}
 	core.Pod().Default(p)
-	if err := core.Pod().Admit(env(), p); err != nil {
+	if err := kindtest.Admit(core.Pod(), p, nil, nil); err != nil {
 		panic(err)
 	}
 	core.Pod().PrepareCreate(env(), p)
@@ -107,6 +107,9 @@ func resources(request, limit string) corev1.ResourceRequirements {
 func TestPodPriority(t *testing.T) {
 	given := func(n int32) *int32 { return &n }
 	never := corev1.PreemptNever
+	classes := kindtest.Objects{schedulingv1.SchemeGroupVersion.WithResource("priorityclasses"): {
+		"/system-node-critical": &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "system-node-critical"}, Value: 2_000_001_000},
+	}}
 	for name, c := range map[string]struct {
 		spec    corev1.PodSpec
 		want    int32
@@ -120,7 +123,7 @@ func TestPodPriority(t *testing.T) {
 		"another preemption": {corev1.PodSpec{PreemptionPolicy: &never}, 0, "must not be provided in pod spec"},
 	} {
 		p := &corev1.Pod{Spec: c.spec}
-		err := core.Pod().Admit(env(), p)
+		err := kindtest.Admit(core.Pod(), p, nil, classes)
 		if c.refused != "" {
 			if err == nil || !strings.Contains(err.Error(), c.refused) {
 				t.Errorf("%s: %v, want %q", name, err, c.refused)
@@ -270,47 +273,6 @@ func TestOtherKinds(t *testing.T) {
 		}
 		if !has(errs, c.want) {
 			t.Errorf("%s: got %v, want %q", name, errs, c.want)
-		}
-	}
-}
-
-// TestKindsArePureAndDefaultOnce: defaulting twice is defaulting once, and nothing that is called changes what it may only read.
-func TestKindsArePureAndDefaultOnce(t *testing.T) {
-	seed := time.Now().UnixNano()
-	fill := randfill.NewWithSeed(seed).NilChance(0.4).NumElements(0, 2).MaxDepth(14)
-	for _, k := range all.Kinds() {
-		for range 60 {
-			obj, old := k.New(), k.New()
-			fill.Fill(obj)
-			fill.Fill(old)
-			if k.Default != nil {
-				k.Default(obj)
-				once := obj.DeepCopyObject()
-				k.Default(obj)
-				if !reflect.DeepEqual(once, obj.DeepCopyObject()) {
-					t.Fatalf("%s, seed %d: defaulting twice differs from once", k.GVK.Kind, seed)
-				}
-			}
-			kept := old.DeepCopyObject()
-			if k.PrepareUpdate != nil {
-				k.PrepareUpdate(env(), obj, old)
-			}
-			if !reflect.DeepEqual(kept, old.DeepCopyObject()) {
-				t.Fatalf("%s, seed %d: preparing an update changed the old object", k.GVK.Kind, seed)
-			}
-			same := obj.DeepCopyObject()
-			if k.Validate != nil {
-				k.Validate(obj)
-			}
-			if k.Fields != nil {
-				k.Fields(obj)
-			}
-			for _, c := range k.Columns {
-				c.Cell(env(), obj)
-			}
-			if !reflect.DeepEqual(same, obj.DeepCopyObject()) {
-				t.Fatalf("%s, seed %d: reading an object changed it", k.GVK.Kind, seed)
-			}
 		}
 	}
 }

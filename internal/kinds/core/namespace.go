@@ -52,6 +52,13 @@ func Namespace() *kinds.Kind {
 			}
 			return errs
 		},
+		Protected: func(name string) string {
+			switch name {
+			case metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic:
+				return "this namespace may not be deleted"
+			}
+			return ""
+		},
 		Delete: func(_ kinds.Env, obj kinds.Object, _ *metav1.DeleteOptions) kinds.Deletion {
 			obj.(*corev1.Namespace).Status.Phase = corev1.NamespaceTerminating
 			return kinds.Deletion{}

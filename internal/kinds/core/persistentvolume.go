@@ -32,10 +32,7 @@ func PersistentVolume() *kinds.Kind {
 		NewList:       func() runtime.Object { return &corev1.PersistentVolumeList{} },
 		ReturnDeleted: true,
 		Default:       func(obj kinds.Object) { defaultVolume(obj.(*corev1.PersistentVolume)) },
-		Admit: func(_ kinds.Env, obj kinds.Object) error {
-			protect(obj, protectVolume)
-			return nil
-		},
+		Admission:     []kinds.Admission{kinds.ProtectInUse(protectVolume)},
 		PrepareCreate: func(env kinds.Env, obj kinds.Object) {
 			now := metav1.NewTime(env.Now)
 			obj.(*corev1.PersistentVolume).Status = corev1.PersistentVolumeStatus{Phase: corev1.VolumePending, LastPhaseTransitionTime: &now}
@@ -58,17 +55,6 @@ func PersistentVolume() *kinds.Kind {
 			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: volumeStatus,
 		}},
 	}
-}
-
-// protect adds a finalizer, once.
-func protect(obj kinds.Object, finalizer string) {
-	list := obj.GetFinalizers()
-	for _, f := range list {
-		if f == finalizer {
-			return
-		}
-	}
-	obj.SetFinalizers(append(list, finalizer))
 }
 
 func volumeStatus(env kinds.Env, obj, old kinds.Object) field.ErrorList {

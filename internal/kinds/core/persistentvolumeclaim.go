@@ -24,10 +24,7 @@ func PersistentVolumeClaim() *kinds.Kind {
 			orNew(&c.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
 			roundUp(c.Spec.Resources.Limits, c.Spec.Resources.Requests, c.Status.Capacity, c.Status.AllocatedResources)
 		},
-		Admit: func(_ kinds.Env, obj kinds.Object) error {
-			protect(obj, protectClaim)
-			return nil
-		},
+		Admission: []kinds.Admission{kinds.ProtectInUse(protectClaim)},
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			c := obj.(*corev1.PersistentVolumeClaim)
 			c.Status = corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}

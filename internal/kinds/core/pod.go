@@ -1,13 +1,11 @@
 package core
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -32,12 +30,11 @@ func Pod() *kinds.Kind {
 		New:           func() kinds.Object { return &corev1.Pod{} },
 		NewList:       func() runtime.Object { return &corev1.PodList{} },
 		Default:       defaultPod,
-		Admit:         admitPod,
+		Admission:     podAdmission(),
 		PrepareCreate: preparePod,
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			pod, was := obj.(*corev1.Pod), old.(*corev1.Pod)
 			pod.Status = *was.Status.DeepCopy()
-			admitUpdate(&pod.Spec, &was.Spec)
 			if changed(pod.Spec, was.Spec) {
 				pod.Generation++
 			}
@@ -95,77 +92,6 @@ func preparePod(env kinds.Env, obj kinds.Object) {
 	pod.Generation = 1
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: podspec.QOSClass(&pod.Spec)}
 	markGates(env, pod)
-}
-
-// The priorities of the classes that every cluster has (scheduling.k8s.io/v1).
-const (
-	clusterCritical = 2_000_000_000
-	nodeCritical    = clusterCritical + 1000
-)
-
-// admitPod does what upstream's plug-ins DefaultTolerationSeconds, Priority and RuntimeClass do to a new pod. Classes that users make are not served yet, so
-// that there is none of any name.
-func admitPod(_ kinds.Env, obj kinds.Object) error {
-	pod := obj.(*corev1.Pod)
-	tolerateUnwell(&pod.Spec)
-	refuse := func(format string, args ...any) error {
-		return apierrors.NewForbidden(corev1.Resource("pods"), pod.Name, fmt.Errorf(format, args...))
-	}
-	priority := int32(0)
-	switch name := pod.Spec.PriorityClassName; name {
-	case "":
-	case "system-cluster-critical":
-		priority = clusterCritical
-	case "system-node-critical":
-		priority = nodeCritical
-	default:
-		return refuse("no PriorityClass with name %v was found", name)
-	}
-	if given := pod.Spec.Priority; given != nil && *given != priority {
-		return refuse("the integer value of priority (%d) must not be provided in pod spec; priority admission controller computed %d from the given PriorityClass name", *given, priority)
-	}
-	pod.Spec.Priority = &priority
-	if lower := corev1.PreemptLowerPriority; pod.Spec.PreemptionPolicy == nil {
-		pod.Spec.PreemptionPolicy = &lower
-	} else if *pod.Spec.PreemptionPolicy != lower {
-		return refuse("the string value of PreemptionPolicy (%s) must not be provided in pod spec; priority admission controller computed %s from the given PriorityClass name", *pod.Spec.PreemptionPolicy, lower)
-	}
-	if name := pod.Spec.RuntimeClassName; name != nil && *name != "" {
-		return refuse("pod rejected: RuntimeClass %q not found", *name)
-	}
-	return nil
-}
-
-// admitUpdate does what the same plug-ins do to a changed pod: a client that puts the manifest that it once applied leaves out what
-// they added, and must not be refused for it.
-func admitUpdate(s, was *corev1.PodSpec) {
-	tolerateUnwell(s)
-	if s.Priority == nil && was.Priority != nil {
-		priority := *was.Priority
-		s.Priority = &priority
-	}
-	if s.PreemptionPolicy == nil && was.PreemptionPolicy != nil {
-		policy := *was.PreemptionPolicy
-		s.PreemptionPolicy = &policy
-	}
-}
-
-func tolerateUnwell(s *corev1.PodSpec) {
-	tolerate(s, corev1.TaintNodeNotReady)
-	tolerate(s, corev1.TaintNodeUnreachable)
-}
-
-// tolerate lets a pod stay for five minutes on a node that has become unwell, unless it says otherwise.
-func tolerate(s *corev1.PodSpec, key string) {
-	for _, t := range s.Tolerations {
-		if (t.Key == key || t.Key == "") && (t.Effect == corev1.TaintEffectNoExecute || t.Effect == "") {
-			return
-		}
-	}
-	seconds := int64(300)
-	s.Tolerations = append(s.Tolerations, corev1.Toleration{
-		Key: key, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: &seconds,
-	})
 }
 
 // markGates says of a new pod with scheduling gates that it is not to be scheduled yet (KEP-3521). Who schedules it says more later.

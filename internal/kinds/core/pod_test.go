@@ -10,6 +10,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/core"
+	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 )
 
 // TestPutOfTheManifest: a client that puts what it once applied leaves out what admission added, and must not be refused for it.
@@ -17,6 +18,9 @@ func TestPutOfTheManifest(t *testing.T) {
 	old := pod(nil)
 	next := &corev1.Pod{ObjectMeta: *old.ObjectMeta.DeepCopy(), Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i:2"}}}}
 	core.Pod().Default(next)
+	if err := kindtest.Admit(core.Pod(), next, old, nil); err != nil {
+		t.Fatal(err)
+	}
 	core.Pod().PrepareUpdate(env(), next, old)
 	if errs := append(core.Pod().Validate(next), core.Pod().ValidateUpdate(next, old)...); len(errs) > 0 {
 		t.Errorf("got %v", errs)

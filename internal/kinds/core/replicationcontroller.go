@@ -25,7 +25,7 @@ const nonConvertible = "non-convertible.kubernetes.io"
 func ReplicationController() *kinds.Kind {
 	gvk, verbs := corev1.SchemeGroupVersion.WithKind("ReplicationController"), []string{"get", "patch", "update"}
 	return &kinds.Kind{
-		GVK: gvk, Resource: "replicationcontrollers", Singular: "replicationcontroller", ShortNames: []string{"rc"}, Categories: []string{"all"}, Namespaced: true,
+		GVK: gvk, Resource: "replicationcontrollers", Singular: "replicationcontroller", ShortNames: []string{"rc"}, Categories: []string{"all"}, Namespaced: true, Dependents: kinds.DependentsOrphaned,
 		Storage: "controllers",
 		New:     func() kinds.Object { return &corev1.ReplicationController{} },
 		NewList: func() runtime.Object { return &corev1.ReplicationControllerList{} },

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/kinds/core"
+	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 )
 
 func TestVolumeRules(t *testing.T) {
@@ -71,7 +72,7 @@ func TestVolumePhase(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if err := k.Admit(env(), old); err != nil || !reflect.DeepEqual(old.Finalizers, []string{"kubernetes.io/pv-protection"}) {
+		if err := kindtest.Admit(k, old, nil, nil); err != nil || !reflect.DeepEqual(old.Finalizers, []string{"kubernetes.io/pv-protection"}) {
 			t.Errorf("%v %v", err, old.Finalizers)
 		}
 	}

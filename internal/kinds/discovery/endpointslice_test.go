@@ -4,7 +4,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -13,8 +12,6 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/discovery"
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 )
-
-func TestLaws(t *testing.T) { kindtest.Laws(t, time.Now().UnixNano(), discovery.EndpointSlice()) }
 
 func p[T any](v T) *T { return &v }
 

@@ -4,7 +4,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,10 +12,6 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/flowcontrol"
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 )
-
-func TestLaws(t *testing.T) {
-	kindtest.Laws(t, time.Now().UnixNano(), flowcontrol.FlowSchema(), flowcontrol.PriorityLevelConfiguration())
-}
 
 func p[T any](v T) *T { return &v }
 

@@ -6,6 +6,7 @@ package kindtest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/randfill"
@@ -219,4 +221,36 @@ func survives(t *testing.T, at string, k *kinds.Kind, obj kinds.Object) {
 	if err != nil || !equality.Semantic.DeepEqual(obj, back) {
 		t.Fatalf("%s: did not survive JSON: %v\n%s", at, err, text)
 	}
+}
+
+// Objects are what a kind finds besides its own object, by resource and by namespace and name with a slash between.
+type Objects map[schema.GroupVersionResource]map[string]kinds.Object
+
+var _ kinds.Reader = Objects(nil)
+
+// Get returns an object that is there.
+func (o Objects) Get(res schema.GroupVersionResource, namespace, name string) kinds.Object {
+	if obj, ok := o[res][namespace+"/"+name]; ok {
+		return obj
+	}
+	return nil
+}
+
+// Each calls f with every object of a resource, in the order of namespaces and names.
+func (o Objects) Each(res schema.GroupVersionResource, namespace string, f func(kinds.Object) bool) {
+	for _, key := range slices.Sorted(maps.Keys(o[res])) {
+		if obj := o[res][key]; (namespace == "" || obj.GetNamespace() == namespace) && !f(obj) {
+			return
+		}
+	}
+}
+
+// Admit lets k's admission plug-ins see obj, among the objects that there are. old is nil for a new object.
+func Admit(k *kinds.Kind, obj, old kinds.Object, there Objects) error {
+	for _, a := range k.Admission {
+		if err := a.Admit(Env(), obj, old, there); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -3,7 +3,6 @@ package networking_test
 import (
 	"reflect"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -13,10 +12,6 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 	"github.com/floe-k8s/floe/internal/kinds/networking"
 )
-
-func TestLaws(t *testing.T) {
-	kindtest.Laws(t, time.Now().UnixNano(), networking.IngressClass(), networking.Ingress(), networking.IPAddress(), networking.NetworkPolicy(), networking.ServiceCIDR())
-}
 
 func p[T any](v T) *T { return &v }
 

@@ -3,7 +3,6 @@ package node_test
 import (
 	"reflect"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
@@ -13,8 +12,6 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 	"github.com/floe-k8s/floe/internal/kinds/node"
 )
-
-func TestLaws(t *testing.T) { kindtest.Laws(t, time.Now().UnixNano(), node.RuntimeClass()) }
 
 func costs(pairs ...string) *nodev1.Overhead {
 	list := corev1.ResourceList{}

@@ -273,3 +273,18 @@ func Toleration(t corev1.Toleration, path *field.Path) (errs field.ErrorList) {
 	}
 	return errs
 }
+
+// Covers says whether toleration a tolerates every taint that b does.
+func Covers(a, b corev1.Toleration) bool {
+	switch {
+	case a.Key != b.Key && (a.Key != "" || a.Operator != corev1.TolerationOpExists):
+		return false
+	case a.Effect != b.Effect && a.Effect != "":
+		return false
+	case a.Effect == corev1.TaintEffectNoExecute && a.TolerationSeconds != nil && (b.TolerationSeconds == nil || *b.TolerationSeconds > *a.TolerationSeconds):
+		return false
+	case a.Operator == corev1.TolerationOpExists:
+		return true
+	}
+	return (a.Operator == corev1.TolerationOpEqual || a.Operator == "") && b.Operator == corev1.TolerationOpEqual && a.Value == b.Value
+}

@@ -3,7 +3,6 @@ package rbac_test
 import (
 	"reflect"
 	"testing"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,10 +11,6 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 	"github.com/floe-k8s/floe/internal/kinds/rbac"
 )
-
-func TestLaws(t *testing.T) {
-	kindtest.Laws(t, time.Now().UnixNano(), rbac.ClusterRoleBinding(), rbac.ClusterRole(), rbac.RoleBinding(), rbac.Role())
-}
 
 func TestRules(t *testing.T) {
 	const only = "namespaced rules cannot apply to non-resource URLs"

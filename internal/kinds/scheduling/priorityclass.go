@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -45,8 +46,31 @@ func PriorityClass() *kinds.Kind {
 			}
 			return append(errs, validation.ValidateImmutableField(pc.PreemptionPolicy, was.PreemptionPolicy, field.NewPath("preemptionPolicy"))...)
 		},
+		Admission: []kinds.Admission{{Plugin: "Priority", Admit: oneDefault}},
+		Protected: func(name string) string {
+			if name == "system-node-critical" || name == "system-cluster-critical" {
+				return "this is a system priority class and cannot be deleted"
+			}
+			return ""
+		},
 		Columns: priorityClassColumns(),
 	}
+}
+
+// oneDefault refuses a second class that is the default of all pods.
+func oneDefault(_ kinds.Env, obj, old kinds.Object, see kinds.Reader) (err error) {
+	pc := obj.(*schedulingv1.PriorityClass)
+	if !pc.GlobalDefault {
+		return nil
+	}
+	res := schedulingv1.SchemeGroupVersion.WithResource("priorityclasses")
+	see.Each(res, "", func(other kinds.Object) bool {
+		if other.(*schedulingv1.PriorityClass).GlobalDefault && (old == nil || other.GetName() != pc.Name) {
+			err = apierrors.NewForbidden(res.GroupResource(), pc.Name, fmt.Errorf("PriorityClass %v is already marked as default. Only one default can exist", other.GetName()))
+		}
+		return err == nil
+	})
+	return err
 }
 
 func validatePriorityClass(pc *schedulingv1.PriorityClass) (errs field.ErrorList) {

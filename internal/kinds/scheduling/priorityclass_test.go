@@ -3,7 +3,6 @@ package scheduling_test
 import (
 	"reflect"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
@@ -12,8 +11,6 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 	"github.com/floe-k8s/floe/internal/kinds/scheduling"
 )
-
-func TestLaws(t *testing.T) { kindtest.Laws(t, time.Now().UnixNano(), scheduling.PriorityClass()) }
 
 func class(name string, value int32, policy corev1.PreemptionPolicy) *schedulingv1.PriorityClass {
 	return &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Value: value, PreemptionPolicy: &policy}

@@ -4,7 +4,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -15,10 +14,6 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 	"github.com/floe-k8s/floe/internal/kinds/storage"
 )
-
-func TestLaws(t *testing.T) {
-	kindtest.Laws(t, time.Now().UnixNano(), storage.CSIDriver(), storage.CSINode(), storage.CSIStorageCapacity(), storage.StorageClass(), storage.VolumeAttachment(), storage.VolumeAttributesClass())
-}
 
 func p[T any](v T) *T { return &v }
 
@@ -109,7 +104,7 @@ func TestVolumeAttributesClass(t *testing.T) {
 	kindtest.Same(t, "no change", kindtest.Update(k, of("d", ab), of("d", ab)), nil)
 	c := of("d", ab)
 	for range 2 {
-		if err := k.Admit(kindtest.Env(), c); err != nil || !reflect.DeepEqual(c.Finalizers, []string{"kubernetes.io/vac-protection"}) {
+		if err := kindtest.Admit(k, c, nil, nil); err != nil || !reflect.DeepEqual(c.Finalizers, []string{"kubernetes.io/vac-protection"}) {
 			t.Errorf("admitted: %v %v", err, c.Finalizers)
 		}
 	}

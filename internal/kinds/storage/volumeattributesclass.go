@@ -2,7 +2,6 @@ package storage
 
 import (
 	"reflect"
-	"slices"
 
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -18,14 +17,9 @@ const inUse = "kubernetes.io/vac-protection"
 func VolumeAttributesClass() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: storagev1.SchemeGroupVersion.WithKind("VolumeAttributesClass"), Resource: "volumeattributesclasses", Singular: "volumeattributesclass", ShortNames: []string{"vac"},
-		New:     func() kinds.Object { return &storagev1.VolumeAttributesClass{} },
-		NewList: func() runtime.Object { return &storagev1.VolumeAttributesClassList{} },
-		Admit: func(_ kinds.Env, obj kinds.Object) error {
-			if list := obj.GetFinalizers(); !slices.Contains(list, inUse) {
-				obj.SetFinalizers(append(slices.Clip(list), inUse))
-			}
-			return nil
-		},
+		New:       func() kinds.Object { return &storagev1.VolumeAttributesClass{} },
+		NewList:   func() runtime.Object { return &storagev1.VolumeAttributesClassList{} },
+		Admission: []kinds.Admission{kinds.ProtectInUse(inUse)},
 		Validate: func(obj kinds.Object) field.ErrorList {
 			if !isNew(obj) { // the order of upstream's errors: what may not change comes first
 				return nil
