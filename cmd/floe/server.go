@@ -42,6 +42,7 @@ func serverCommand() *cobra.Command {
 	flags.StringVar(&cfg.BindAddress, "bind-address", cfg.BindAddress, "address that the API listens on; 0.0.0.0 or :: means all")
 	flags.IntVar(&cfg.SecurePort, "secure-port", cfg.SecurePort, "port of the API; 0 takes a free one")
 	flags.StringVar(&cfg.WriteKubeconfig, "write-kubeconfig", cfg.WriteKubeconfig, "file for a copy of the administrator's kubeconfig (DATA-DIR/admin.kubeconfig is always written)")
+	apiFlags(flags, &cfg.API)
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
 	flags.IntVar(&cfg.Logging.Verbosity, "v", cfg.Logging.Verbosity, "how much the log says: 0 information, each step more shows more")
 	flags.StringVar(&cfg.Logging.Format, "logging-format", cfg.Logging.Format, "text or json")
@@ -57,6 +58,18 @@ func storeFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	flags.StringVar(&etcd.CAFile, "etcd-cafile", etcd.CAFile, "authority of etcd's certificates")
 	flags.StringVar(&etcd.CertFile, "etcd-certfile", etcd.CertFile, "client certificate for etcd")
 	flags.StringVar(&etcd.KeyFile, "etcd-keyfile", etcd.KeyFile, "key of the client certificate for etcd")
+}
+
+// apiFlags have kube-apiserver's names and meanings.
+func apiFlags(flags *pflag.FlagSet, cfg *cluster.API) {
+	flags.Var(&cfg.FeatureGates, "feature-gates", "upstream's features to switch on or off; a name that is unknown, or that floe does not have in that state, is an error")
+	flags.Var(&cfg.RuntimeConfig, "runtime-config", "API versions to switch on or off: GROUP/VERSION, GROUP/VERSION/RESOURCE, api/all, api/ga, api/beta, api/alpha (the core group is /v1)")
+	flags.StringSliceVar(&cfg.EnableAdmissionPlugins, "enable-admission-plugins", nil, "admission plug-ins to switch on besides those that are on by default")
+	flags.StringSliceVar(&cfg.DisableAdmissionPlugins, "disable-admission-plugins", nil, "admission plug-ins to switch off, also those that are on by default")
+	flags.IntVar(&cfg.MaxRequestsInflight, "max-requests-inflight", cfg.MaxRequestsInflight, "requests in flight that change nothing, at most; 0 bounds nothing")
+	flags.IntVar(&cfg.MaxMutatingRequestsInflight, "max-mutating-requests-inflight", cfg.MaxMutatingRequestsInflight, "requests in flight that change something, at most; 0 bounds nothing")
+	flags.DurationVar(&cfg.RequestTimeout.Duration, "request-timeout", cfg.RequestTimeout.Duration, "how long a request may take that is no watch and follows nothing")
+	flags.IntVar(&cfg.MinRequestTimeout, "min-request-timeout", cfg.MinRequestTimeout, "seconds that a watch lasts at least")
 }
 
 // loadConfig reads file below the flags that were given: it is loaded over everything, then those flags are set again.

@@ -12,6 +12,19 @@ import (
 
 // This file is what a write asks of other objects: admission plug-ins read them, and claims change them in the same transaction.
 
+// Plugins are the admission plug-ins, by upstream's names, that the kinds know.
+func Plugins(list []*kinds.Kind) []string {
+	out := []string{namespaceLifecycle}
+	for _, k := range list {
+		for _, a := range k.Admission {
+			if !slices.Contains(out, a.Plugin) {
+				out = append(out, a.Plugin)
+			}
+		}
+	}
+	return out
+}
+
 // admit lets the plug-ins that are on see obj. old is nil for a new object.
 func (s *Server) admit(req Request, obj, old kinds.Object) error {
 	if len(req.Kind.Admission) == 0 {

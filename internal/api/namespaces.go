@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +16,8 @@ import (
 )
 
 // This file is upstream's admission plug-in NamespaceLifecycle, and what is particular to deleting namespaces.
+
+const namespaceLifecycle = "NamespaceLifecycle"
 
 func isNamespace(k *kinds.Kind) bool { return k.GVK.Group == "" && k.Resource == "namespaces" }
 
@@ -32,7 +35,7 @@ func checkNamespace(req Request, p *metav1.Preconditions, uid types.UID, version
 // namespaceAccepts refuses new content for a namespace that is not there or is going, and returns the condition that it
 // stays as it was found; an empty one for objects without a namespace.
 func (s *Server) namespaceAccepts(ctx context.Context, req Request, obj kinds.Object) (store.Condition, error) {
-	if !req.Kind.Namespaced {
+	if !req.Kind.Namespaced || slices.Contains(s.NoAdmission, namespaceLifecycle) {
 		return store.Condition{}, nil
 	}
 	name := obj.GetNamespace()

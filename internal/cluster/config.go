@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
+
+	"github.com/floe-k8s/floe/internal/kinds/all"
 )
 
 // KubernetesVersion is the version of the Kubernetes API that floe serves.
@@ -39,6 +41,7 @@ type Config struct {
 	// WriteKubeconfig is where a copy of the administrator's kubeconfig file goes, 0600. Empty: only DataDir/admin.kubeconfig.
 	WriteKubeconfig string  `json:"writeKubeconfig,omitempty"`
 	Store           Store   `json:"store,omitempty"`
+	API             API     `json:"api,omitempty"`
 	Logging         Logging `json:"logging,omitempty"`
 	Node            Node    `json:"node,omitempty"`
 }
@@ -95,7 +98,7 @@ type Node struct {
 func DefaultConfig() Config {
 	return Config{
 		DataDir: "/var/lib/floe", BindAddress: "0.0.0.0", SecurePort: 6443,
-		Logging: Logging{Format: "text"},
+		Logging: Logging{Format: "text"}, API: defaultAPI(),
 		Node: Node{
 			Port: 10250, PodCIDR: "10.244.0.0/24", RootDir: "/var/lib/kubelet", LogDir: "/var/log/pods", CgroupRoot: "/floe",
 		},
@@ -153,6 +156,7 @@ func (c *Config) Complete() error {
 		bad("logging.format", fmt.Sprintf("%q", c.Logging.Format), "text or json")
 	}
 	errs = append(errs, c.Store.validate()...)
+	errs = append(errs, c.API.validate(all.Kinds())...)
 	if !c.Node.Disabled {
 		errs = append(errs, c.Node.validate()...)
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"k8s.io/utils/clock"
 
@@ -86,10 +87,21 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if s.nodes, err = newNodeDoor(s.authority); err != nil {
 		return err
 	}
-	s.api = api.New(api.Config{Store: s.store, Kinds: s.kinds, Authorizer: auth.Policy(), Clock: s.Clock, Log: s.Log.With("component", "api")})
+	cfg := s.Config.API
+	served, err := cfg.of(s.kinds)
+	if err != nil {
+		return err
+	}
+	s.api = api.New(api.Config{
+		Store: s.store, Kinds: s.kinds, Authorizer: auth.Policy(), Clock: s.Clock, Log: s.Log.With("component", "api"), NoAdmission: served.off,
+	})
 	metrics := wire.NewMetrics()
 	s.door = wire.New(wire.Config{
-		Metrics: metrics, Gather: s.registry(metrics),
+		Metrics: metrics, Gather: s.registry(metrics), Serves: served.apis.Serves,
+		Limits: wire.Limits{
+			Reading: cfg.MaxRequestsInflight, Changing: cfg.MaxMutatingRequestsInflight,
+			Call: cfg.RequestTimeout.Duration, Watch: time.Duration(cfg.MinRequestTimeout) * time.Second,
+		},
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
 		Authenticator: auth.First(auth.Certificates(s.authority.Pool(), s.Clock), auth.NoTokens, auth.AnonymousUser),
 	})

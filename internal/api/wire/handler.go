@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,11 +28,17 @@ import (
 )
 
 const (
-	maxBody     = 3 << 20 // bytes of one request, as upstream
-	maxReading  = 400     // calls in flight that change nothing, and that change something, as upstream's defaults
-	maxChanging = 200
-	callTimeout = time.Minute // of a call that is no watch and follows nothing
+	maxBody      = 3 << 20 // bytes of one request, as upstream
+	callTimeout  = time.Minute
+	watchAtLeast = 30 * time.Minute
 )
+
+// Limits bound the calls. The zero value bounds their number by nothing and their time by upstream's defaults.
+type Limits struct {
+	Reading, Changing int           // calls in flight that change nothing, and that change something, watches not counted; 0: no bound
+	Call              time.Duration // of a call that is no watch and follows nothing; 0: a minute
+	Watch             time.Duration // of a watch without a timeout of the client's: between this and twice as long; 0: half an hour
+}
 
 // Config is what a Handler is made from. Node may be nil when nothing runs pods; the rest is needed.
 type Config struct {
@@ -45,8 +52,11 @@ type Config struct {
 	Node func(ctx context.Context, name string) (*url.URL, http.RoundTripper, error)
 	// Snapshot writes a snapshot of the whole store; nil: the API gives none.
 	Snapshot func(ctx context.Context, w io.Writer) error
-	Metrics  *Metrics            // nil: nothing is counted
-	Gather   prometheus.Gatherer // what /metrics tells; nil: it is not served
+	// Serves says of a kind of API whether it is served at all; nil: all are.
+	Serves  func(schema.GroupVersionResource) bool
+	Limits  Limits
+	Metrics *Metrics            // nil: nothing is counted
+	Gather  prometheus.Gatherer // what /metrics tells; nil: it is not served
 	// Rand spreads the ends of watches, so that clients do not all come back at once. The handler alone uses it.
 	Rand *rand.Rand
 }
@@ -61,7 +71,7 @@ type Build struct {
 type Handler struct {
 	Config
 	ready             atomic.Bool
-	reading, changing chan struct{} // a place for each call in flight
+	reading, changing chan struct{} // a place for each call in flight; nil: no bound
 	closing           context.Context
 	stop              context.CancelFunc // ends watches and what follows
 	discovery         discovery
@@ -77,10 +87,27 @@ func (h *Handler) spread(most time.Duration) time.Duration {
 
 // New returns a handler that says it is not ready yet.
 func New(cfg Config) *Handler {
-	h := &Handler{Config: cfg, reading: make(chan struct{}, maxReading), changing: make(chan struct{}, maxChanging)}
+	if cfg.Limits.Call == 0 {
+		cfg.Limits.Call = callTimeout
+	}
+	if cfg.Limits.Watch == 0 {
+		cfg.Limits.Watch = watchAtLeast
+	}
+	if cfg.Serves == nil {
+		cfg.Serves = func(schema.GroupVersionResource) bool { return true }
+	}
+	h := &Handler{Config: cfg, reading: places(cfg.Limits.Reading), changing: places(cfg.Limits.Changing)}
 	h.closing, h.stop = context.WithCancel(context.Background())
-	h.discovery = newDiscovery(cfg.API.Config.Kinds)
+	h.discovery = newDiscovery(slices.DeleteFunc(slices.Clone(cfg.API.Config.Kinds), func(k *kinds.Kind) bool { return !cfg.Serves(k.GVR()) }))
 	return h
+}
+
+// places has room for n calls; nil bounds nothing.
+func places(n int) chan struct{} {
+	if n == 0 {
+		return nil
+	}
+	return make(chan struct{}, n)
 }
 
 // SetReady lets /readyz succeed.
@@ -118,7 +145,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &call{r: r, user: user, path: parse(r), known: h.discovery.knows, answered: recorder{ResponseWriter: w}}
 	c.w = &c.answered
-	c.kind = h.API.Kind(c.path.resource)
+	if h.Serves(c.path.resource) {
+		c.kind = h.API.Kind(c.path.resource)
+	}
 	release, ok := h.admit(c)
 	if !ok {
 		h.Metrics.refused(c)
@@ -129,7 +158,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer release()
 	defer h.Metrics.begin(c, h.Clock.Now)()
 	if !c.path.long() {
-		ctx, cancel := context.WithTimeout(r.Context(), c.timeout())
+		ctx, cancel := context.WithTimeout(r.Context(), c.timeout(h.Limits.Call))
 		defer cancel()
 		c.r = r.WithContext(ctx)
 		c.r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -149,12 +178,12 @@ func impersonation(h http.Header) string {
 
 // admit takes a place among the calls in flight, or says that there is none. Watches and what follows a log do not count.
 func (h *Handler) admit(c *call) (release func(), ok bool) {
-	if c.path.long() {
-		return func() {}, true
-	}
 	places := h.reading
 	if c.path.changes() {
 		places = h.changing
+	}
+	if c.path.long() || places == nil {
+		return func() {}, true
 	}
 	select {
 	case places <- struct{}{}:
@@ -164,11 +193,12 @@ func (h *Handler) admit(c *call) (release func(), ok bool) {
 	}
 }
 
-func (c *call) timeout() time.Duration {
-	if d, err := time.ParseDuration(c.r.URL.Query().Get("timeout")); err == nil && d > 0 && d < callTimeout {
+// timeout is what the client gives the call, most at most.
+func (c *call) timeout(most time.Duration) time.Duration {
+	if d, err := time.ParseDuration(c.r.URL.Query().Get("timeout")); err == nil && d > 0 && d < most {
 		return d
 	}
-	return callTimeout
+	return most
 }
 
 func (h *Handler) dispatch(c *call) {

@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	watchAtLeast  = 30 * time.Minute // without a timeout of the client's: between this and twice as long, as upstream
 	bookmarkEvery = time.Minute
 	writeDeadline = 30 * time.Second // a client that takes nothing for so long is gone
 )
@@ -53,7 +52,7 @@ func (h *Handler) watch(c *call) {
 		return
 	}
 	defer from.Close()
-	lasts := watchAtLeast + h.spread(watchAtLeast)
+	lasts := h.Limits.Watch + h.spread(h.Limits.Watch)
 	if opts.TimeoutSeconds != nil && *opts.TimeoutSeconds > 0 {
 		lasts = time.Duration(*opts.TimeoutSeconds) * time.Second
 	}

@@ -1,0 +1,57 @@
+package cluster
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestSwitchesOfTheAPI: what a file and flags say of features and versions is held against what there is.
+func TestSwitchesOfTheAPI(t *testing.T) {
+	for given, want := range map[string]string{
+		"featureGates: {WatchList: true}":              "",
+		"featureGates: {Sunshine: true}":               "unrecognized feature gate: Sunshine",
+		"featureGates: {WatchList: 3}":                 "WatchList: 3: must be true or false",
+		"runtimeConfig: {apps/v1: false}":              "",
+		"runtimeConfig: {sunshine/v1: \"true\"}":       "unknown api groups sunshine/v1",
+		"enableAdmissionPlugins: [ImagePolicyWebhook]": `floe does not have "ImagePolicyWebhook" yet`,
+		"disableAdmissionPlugins: [Priority]":          "",
+		"maxRequestsInflight: -1":                      "api.maxRequestsInflight: -1: must be 0 (no bound) or above",
+		"requestTimeout: -1s":                          "api.requestTimeout: -1s: must be above 0",
+		"minRequestTimeout: 0":                         "api.minRequestTimeout: 0: must be above 0",
+	} {
+		file := filepath.Join(t.TempDir(), "config.yaml")
+		text := "apiVersion: " + ConfigAPIVersion + "\nkind: " + ConfigKind + "\nnode: {disabled: true}\napi: {" + given + "}\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg := DefaultConfig()
+		err := cfg.LoadFile(file)
+		if err == nil {
+			err = cfg.Complete()
+		}
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", given, err, want)
+		}
+	}
+}
+
+// TestSwitchesAreFlags: a flag that is given twice adds, and one that is set again over a file is as it was given.
+func TestSwitchesAreFlags(t *testing.T) {
+	var s Switches
+	for _, text := range []string{"B=false, A=true", "C"} {
+		if err := s.Set(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"A=true", "B=false", "C="}
+	if got := s.GetSlice(); !reflect.DeepEqual(got, want) || s.String() != "A=true,B=false,C=" {
+		t.Errorf("got %v, %s", got, &s)
+	}
+	again := Switches{"D": "true"}
+	if err := again.Replace(s.GetSlice()); err != nil || !reflect.DeepEqual(again, s) {
+		t.Errorf("replaced: %v, %v", again, err)
+	}
+}

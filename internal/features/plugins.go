@@ -1,0 +1,46 @@
+package features
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Upstream's admission plug-ins, in its order, and whether each is on by default.
+//
+//go:embed plugins.tsv
+var pluginTable string
+
+// ParsePlugins reads what --enable-admission-plugins and --disable-admission-plugins were given, held against the plug-ins that floe has. It returns those of
+// have that are off, and reports every name that is not known, that is in both lists, or that floe does not have and is to be on.
+func ParsePlugins(enable, disable, have []string) (off []string, err error) {
+	byDefault := map[string]bool{}
+	for line := range strings.Lines(pluginTable) {
+		name, on, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		byDefault[name] = on == "on"
+	}
+	var errs []error
+	for _, name := range disable {
+		if _, known := byDefault[name]; !known {
+			errs = append(errs, fmt.Errorf("disable-admission-plugins plugin %q is unknown", name))
+		}
+		if slices.Contains(enable, name) {
+			errs = append(errs, fmt.Errorf("%s in enable-admission-plugins and disable-admission-plugins overlapped", name))
+		}
+	}
+	for _, name := range enable {
+		if _, known := byDefault[name]; !known {
+			errs = append(errs, fmt.Errorf("enable-admission-plugins plugin %q is unknown", name))
+		} else if !slices.Contains(have, name) {
+			errs = append(errs, fmt.Errorf("enable-admission-plugins: floe does not have %q yet", name))
+		}
+	}
+	for _, name := range have {
+		if slices.Contains(disable, name) || !byDefault[name] && !slices.Contains(enable, name) {
+			off = append(off, name)
+		}
+	}
+	return off, errors.Join(errs...)
+}
