@@ -32,10 +32,14 @@ func Env() kinds.Env {
 // Create returns what a kind finds wrong with a new object, as text.
 func Create(k *kinds.Kind, obj kinds.Object) []string {
 	obj.SetResourceVersion("")
-	if k.Validate == nil {
-		return nil
+	var errs field.ErrorList
+	if k.Validate != nil {
+		errs = k.Validate(obj)
 	}
-	return texts(k.Validate(obj))
+	if k.ValidateCreate != nil {
+		errs = append(errs, k.ValidateCreate(obj)...)
+	}
+	return texts(errs)
 }
 
 // Update returns what a kind finds wrong with obj as old's next state, as text. Both are given a resourceVersion, which stored objects have.
