@@ -113,6 +113,12 @@ func Row(k *kinds.Kind, obj kinds.Object) (list []any) {
 // panics, and an object survives protobuf and JSON.
 func Laws(t *testing.T, seed int64, list ...*kinds.Kind) {
 	t.Helper()
+	LawsWith(t, seed, nil, list...)
+}
+
+// LawsWith is Laws for kinds with parts that cannot be just anything: special has randfill's functions for their types.
+func LawsWith(t *testing.T, seed int64, special []any, list ...*kinds.Kind) {
+	t.Helper()
 	fill := randfill.NewWithSeed(seed).NilChance(0.3).NumElements(0, 2).MaxDepth(14).Funcs(
 		func(v *metav1.Time, c randfill.Continue) { *v = metav1.Unix(int64(c.Uint32()), 0) },
 		func(v *metav1.MicroTime, c randfill.Continue) {
@@ -129,7 +135,7 @@ func Laws(t *testing.T, seed int64, list ...*kinds.Kind) {
 		func(v *runtime.RawExtension, _ randfill.Continue) { v.Raw = []byte(`{"a":1}`) },
 		func(v *metav1.FieldsV1, _ randfill.Continue) { v.SetRawBytes([]byte("{}")) },
 		func(v *metav1.TypeMeta, _ randfill.Continue) { *v = metav1.TypeMeta{} },
-	)
+	).Funcs(special...)
 	for _, k := range list {
 		for range 200 {
 			obj, old := k.New(), k.New()

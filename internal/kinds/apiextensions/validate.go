@@ -1,0 +1,85 @@
+package apiextensions
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// approval is the annotation that validation reads.
+const approval = apiextensionsv1.KubeAPIApprovedAnnotation
+
+// canonical writes a definition as upstream stores it. One with JSON that cannot be read, which only protobuf can bring, stays as it is and is refused by validation.
+func canonical(crd *apiextensionsv1.CustomResourceDefinition) {
+	var hub apiextensions.CustomResourceDefinitionSpec
+	var spec apiextensionsv1.CustomResourceDefinitionSpec
+	if apiextensionsv1.Convert_v1_CustomResourceDefinitionSpec_To_apiextensions_CustomResourceDefinitionSpec(&crd.Spec, &hub, nil) != nil {
+		return
+	}
+	if apiextensionsv1.Convert_apiextensions_CustomResourceDefinitionSpec_To_v1_CustomResourceDefinitionSpec(&hub, &spec, nil) == nil {
+		crd.Spec = spec
+	}
+}
+
+// unversioned is a definition in the types that upstream validates, which share memory with it. Of its metadata there is only what rules of its own are about: the rest is
+// validated by the caller.
+func unversioned(obj kinds.Object) (*apiextensions.CustomResourceDefinition, error) {
+	var hub apiextensions.CustomResourceDefinition
+	err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(obj.(*apiextensionsv1.CustomResourceDefinition), &hub, nil)
+	if err != nil {
+		return nil, fmt.Errorf("reading the JSON in a definition: %w", err)
+	}
+	hub.ObjectMeta = metav1.ObjectMeta{Name: obj.GetName(), GenerateName: obj.GetGenerateName(), ResourceVersion: "1"}
+	if text, ok := obj.GetAnnotations()[approval]; ok {
+		hub.Annotations = map[string]string{approval: text}
+	}
+	return &hub, nil
+}
+
+func unreadable(err error) field.ErrorList {
+	return field.ErrorList{field.InternalError(field.NewPath("spec"), err)}
+}
+
+func validateNew(obj kinds.Object) field.ErrorList {
+	hub, err := unversioned(obj)
+	if err != nil {
+		return unreadable(err)
+	}
+	errs := validation.ValidateCustomResourceDefinition(context.Background(), hub)
+	// Of the name, the caller knows all but the rule that is particular to definitions.
+	return slices.DeleteFunc(errs, func(e *field.Error) bool {
+		return (e.Field == "metadata.name" || e.Field == "metadata.generateName") && e.Detail != `must be spec.names.plural+"."+spec.group`
+	})
+}
+
+func validateUpdate(obj, old kinds.Object) field.ErrorList {
+	hub, err := unversioned(obj)
+	if err != nil {
+		return unreadable(err)
+	}
+	was, err := unversioned(old)
+	if err != nil {
+		return unreadable(err)
+	}
+	hub.Name, hub.GenerateName = was.Name, was.GenerateName
+	return validation.ValidateCustomResourceDefinitionUpdate(context.Background(), hub, was)
+}
+
+// updateStatus keeps the specification. Metadata may change with the status, as upstream: its controllers remove their finalizer so.
+func updateStatus(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
+	crd := obj.(*apiextensionsv1.CustomResourceDefinition)
+	crd.Spec = *old.(*apiextensionsv1.CustomResourceDefinition).Spec.DeepCopy()
+	hub, err := unversioned(obj)
+	if err != nil {
+		return unreadable(err)
+	}
+	return validation.ValidateCustomResourceDefinitionStatus(&hub.Status, field.NewPath("status"))
+}
