@@ -3,7 +3,6 @@ package admissionregistration_test
 import (
 	"reflect"
 	"testing"
-	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,13 +11,6 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/admissionregistration"
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 )
-
-func TestLaws(t *testing.T) {
-	kindtest.Laws(t, time.Now().UnixNano(),
-		admissionregistration.MutatingWebhookConfiguration(), admissionregistration.ValidatingWebhookConfiguration(),
-		admissionregistration.MutatingAdmissionPolicyBinding(), admissionregistration.ValidatingAdmissionPolicyBinding(),
-		admissionregistration.MutatingAdmissionPolicy(), admissionregistration.ValidatingAdmissionPolicy())
-}
 
 func rule() admissionv1.RuleWithOperations {
 	return admissionv1.RuleWithOperations{

@@ -6,6 +6,9 @@ package all
 
 import (
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/admissionregistration"
+	"github.com/floe-k8s/floe/internal/kinds/apiextensions"
+	"github.com/floe-k8s/floe/internal/kinds/apiregistration"
 	"github.com/floe-k8s/floe/internal/kinds/apps"
 	"github.com/floe-k8s/floe/internal/kinds/autoscaling"
 	"github.com/floe-k8s/floe/internal/kinds/batch"
@@ -40,6 +43,7 @@ func Kinds() []*kinds.Kind {
 		core.Secret(),
 		core.ServiceAccount(),
 		core.Service(),
+		apiregistration.APIService(),
 		apps.ControllerRevision(),
 		apps.DaemonSet(),
 		apps.Deployment(),
@@ -65,6 +69,13 @@ func Kinds() []*kinds.Kind {
 		storage.StorageClass(),
 		storage.VolumeAttachment(),
 		storage.VolumeAttributesClass(),
+		admissionregistration.MutatingAdmissionPolicy(),
+		admissionregistration.MutatingAdmissionPolicyBinding(),
+		admissionregistration.MutatingWebhookConfiguration(),
+		admissionregistration.ValidatingAdmissionPolicy(),
+		admissionregistration.ValidatingAdmissionPolicyBinding(),
+		admissionregistration.ValidatingWebhookConfiguration(),
+		apiextensions.CustomResourceDefinition(),
 		scheduling.PriorityClass(),
 		coordination.Lease(),
 		node.RuntimeClass(),

@@ -14,14 +14,6 @@ import (
 
 // notServed are the resources and subresources that upstream serves and floe does not, yet. An entry that is no longer needed fails the test.
 var notServed = []string{
-	"admissionregistration.k8s.io/v1/mutatingadmissionpolicies",
-	"admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings",
-	"admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
-	"admissionregistration.k8s.io/v1/validatingadmissionpolicies",
-	"admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
-	"admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
-	"apiextensions.k8s.io/v1/customresourcedefinitions",
-	"apiregistration.k8s.io/v1/apiservices",
 	"authentication.k8s.io/v1/selfsubjectreviews",
 	"authentication.k8s.io/v1/tokenreviews",
 	"authorization.k8s.io/v1/localsubjectaccessreviews",

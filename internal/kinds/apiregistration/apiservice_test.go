@@ -3,7 +3,6 @@ package apiregistration_test
 import (
 	"reflect"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
@@ -11,10 +10,6 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/apiregistration"
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 )
-
-func TestLaws(t *testing.T) {
-	kindtest.Laws(t, time.Now().UnixNano(), apiregistration.APIService())
-}
 
 func service(change func(*apiregistrationv1.APIService)) *apiregistrationv1.APIService {
 	svc := &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1.a.b"}, Spec: apiregistrationv1.APIServiceSpec{

@@ -137,7 +137,7 @@ func LawsWith(t *testing.T, seed int64, special []any, list ...*kinds.Kind) {
 		func(v *metav1.TypeMeta, _ randfill.Continue) { *v = metav1.TypeMeta{} },
 	).Funcs(special...)
 	for _, k := range list {
-		for range 200 {
+		for range 50 {
 			obj, old := k.New(), k.New()
 			fill.Fill(obj)
 			fill.Fill(old)
