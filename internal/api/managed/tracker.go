@@ -1,0 +1,186 @@
+package managed
+
+import (
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Object is any API object.
+type Object interface {
+	runtime.Object
+	metav1.Object
+}
+
+// Tracker knows the types whose fields it has tracked. It is safe for concurrent use.
+type Tracker struct {
+	compiled sync.Map // reflect.Type of a pointer to it -> *tracked
+	walkers  sync.Pool
+
+	mu       sync.Mutex
+	compiler compiler // guarded by mu
+}
+
+// tracked is an object's type.
+type tracked struct {
+	shape *shape
+	zero  value // what a new object is compared with
+}
+
+// NewTracker returns a tracker that has seen no type.
+func NewTracker() *Tracker {
+	return &Tracker{walkers: sync.Pool{New: func() interface{} { return &walker{} }}}
+}
+
+// Write says who writes an object, and how.
+type Write struct {
+	Manager     string // "": unknown
+	APIVersion  string // of the objects
+	Subresource string // "": the object itself
+	// Resets are the fields, such as "status" or "metadata.labels", that a write of this kind does not change whatever it says: nobody owns them by it.
+	Resets []string
+	Now    time.Time
+}
+
+// Update sets the managed fields of obj, which a client has made of live; live nil: obj is new. sent are those that came with it. Neither live nor
+// what sent holds is changed.
+func (t *Tracker) Update(w Write, live, obj Object, sent []metav1.ManagedFieldsEntry) {
+	obj.SetManagedFields(nil)
+	owners := t.before(w, live, sent)
+	if len(owners) == 0 && live != nil {
+		return // nobody wants to know
+	}
+	walk := t.walkers.Get().(*walker)
+	defer t.walkers.Put(walk)
+	if !t.walk(walk, w, live, obj) {
+		return
+	}
+	if changes := walk.out; len(changes) > 0 {
+		owners = w.take(owners, changes)
+	}
+	owners = drop(owners, func(o *owner) bool { return len(o.fields) == 0 })
+	obj.SetManagedFields(writeOwners(capUpdaters(owners)))
+}
+
+// before returns who owned what until now.
+func (t *Tracker) before(w Write, live Object, sent []metav1.ManagedFieldsEntry) []owner {
+	if w.Subresource == "" && sent != nil {
+		if len(sent) == 0 || len(sent) == 1 && sent[0] == (metav1.ManagedFieldsEntry{}) {
+			return nil
+		}
+		if owners, ok := readOwners(sent); ok {
+			return owners
+		}
+	}
+	if live == nil {
+		return nil
+	}
+	owners, _ := readOwners(live.GetManagedFields())
+	return owners
+}
+
+// walk collects in walk what the write changes. It returns false when that cannot be said.
+func (t *Tracker) walk(walk *walker, w Write, live, obj Object) bool {
+	typ := t.typeOf(obj)
+	old := typ.zero
+	if live != nil {
+		old = reflect.ValueOf(live).Elem()
+	}
+	walk.out, walk.failed = walk.out[:0], false
+	walk.compare(typ.shape, old, reflect.ValueOf(obj).Elem(), w.Resets)
+	return !walk.failed
+}
+
+// take gives the manager what it has changed, and takes it from the others.
+func (w Write) take(owners []owner, changes set) []owner {
+	own := owner{ManagedFieldsEntry: metav1.ManagedFieldsEntry{
+		Manager: w.Manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: w.APIVersion, Subresource: w.Subresource,
+		Time: &metav1.Time{Time: w.Now.UTC().Truncate(time.Second)},
+	}}
+	if own.Manager == "" {
+		own.Manager = "unknown"
+	}
+	own.fields = make(set, 0, len(changes))
+	changes.appendMarked(&own.fields, added|modified)
+	for i := range owners {
+		o := &owners[i]
+		left := make(set, 0, len(o.fields))
+		o.fields.appendDifference(&left, changes)
+		o.written = o.written && len(left) == len(o.fields) && count(left) == count(o.fields)
+		o.fields = left
+	}
+	if len(own.fields) == 0 {
+		return owners
+	}
+	for i := range owners {
+		if o := &owners[i]; o.same(&own) {
+			all := make(set, 0, len(o.fields)+len(own.fields))
+			own.fields.appendUnion(&all, o.fields)
+			own.fields = all
+			*o = own
+			return owners
+		}
+	}
+	return append(owners, own)
+}
+
+// count is how many members a set has.
+func count(s set) (n int) {
+	for i := range s {
+		if s[i].marks != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func drop(list []owner, is func(*owner) bool) []owner {
+	out := list[:0]
+	for i := range list {
+		if !is(&list[i]) {
+			out = append(out, list[i])
+		}
+	}
+	return out
+}
+
+// typeOf compiles an object's type the first time.
+func (t *Tracker) typeOf(obj Object) *tracked {
+	typ := reflect.TypeOf(obj)
+	if known, ok := t.compiled.Load(typ); ok {
+		return known.(*tracked)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.compiler.types == nil {
+		t.compiler = compiler{schema: readSchema(), types: map[reflect.Type]*shape{}}
+	}
+	out := &tracked{t.compiler.object(typ.Elem()), reflect.New(typ.Elem()).Elem()}
+	t.compiled.Store(typ, out)
+	return out
+}
+
+// ManagerOf is the name of who sends a User-Agent header, for want of a better one: what can be printed of it up to the first slash.
+func ManagerOf(userAgent string) string {
+	product, _, _ := strings.Cut(userAgent, "/")
+	var out strings.Builder
+	for _, r := range product {
+		if !unicode.IsPrint(r) {
+			continue
+		}
+		if out.Len()+utf8.RuneLen(r) > maxManager {
+			break
+		}
+		out.WriteRune(r)
+	}
+	return out.String()
+}
+
+// maxManager bounds the bytes of a manager's name.
+const maxManager = 128
