@@ -31,7 +31,7 @@ func (s *Server) Create(ctx context.Context, req Request, given kinds.Object, op
 	if err := CheckCreate(opts); err != nil {
 		return Result{}, err
 	}
-	return s.create(ctx, req, given, isDryRun(opts.DryRun))
+	return s.create(ctx, req.by(opts.FieldManager), given, isDryRun(opts.DryRun))
 }
 
 func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dryRun bool) (Result, error) {
@@ -66,6 +66,7 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 	if err := s.fillMeta(obj); err != nil {
 		return stands, apierrors.NewInternalError(err)
 	}
+	s.track(req, nil, nil, obj)
 	if err := s.admit(req, obj, nil); err != nil {
 		return stands, err
 	}
@@ -120,8 +121,6 @@ func (s *Server) fillMeta(obj kinds.Object) error {
 	obj.SetDeletionGracePeriodSeconds(nil)
 	obj.SetSelfLink("")
 	obj.SetGeneration(0)
-	// Nobody's fields are tracked yet: what a client says of them is dropped rather than kept and believed.
-	obj.SetManagedFields(nil)
 	if base := obj.GetGenerateName(); obj.GetName() == "" && base != "" {
 		suffix, err := randomName(s.Random)
 		if err != nil {

@@ -10,11 +10,11 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-// Patch is a change of an object in one of the patch languages: JSON patch (RFC 6902), JSON merge patch (RFC 7386) or
-// Kubernetes' strategic merge patch.
+// Patch is a change of an object in one of the patch languages: JSON patch (RFC 6902), JSON merge patch (RFC 7386),
+// Kubernetes' strategic merge patch, or an apply, which declares what its manager wants of the object.
 type Patch struct {
 	Type types.PatchType
-	Data []byte // JSON
+	Data []byte // JSON; of an apply YAML
 	// Validation is what becomes of fields that are unknown or come twice: an error (Strict), a call of Warn (Warn or "") or nothing (Ignore).
 	Validation string
 	Warn       func(text string) // nil: nobody listens
@@ -34,7 +34,13 @@ func (s *Server) Patch(ctx context.Context, req Request, p Patch, opts metav1.Pa
 	if err != nil {
 		return Result{}, err
 	}
-	if part != nil && part.Scale != nil {
+	req = req.by(opts.FieldManager)
+	switch {
+	case p.Type == types.ApplyYAMLPatchType && part != nil && part.Scale != nil:
+		return s.applyScale(ctx, req, part.Scale, p, opts)
+	case p.Type == types.ApplyYAMLPatchType:
+		return s.apply(ctx, req, part, p, opts)
+	case part != nil && part.Scale != nil:
 		return s.patchScale(ctx, req, part.Scale, p, isDryRun(opts.DryRun))
 	}
 	return s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {

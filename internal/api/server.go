@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
+	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/store"
@@ -31,8 +32,9 @@ type Config struct {
 // Server answers requests for all kinds. It is safe for concurrent use, and runs nothing by itself.
 type Server struct {
 	Config
-	kinds map[schema.GroupVersionResource]*kinds.Kind
-	pages pages
+	kinds  map[schema.GroupVersionResource]*kinds.Kind
+	fields *managed.Tracker
+	pages  pages
 }
 
 // New returns a server over cfg.Store, which must have the collections that Collections names.
@@ -40,7 +42,7 @@ func New(cfg Config) *Server {
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
-	s := &Server{Config: cfg, kinds: map[schema.GroupVersionResource]*kinds.Kind{}, pages: pages{clock: cfg.Clock}}
+	s := &Server{Config: cfg, kinds: map[schema.GroupVersionResource]*kinds.Kind{}, pages: pages{clock: cfg.Clock}, fields: managed.NewTracker()}
 	for _, k := range cfg.Kinds {
 		s.kinds[k.GVR()] = k
 	}
@@ -58,6 +60,9 @@ type Request struct {
 	Name        string // "" for collections
 	Subresource string
 	Cause       string // kept in the log; honoured from floe's own identities only
+	Manager     string // who owns the fields that are written, when the options do not say
+	// tracked: the object that is written says already who owns which field.
+	tracked bool
 }
 
 // resource is the request's resource as error messages name it.

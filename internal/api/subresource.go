@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -69,21 +70,39 @@ func (s *Server) updateScale(ctx context.Context, req Request, scale *kinds.Scal
 	if !ok {
 		return Result{}, apierrors.NewBadRequest(fmt.Sprintf("expected input object type to be Scale, but %T", given))
 	}
-	return s.scale(ctx, req, scale, dryRun, func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return wanted, nil })
+	return s.scale(ctx, req, scale, dryRun, func(have *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+		next := wanted.DeepCopy()
+		s.fields.Update(s.writeScale(req), have, next)
+		return next, nil
+	})
 }
 
 func (s *Server) patchScale(ctx context.Context, req Request, scale *kinds.Scale, p Patch, dryRun bool) (Result, error) {
 	return s.scale(ctx, req, scale, dryRun, func(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
 		next := &autoscalingv1.Scale{}
-		return next, p.apply(scaleGVK, old, next)
+		if err := p.apply(scaleGVK, old, next); err != nil {
+			return nil, err
+		}
+		s.fields.Update(s.writeScale(req), old, next)
+		return next, nil
 	})
 }
 
-// scale sets what next makes of the object's present Scale.
+// writeScale is how the request writes a Scale.
+func (s *Server) writeScale(req Request) managed.Write {
+	return managed.Write{Manager: req.Manager, APIVersion: scaleGVK.GroupVersion().String(), Subresource: req.Subresource, Now: s.Clock.Now()}
+}
+
+// scale sets what next makes of the object's present Scale. next says in the Scale who owns its fields.
 func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dryRun bool,
 	next func(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error)) (Result, error) {
 	result, err := s.revise(ctx, req, dryRun, func(old kinds.Object) (decision, error) {
-		wanted, err := next(scaleOf(scale, old))
+		have, owners := scaleOf(scale, old), managed.NewScaled(req.Kind.GVK.GroupVersion(), old.GetManagedFields())
+		var err error
+		if have.ManagedFields, err = owners.Scale(); err != nil {
+			return decision{}, err
+		}
+		wanted, err := next(have)
 		if err != nil {
 			return decision{}, err
 		}
@@ -92,8 +111,13 @@ func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dry
 			return decision{}, err
 		}
 		scale.Write(obj, wanted.Spec.Replicas)
+		after, err := owners.Object(wanted.ManagedFields)
+		if err != nil {
+			return decision{}, err
+		}
+		obj.SetManagedFields(after)
 		plain := req
-		plain.Subresource = ""
+		plain.Subresource, plain.tracked = "", true
 		return s.decideUpdate(plain, nil, obj, old)
 	})
 	if err != nil {

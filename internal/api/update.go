@@ -26,7 +26,7 @@ func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, 
 		return Result{}, err
 	}
 	if part != nil && part.Scale != nil {
-		return s.updateScale(ctx, req, part.Scale, given, isDryRun(opts.DryRun))
+		return s.updateScale(ctx, req.by(opts.FieldManager), part.Scale, given, isDryRun(opts.DryRun))
 	}
 	obj, ok := given.(kinds.Object)
 	if !ok {
@@ -35,6 +35,7 @@ func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, 
 	if err := sameName(req, obj); err != nil {
 		return Result{}, err
 	}
+	req = req.by(opts.FieldManager)
 	result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
 		if err := checkUID(req, obj.GetUID(), old.GetUID()); err != nil {
 			return decision{}, err
@@ -79,6 +80,7 @@ func (s *Server) decideUpdate(req Request, part *kinds.Subresource, obj, old kin
 	if f := req.Kind.Default; f != nil {
 		f(obj)
 	}
+	s.track(req, part, old, obj)
 	var errs field.ErrorList
 	if part != nil {
 		errs = part.Update(s.env(req), obj, old)
@@ -132,7 +134,6 @@ func keepMeta(obj, old kinds.Object) {
 	obj.SetCreationTimestamp(old.GetCreationTimestamp())
 	obj.SetGeneration(old.GetGeneration())
 	obj.SetSelfLink("")
-	obj.SetManagedFields(nil)
 	if at := old.GetDeletionTimestamp(); at != nil {
 		obj.SetDeletionTimestamp(at)
 	}

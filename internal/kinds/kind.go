@@ -113,6 +113,9 @@ type Kind struct {
 	ValidateCreate func(obj Object) field.ErrorList
 	// Warnings are told to who writes obj, which is prepared and valid. old is nil for a new object. nil: there are none.
 	Warnings func(obj, old Object) []string
+	// Resets are the fields, such as "status" or "metadata.labels", that a write of the whole object leaves as they are whatever it says, so that nobody comes to
+	// own them by it: what upstream's strategy says, which is not always what it does.
+	Resets []string
 	// Claim gives obj in place what no two objects may share, such as an address, and returns the writes that take it or release it. It is asked for an
 	// object that is valid, again whenever another writer was quicker, and once more for a dry run, which commits nothing. old is nil for a new
 	// object, obj is nil when old is removed. The error is an API status error.
@@ -188,6 +191,8 @@ type Subresource struct {
 	// Update serves those of get, update and patch that Verbs names, on the whole object where only a part may change (status). It changes obj in
 	// place so that everything else is old's, and reports violations.
 	Update func(env Env, obj, old Object) field.ErrorList
+	// Resets are Kind.Resets of a write through here.
+	Resets []string
 	// Create serves create with a body of type New: it changes obj, a copy of the stored parent, in place
 	// (a binding), or returns an API status error. remove asks for obj's deletion instead (an eviction).
 	Create func(env Env, obj Object, body runtime.Object) (remove *metav1.DeleteOptions, err error)

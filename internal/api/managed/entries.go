@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -75,12 +76,6 @@ func writeOwners(list []owner) []metav1.ManagedFieldsEntry {
 	if len(list) == 0 {
 		return nil
 	}
-	slices.SortFunc(list, func(a, b owner) int {
-		return cmp.Or(
-			cmp.Compare(a.Operation, b.Operation), cmp.Compare(seconds(a.Time), seconds(b.Time)), cmp.Compare(a.Manager, b.Manager),
-			cmp.Compare(a.APIVersion, b.APIVersion), cmp.Compare(a.Subresource, b.Subresource),
-		)
-	})
 	out := make([]metav1.ManagedFieldsEntry, len(list))
 	for i := range list {
 		o := &list[i]
@@ -91,15 +86,27 @@ func writeOwners(list []owner) []metav1.ManagedFieldsEntry {
 		o.FieldsType = fieldsV1
 		out[i] = o.ManagedFieldsEntry
 	}
+	slices.SortFunc(out, inOrder)
 	return out
 }
 
-func seconds(t *metav1.Time) int64 {
+// inOrder is upstream's order of entries.
+func inOrder(a, b metav1.ManagedFieldsEntry) int {
+	return cmp.Or(
+		cmp.Compare(a.Operation, b.Operation), cmp.Compare(unix(a.Time), unix(b.Time)), cmp.Compare(a.Manager, b.Manager),
+		cmp.Compare(a.APIVersion, b.APIVersion), cmp.Compare(a.Subresource, b.Subresource),
+	)
+}
+
+func unix(t *metav1.Time) int64 {
 	if t == nil {
 		return 0
 	}
 	return t.Unix()
 }
+
+// seconds is a time as entries have it.
+func seconds(t time.Time) *metav1.Time { return &metav1.Time{Time: t.UTC().Truncate(time.Second)} }
 
 // capUpdaters keeps no more than maxUpdaters managers by Update: those that wrote longest ago become one for each version.
 func capUpdaters(list []owner) []owner {
@@ -113,7 +120,7 @@ func capUpdaters(list []owner) []owner {
 		return list
 	}
 	slices.SortFunc(eldest, func(a, b owner) int {
-		return cmp.Or(cmp.Compare(seconds(a.Time), seconds(b.Time)), cmp.Compare(a.identity(), b.identity()))
+		return cmp.Or(cmp.Compare(unix(a.Time), unix(b.Time)), cmp.Compare(a.identity(), b.identity()))
 	})
 	left, first := len(eldest), map[string]*owner{}
 	for i := 0; i < len(eldest) && left > maxUpdaters; i++ {

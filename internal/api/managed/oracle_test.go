@@ -190,7 +190,7 @@ func create(t *testing.T, tracker *managed.Tracker, converter managedfields.Type
 		}
 		want = oracle(t, converter, gvk, step.subresource, step.resets).UpdateNoErrors(was, want, step.manager).(managed.Object)
 		w := managed.Write{Manager: step.manager, APIVersion: gvk.GroupVersion().String(), Subresource: step.subresource, Resets: step.resets, Now: newest(want)}
-		tracker.Update(w, live, obj, nil)
+		tracker.Update(w, live, obj)
 		if got, want := shown(obj), shown(want); got != want {
 			t.Fatalf("%s, step %d:\n%s", gvk, i, cmp.Diff(strings.SplitAfter(want, "{}"), strings.SplitAfter(got, "{}")))
 		}

@@ -19,11 +19,11 @@ import (
 //go:embed schema.txt
 var schemaText string
 
-// schema is what schema.txt says: of a type, or of "TYPE FIELD".
-type schema map[string]string
+// relations is what schema.txt says: of a type, or of "TYPE FIELD".
+type relations map[string]string
 
-func readSchema() schema {
-	out := schema{}
+func readRelations() relations {
+	out := relations{}
 	for line := range strings.Lines(schemaText) {
 		words := strings.Fields(line)
 		switch {

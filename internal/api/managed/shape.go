@@ -61,7 +61,7 @@ type keyShape struct {
 
 // compiler compiles types. It is not safe for concurrent use.
 type compiler struct {
-	schema schema
+	schema relations
 	types  map[reflect.Type]*shape
 }
 

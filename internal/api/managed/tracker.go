@@ -22,6 +22,8 @@ type Object interface {
 type Tracker struct {
 	compiled sync.Map // reflect.Type of a pointer to it -> *tracked
 	walkers  sync.Pool
+	// documents are the types that apply works with: path of an OpenAPI document -> func() (managedfields.TypeConverter, error)
+	documents sync.Map
 
 	mu       sync.Mutex
 	compiler compiler // guarded by mu
@@ -48,11 +50,11 @@ type Write struct {
 	Now    time.Time
 }
 
-// Update sets the managed fields of obj, which a client has made of live; live nil: obj is new. sent are those that came with it. Neither live nor
-// what sent holds is changed.
-func (t *Tracker) Update(w Write, live, obj Object, sent []metav1.ManagedFieldsEntry) {
+// Update sets the managed fields of obj, which a client has made of live; live nil: obj is new. What obj says of them before is what the client sent. live is not
+// changed.
+func (t *Tracker) Update(w Write, live, obj Object) {
+	owners := before(w, live, obj.GetManagedFields())
 	obj.SetManagedFields(nil)
-	owners := t.before(w, live, sent)
 	if len(owners) == 0 && live != nil {
 		return // nobody wants to know
 	}
@@ -69,7 +71,7 @@ func (t *Tracker) Update(w Write, live, obj Object, sent []metav1.ManagedFieldsE
 }
 
 // before returns who owned what until now.
-func (t *Tracker) before(w Write, live Object, sent []metav1.ManagedFieldsEntry) []owner {
+func before(w Write, live Object, sent []metav1.ManagedFieldsEntry) []owner {
 	if w.Subresource == "" && sent != nil {
 		if len(sent) == 0 || len(sent) == 1 && sent[0] == (metav1.ManagedFieldsEntry{}) {
 			return nil
@@ -101,7 +103,7 @@ func (t *Tracker) walk(walk *walker, w Write, live, obj Object) bool {
 func (w Write) take(owners []owner, changes set) []owner {
 	own := owner{ManagedFieldsEntry: metav1.ManagedFieldsEntry{
 		Manager: w.Manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: w.APIVersion, Subresource: w.Subresource,
-		Time: &metav1.Time{Time: w.Now.UTC().Truncate(time.Second)},
+		Time: seconds(w.Now),
 	}}
 	if own.Manager == "" {
 		own.Manager = "unknown"
@@ -159,7 +161,7 @@ func (t *Tracker) typeOf(obj Object) *tracked {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.compiler.types == nil {
-		t.compiler = compiler{schema: readSchema(), types: map[reflect.Type]*shape{}}
+		t.compiler = compiler{schema: readRelations(), types: map[reflect.Type]*shape{}}
 	}
 	out := &tracked{t.compiler.object(typ.Elem()), reflect.New(typ.Elem()).Elem()}
 	t.compiled.Store(typ, out)

@@ -15,11 +15,13 @@ import (
 
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/joint"
+	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
 func (c *call) request() api.Request {
-	req := api.Request{User: c.user, Kind: c.kind, Namespace: c.path.namespace, Name: c.path.name, Subresource: c.path.subresource, Cause: c.cause()}
+	req := api.Request{User: c.user, Kind: c.kind, Namespace: c.path.namespace, Name: c.path.name, Subresource: c.path.subresource, Cause: c.cause(),
+		Manager: managed.ManagerOf(c.r.UserAgent())}
 	if !c.kind.Namespaced {
 		req.Namespace = ""
 	}
@@ -211,9 +213,6 @@ func (h *Handler) patch(c *call) {
 	if err == nil {
 		err = api.CheckPatch(opts, kind)
 	}
-	if err == nil && kind == types.ApplyYAMLPatchType { // server-side apply
-		err = unsupportedMedia(string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType))
-	}
 	if err != nil {
 		c.fail(err)
 		return
@@ -226,7 +225,11 @@ func (h *Handler) patch(c *call) {
 		return c.unmarshal(doc, into, gvk, opts.FieldValidation)
 	}}
 	result, err := h.API.Patch(c.r.Context(), c.request(), p, opts)
-	c.answer(h, f, result, err, http.StatusOK)
+	status := http.StatusOK
+	if result.Created {
+		status = http.StatusCreated
+	}
+	c.answer(h, f, result, err, status)
 }
 
 func (h *Handler) delete(c *call) {

@@ -22,6 +22,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,12 +45,26 @@ const bindersAtOnce = 128
 
 // Client is one identity's way to the API. It is safe for concurrent use.
 type Client struct {
-	api  *api.Server
-	user auth.User
+	api     *api.Server
+	user    auth.User
+	manager string
 }
 
 // New returns a client that acts as user.
-func New(server *api.Server, user auth.User) *Client { return &Client{server, user} }
+func New(server *api.Server, user auth.User) *Client { return &Client{server, user, managerOf(user.Name)} }
+
+// managerOf is who owns the fields that a component writes: upstream's program that has the component's identity.
+func managerOf(user string) string {
+	switch name, ok := strings.CutPrefix(user, "system:"); {
+	case strings.HasPrefix(name, "node:"):
+		return "kubelet"
+	case ok && strings.HasPrefix(name, "kube-"):
+		return name
+	case strings.HasPrefix(name, "serviceaccount:kube-system:"):
+		return "kube-controller-manager"
+	}
+	return "floe"
+}
 
 // request names what is wanted. verb is HTTP's, for the answer to a resource that is not served.
 func (c *Client) request(ctx context.Context, verb string, res client.Resource, namespace, name, subresource string) (api.Request, error) {
@@ -57,7 +72,7 @@ func (c *Client) request(ctx context.Context, verb string, res client.Resource, 
 	if k == nil { // what client-go makes of the answer to a path that is not served
 		return api.Request{}, apierrors.NewGenericServerResponse(http.StatusNotFound, verb, res.GroupResource(), name, "", 0, true)
 	}
-	return api.Request{User: c.user, Kind: k, Namespace: namespace, Name: name, Subresource: subresource, Cause: client.Cause(ctx)}, nil
+	return api.Request{User: c.user, Kind: k, Namespace: namespace, Name: name, Subresource: subresource, Cause: client.Cause(ctx), Manager: c.manager}, nil
 }
 
 // object is what a write or Get returns.

@@ -57,7 +57,8 @@ func DaemonSet() *kinds.Kind {
 			return append(errs, validateDaemonSet(d, metavalidation.LabelSelectorHasInvalidLabelValue(before))...)
 		},
 		Columns:      daemonSetColumns(),
-		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: scaleVerbs[:], Update: daemonSetStatus}},
+		Resets:       []string{"status"},
+		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: scaleVerbs[:], Resets: []string{"spec"}, Update: daemonSetStatus}},
 	}
 }
 

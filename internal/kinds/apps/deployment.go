@@ -44,6 +44,7 @@ func Deployment() *kinds.Kind {
 			return nil
 		},
 		Columns: deploymentColumns(),
+		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{
 			{Name: "scale", GVK: autoscalingv1.SchemeGroupVersion.WithKind("Scale"), Verbs: scaleVerbs[:], New: func() runtime.Object { return &autoscalingv1.Scale{} }, Scale: &kinds.Scale{
 				Read: func(obj kinds.Object) (int32, int32, string) {
@@ -52,7 +53,7 @@ func Deployment() *kinds.Kind {
 				},
 				Write: func(obj kinds.Object, want int32) { obj.(*appsv1.Deployment).Spec.Replicas = &want },
 			}},
-			{Name: "status", GVK: gvk, Verbs: scaleVerbs[:], Update: deploymentStatus},
+			{Name: "status", GVK: gvk, Verbs: scaleVerbs[:], Resets: []string{"spec", "metadata.labels"}, Update: deploymentStatus},
 		},
 	}
 }

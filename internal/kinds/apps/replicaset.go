@@ -50,6 +50,7 @@ func ReplicaSet() *kinds.Kind {
 			return nil
 		},
 		Columns: replicaSetColumns(),
+		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{
 			{Name: "scale", GVK: autoscalingv1.SchemeGroupVersion.WithKind("Scale"), Verbs: scaleVerbs[:], New: func() runtime.Object { return &autoscalingv1.Scale{} }, Scale: &kinds.Scale{
 				Read: func(obj kinds.Object) (int32, int32, string) {
@@ -58,7 +59,7 @@ func ReplicaSet() *kinds.Kind {
 				},
 				Write: func(obj kinds.Object, want int32) { obj.(*appsv1.ReplicaSet).Spec.Replicas = &want },
 			}},
-			{Name: "status", GVK: gvk, Verbs: scaleVerbs[:], Update: replicaSetStatus},
+			{Name: "status", GVK: gvk, Verbs: scaleVerbs[:], Resets: []string{"spec"}, Update: replicaSetStatus},
 		},
 	}
 }

@@ -49,6 +49,7 @@ func StatefulSet() *kinds.Kind {
 		},
 		ValidateUpdate: validateStatefulSetUpdate,
 		Columns:        statefulSetColumns(),
+		Resets:         []string{"status"},
 		Subresources: []kinds.Subresource{
 			{Name: "scale", GVK: autoscalingv1.SchemeGroupVersion.WithKind("Scale"), Verbs: scaleVerbs[:], New: func() runtime.Object { return &autoscalingv1.Scale{} }, Scale: &kinds.Scale{
 				Read: func(obj kinds.Object) (int32, int32, string) {
@@ -57,7 +58,7 @@ func StatefulSet() *kinds.Kind {
 				},
 				Write: func(obj kinds.Object, want int32) { obj.(*appsv1.StatefulSet).Spec.Replicas = &want },
 			}},
-			{Name: "status", GVK: gvk, Verbs: scaleVerbs[:], Update: statefulSetStatus},
+			{Name: "status", GVK: gvk, Verbs: scaleVerbs[:], Resets: []string{"spec"}, Update: statefulSetStatus},
 		},
 	}
 }

@@ -41,7 +41,8 @@ func HorizontalPodAutoscaler() *kinds.Kind {
 			return validateAutoscaler(&obj.(*autoscalingv2.HorizontalPodAutoscaler).Spec, &old.(*autoscalingv2.HorizontalPodAutoscaler).Spec)
 		},
 		Columns:      autoscalerColumns(),
-		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: autoscalerStatus}},
+		Resets:       []string{"status"},
+		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: autoscalerStatus}},
 	}
 }
 

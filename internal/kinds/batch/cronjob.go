@@ -50,7 +50,8 @@ func CronJob() *kinds.Kind {
 			return validateCronJob(&obj.(*batchv1.CronJob).Spec, &old.(*batchv1.CronJob).Spec, field.NewPath("spec"))
 		},
 		Columns: cronJobColumns(),
-		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
+		Resets:  []string{"status"},
+		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 			obj.(*batchv1.CronJob).Spec = *old.(*batchv1.CronJob).Spec.DeepCopy()
 			return nil // upstream takes any status
 		}}},

@@ -47,7 +47,8 @@ func Job() *kinds.Kind {
 		Fields: func(obj kinds.Object) fields.Set {
 			return fields.Set{"status.successful": strconv.Itoa(int(obj.(*batchv1.Job).Status.Succeeded))}
 		},
-		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: jobStatus}},
+		Resets:       []string{"status"},
+		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: jobStatus}},
 	}
 }
 

@@ -63,10 +63,11 @@ func CertificateSigningRequest() *kinds.Kind {
 		Fields: func(obj kinds.Object) fields.Set {
 			return fields.Set{"spec.signerName": obj.(*certificatesv1.CertificateSigningRequest).Spec.SignerName}
 		},
-		Facts: []kinds.Fact{{Name: "spec.signerName", Path: []int32{2, 7}}},
+		Facts:  []kinds.Fact{{Name: "spec.signerName", Path: []int32{2, 7}}},
+		Resets: []string{"spec", "status"},
 		Subresources: []kinds.Subresource{
-			{Name: "approval", GVK: gvk, Verbs: verbs, Update: updateApproval},
-			{Name: "status", GVK: gvk, Verbs: verbs, Update: updateStatus},
+			{Name: "approval", GVK: gvk, Verbs: verbs, Resets: []string{"spec", "status.certificate"}, Update: updateApproval},
+			{Name: "status", GVK: gvk, Verbs: verbs, Resets: []string{"spec", "status.conditions"}, Update: updateStatus},
 		},
 	}
 }

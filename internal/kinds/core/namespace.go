@@ -71,9 +71,10 @@ func Namespace() *kinds.Kind {
 		Fields: func(obj kinds.Object) fields.Set {
 			return fields.Set{"status.phase": string(obj.(*corev1.Namespace).Status.Phase), "name": obj.GetName()}
 		},
+		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{
-			{Name: "finalize", GVK: gvk, Verbs: []string{"update"}, Update: finalizeNamespace},
-			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: namespaceStatus},
+			{Name: "finalize", GVK: gvk, Verbs: []string{"update"}, Resets: []string{"status"}, Update: finalizeNamespace},
+			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: namespaceStatus},
 		},
 	}
 }

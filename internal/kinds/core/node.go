@@ -57,8 +57,9 @@ func Node() *kinds.Kind {
 		Fields: func(obj kinds.Object) fields.Set {
 			return fields.Set{"spec.unschedulable": strconv.FormatBool(obj.(*corev1.Node).Spec.Unschedulable)}
 		},
+		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{{
-			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"},
+			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"},
 			Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				n, was := obj.(*corev1.Node), old.(*corev1.Node)
 				n.Spec = was.Spec
@@ -325,7 +326,7 @@ func nodeAddress(n *corev1.Node, t corev1.NodeAddressType) string {
 func onlyAlive(old, node *corev1.Node) bool {
 	still := func(n *corev1.Node) *corev1.Node {
 		n = n.DeepCopy()
-		n.ResourceVersion = ""
+		n.ResourceVersion, n.ManagedFields = "", nil
 		for i := range n.Status.Conditions {
 			n.Status.Conditions[i].LastHeartbeatTime = metav1.Time{}
 		}

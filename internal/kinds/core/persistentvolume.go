@@ -51,8 +51,9 @@ func PersistentVolume() *kinds.Kind {
 			return validateVolumeUpdate(obj.(*corev1.PersistentVolume), old.(*corev1.PersistentVolume))
 		},
 		Columns: volumeColumns(),
+		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{{
-			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: volumeStatus,
+			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: volumeStatus,
 		}},
 	}
 }

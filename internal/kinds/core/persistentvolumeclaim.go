@@ -45,8 +45,9 @@ func PersistentVolumeClaim() *kinds.Kind {
 			return validateClaimUpdate(obj.(*corev1.PersistentVolumeClaim), old.(*corev1.PersistentVolumeClaim))
 		},
 		Columns: claimColumns(),
+		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{{
-			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"},
+			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"},
 			Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				c := obj.(*corev1.PersistentVolumeClaim)
 				c.Spec = *old.(*corev1.PersistentVolumeClaim).Spec.DeepCopy()

@@ -60,10 +60,11 @@ func Pod() *kinds.Kind {
 			{Name: "spec.schedulerName", Path: []int32{2, 19}}, {Name: "spec.serviceAccountName", Path: []int32{2, 8}},
 			{Name: "status.phase", Path: []int32{3, 1}}, {Name: "status.podIP", Path: []int32{3, 6}}, {Name: "status.nominatedNodeName", Path: []int32{3, 11}},
 		},
+		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{
 			{Name: "binding", GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Verbs: []string{"create"}, New: func() runtime.Object { return &corev1.Binding{} }, Create: bindPod},
 			{Name: "log", GVK: gvk, Verbs: []string{"get"}, Node: podLog},
-			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: podStatus},
+			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec", "metadata.deletionTimestamp", "metadata.ownerReferences"}, Update: podStatus},
 		},
 	}
 }

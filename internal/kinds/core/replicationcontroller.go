@@ -51,6 +51,7 @@ func ReplicationController() *kinds.Kind {
 		Fields: func(obj kinds.Object) fields.Set {
 			return fields.Set{"status.replicas": strconv.Itoa(int(obj.(*corev1.ReplicationController).Status.Replicas))}
 		},
+		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{
 			{Name: "scale", GVK: autoscalingv1.SchemeGroupVersion.WithKind("Scale"), Verbs: verbs, New: func() runtime.Object { return &autoscalingv1.Scale{} }, Scale: &kinds.Scale{
 				Read: func(obj kinds.Object) (int32, int32, string) {
@@ -59,7 +60,7 @@ func ReplicationController() *kinds.Kind {
 				},
 				Write: func(obj kinds.Object, want int32) { obj.(*corev1.ReplicationController).Spec.Replicas = &want },
 			}},
-			{Name: "status", GVK: gvk, Verbs: verbs, Update: controllerStatus},
+			{Name: "status", GVK: gvk, Verbs: verbs, Resets: []string{"spec"}, Update: controllerStatus},
 		},
 	}
 }

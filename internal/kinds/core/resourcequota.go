@@ -50,8 +50,9 @@ func ResourceQuota() *kinds.Kind {
 			Name: "Limit", Type: "string", Description: "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node.",
 			Cell: func(_ kinds.Env, obj kinds.Object) any { return quotaUse(obj.(*corev1.ResourceQuota), true) },
 		}, kinds.AgeColumn()},
+		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{{
-			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"},
+			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"},
 			Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				q := obj.(*corev1.ResourceQuota)
 				q.Spec = *old.(*corev1.ResourceQuota).Spec.DeepCopy()

@@ -57,9 +57,10 @@ func Service() *kinds.Kind {
 			s := &obj.(*corev1.Service).Spec
 			return fields.Set{"spec.clusterIP": s.ClusterIP, "spec.type": string(s.Type)}
 		},
-		Facts: []kinds.Fact{{Name: "spec.clusterIP", Path: []int32{2, 3}}, {Name: "spec.type", Path: []int32{2, 4}}},
+		Facts:  []kinds.Fact{{Name: "spec.clusterIP", Path: []int32{2, 3}}, {Name: "spec.type", Path: []int32{2, 4}}},
+		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{{
-			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"},
+			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"},
 			Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				s, was := obj.(*corev1.Service), old.(*corev1.Service)
 				s.Spec = *was.Spec.DeepCopy()

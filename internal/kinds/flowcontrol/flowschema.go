@@ -47,8 +47,9 @@ func FlowSchema() *kinds.Kind {
 			return append(errs, schemaStatus(fs)...)
 		},
 		Columns: schemaColumns(),
+		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{
-			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
+			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"metadata", "spec"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				fs, was := obj.(*flowcontrolv1.FlowSchema), old.(*flowcontrolv1.FlowSchema)
 				keepMeta(&fs.ObjectMeta, &was.ObjectMeta)
 				fs.Spec = *was.Spec.DeepCopy()

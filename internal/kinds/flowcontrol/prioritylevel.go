@@ -48,8 +48,9 @@ func PriorityLevelConfiguration() *kinds.Kind {
 			return append(errs, levelStatus(pl)...)
 		},
 		Columns: levelColumns(),
+		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{
-			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
+			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"metadata", "spec"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				pl, was := obj.(*flowcontrolv1.PriorityLevelConfiguration), old.(*flowcontrolv1.PriorityLevelConfiguration)
 				keepMeta(&pl.ObjectMeta, &was.ObjectMeta)
 				pl.Spec = *was.Spec.DeepCopy()

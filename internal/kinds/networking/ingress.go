@@ -50,8 +50,9 @@ func Ingress() *kinds.Kind {
 			return afterIngress(&old.(*networkingv1.Ingress).Spec).spec(&obj.(*networkingv1.Ingress).Spec, field.NewPath("spec"))
 		},
 		Columns: ingressColumns(),
+		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{
-			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: ingressStatus},
+			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: ingressStatus},
 		},
 	}
 }

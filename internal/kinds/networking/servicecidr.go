@@ -39,8 +39,9 @@ func ServiceCIDR() *kinds.Kind {
 			column("CIDRs", networkingv1.ServiceCIDRSpec{}.SwaggerDoc()["cidrs"], func(c *networkingv1.ServiceCIDR) string { return strings.Join(c.Spec.CIDRs, ",") }),
 			kinds.AgeColumn(),
 		},
+		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{
-			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
+			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"metadata", "spec"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				obj.(*networkingv1.ServiceCIDR).Spec = *old.(*networkingv1.ServiceCIDR).Spec.DeepCopy()
 				resetMeta(obj, old)
 				return nil

@@ -53,7 +53,8 @@ func PodDisruptionBudget() *kinds.Kind {
 			return validateBudget(&obj.(*policyv1.PodDisruptionBudget).Spec, wrong)
 		},
 		Columns:      budgetColumns(),
-		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: budgetStatus}},
+		Resets:       []string{"status"},
+		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: budgetStatus}},
 	}
 }
 

@@ -41,8 +41,9 @@ func VolumeAttachment() *kinds.Kind {
 			return field.ErrorList{field.Invalid(field.NewPath("spec"), untagged.Value(s), "field is immutable")}
 		},
 		Columns: attachmentColumns(),
+		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{
-			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
+			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"metadata", "spec"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				obj.(*storagev1.VolumeAttachment).Spec = *old.(*storagev1.VolumeAttachment).Spec.DeepCopy()
 				metav1.ResetObjectMetaForStatus(obj, old.DeepCopyObject().(kinds.Object))
 				return validateAttachment(obj)

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"context"
+	"fmt"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/floe-k8s/floe/internal/api/managed"
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// This file is server-side apply. What is declared is decoded again for each attempt, as upstream does, so that refusals come in its order.
+
+// apply makes an object what its manager declares, or creates it.
+func (s *Server) apply(ctx context.Context, req Request, part *kinds.Subresource, p Patch, opts metav1.PatchOptions) (Result, error) {
+	kind := managed.Applied{
+		GVK: req.Kind.GVK, Document: document(req.Kind), New: func() managed.Object { return req.Kind.New() },
+		Default: func(obj managed.Object) {
+			if f := req.Kind.Default; f != nil {
+				f(obj)
+			}
+		},
+	}
+	declare := func(old kinds.Object) (kinds.Object, error) {
+		return s.declared(s.writeOf(req, part), kind, old, p, opts)
+	}
+	req.tracked = true
+	for range attempts {
+		result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
+			obj, err := declare(old)
+			if err != nil {
+				return decision{}, err
+			}
+			if err := ownNamespace(req, obj); err != nil {
+				return decision{}, err
+			}
+			if err := exactName(req, obj); err != nil {
+				return decision{}, err
+			}
+			return s.decideUpdate(req, part, obj, old)
+		})
+		if !apierrors.IsNotFound(err) || part != nil {
+			return result, err
+		}
+		result, err = s.createDeclared(ctx, req, declare, isDryRun(opts.DryRun))
+		if !apierrors.IsAlreadyExists(err) { // else someone was quicker
+			return result, err
+		}
+	}
+	return Result{}, apierrors.NewServerTimeout(req.resource(), "patch", 1)
+}
+
+// createDeclared creates what an apply declares of an object that there is not.
+func (s *Server) createDeclared(ctx context.Context, req Request, declare func(old kinds.Object) (kinds.Object, error), dryRun bool) (Result, error) {
+	obj, err := declare(req.Kind.New())
+	switch {
+	case err != nil:
+		return Result{}, Classed(err)
+	case obj.GetUID() != "":
+		return Result{}, conflict(req, fmt.Errorf("uid mismatch: the provided object specified uid %s, and no existing object was found", obj.GetUID()))
+	}
+	if err := ownNamespace(req, obj); err != nil {
+		return Result{}, err
+	}
+	if err := exactName(req, obj); err != nil {
+		return Result{}, err
+	}
+	if err := s.authorize(req, "create"); err != nil {
+		return Result{}, err
+	}
+	return s.create(ctx, req, obj, dryRun)
+}
+
+// exactName holds the name that an applied object has against the request's.
+func exactName(req Request, obj kinds.Object) error {
+	if name := obj.GetName(); name != req.Name {
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, req.Name))
+	}
+	return nil
+}
+
+// declared is old with what the apply declares on it.
+func (s *Server) declared(w managed.Write, kind managed.Applied, old kinds.Object, p Patch, opts metav1.PatchOptions) (kinds.Object, error) {
+	var fields map[string]any
+	if err := yaml.Unmarshal(p.Data, &fields); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+	}
+	if fields == nil {
+		fields = map[string]any{}
+	}
+	obj, err := s.fields.Apply(w, kind, old, fields, opts.Force != nil && *opts.Force)
+	if err != nil {
+		return nil, err
+	}
+	return obj, p.strictly()
+}
+
+// strictly says of an apply what validation says of fields that come twice; those that are unknown never get so far.
+func (p Patch) strictly() error {
+	if p.Validation == metav1.FieldValidationIgnore {
+		return nil
+	}
+	err := yaml.UnmarshalStrict(p.Data, &map[string]any{})
+	switch {
+	case err == nil:
+	case p.Validation == metav1.FieldValidationStrict:
+		return apierrors.NewBadRequest(fmt.Sprintf("error strict decoding YAML: %v", err))
+	case p.Warn != nil:
+		p.Warn(err.Error())
+	}
+	return nil
+}
+
+// applyScale makes an object's Scale what its manager declares.
+func (s *Server) applyScale(ctx context.Context, req Request, scale *kinds.Scale, p Patch, opts metav1.PatchOptions) (Result, error) {
+	kind := managed.Applied{GVK: scaleGVK, Document: document(req.Kind), New: func() managed.Object { return &autoscalingv1.Scale{} }}
+	return s.scale(ctx, req, scale, isDryRun(opts.DryRun), func(have *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+		obj, err := s.declared(s.writeScale(req), kind, have, p, opts)
+		if err != nil {
+			return nil, err
+		}
+		return obj.(*autoscalingv1.Scale), nil
+	})
+}
+
+// document is the path of the OpenAPI document that has a kind's schemas.
+func document(k *kinds.Kind) string {
+	if k.GVK.Group == "" {
+		return "api/" + k.GVK.Version
+	}
+	return "apis/" + k.GVK.GroupVersion().String()
+}

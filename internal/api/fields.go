@@ -1,0 +1,35 @@
+package api
+
+import (
+	"cmp"
+
+	"github.com/floe-k8s/floe/internal/api/managed"
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// by is the request as its options want it: their field manager goes before the one that the request came with.
+func (r Request) by(manager string) Request {
+	r.Manager = cmp.Or(manager, r.Manager)
+	return r
+}
+
+// track sets who owns which field of obj, defaulted and not yet prepared, now that the request has made it of old; old nil: obj is new.
+func (s *Server) track(req Request, part *kinds.Subresource, old, obj kinds.Object) {
+	if req.tracked {
+		return
+	}
+	if old == nil {
+		s.fields.Update(s.writeOf(req, part), nil, obj) // not an interface around a nil one
+		return
+	}
+	s.fields.Update(s.writeOf(req, part), old, obj)
+}
+
+// writeOf is how the request writes.
+func (s *Server) writeOf(req Request, part *kinds.Subresource) managed.Write {
+	w := managed.Write{Manager: req.Manager, APIVersion: req.Kind.GVK.GroupVersion().String(), Resets: req.Kind.Resets, Now: s.Clock.Now()}
+	if part != nil {
+		w.Subresource, w.Resets = part.Name, part.Resets
+	}
+	return w
+}

@@ -1,0 +1,159 @@
+package managed
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/floe-k8s/floe/internal/kinds/openapi"
+)
+
+// Applied is a kind of which objects are applied.
+type Applied struct {
+	GVK schema.GroupVersionKind
+	// Document is the path of the OpenAPI document that has the kind's schema, such as apis/apps/v1.
+	Document string
+	New      func() Object
+	Default  func(Object) // nil: nothing has a default
+}
+
+// Apply returns live as it is once it has what patch declares and no longer what patch's manager declared before and nobody else has, with its owners. live may
+// be an empty object. force takes what others own; without it that is a conflict. Neither live nor patch is changed. Errors are API status errors, or upstream's
+// own without a class.
+func (t *Tracker) Apply(w Write, kind Applied, live Object, patch map[string]interface{}, force bool) (Object, error) {
+	types, err := t.typesOf(kind.Document)
+	if err != nil {
+		return nil, err
+	}
+	before := live.DeepCopyObject().(Object)
+	before.GetObjectKind().SetGroupVersionKind(kind.GVK)
+	one := oneKind{kind}
+	manager, err := managedfields.NewDefaultFieldManager(types, one, one, one, kind.GVK, kind.GVK.GroupVersion(), w.Subresource, w.filters())
+	if err != nil {
+		return nil, err
+	}
+	next, err := manager.Apply(before, &unstructured.Unstructured{Object: runtime.DeepCopyJSON(patch)}, w.Manager, force)
+	if err != nil {
+		return nil, err
+	}
+	obj, ok := next.(Object)
+	if !ok {
+		return nil, fmt.Errorf("applying makes %T, which is no object", next)
+	}
+	obj.SetManagedFields(retimed(obj.GetManagedFields(), live.GetManagedFields(), w.Now))
+	obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	return obj, nil
+}
+
+// filters are the write's resets as structured-merge-diff wants them.
+func (w Write) filters() map[fieldpath.APIVersion]fieldpath.Filter {
+	if len(w.Resets) == 0 {
+		return nil
+	}
+	paths := fieldpath.NewSet()
+	for _, reset := range w.Resets {
+		var parts []interface{}
+		for part := range strings.SplitSeq(reset, ".") {
+			parts = append(parts, part)
+		}
+		paths.Insert(fieldpath.MakePathOrDie(parts...))
+	}
+	return map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(w.APIVersion): fieldpath.NewExcludeSetFilter(paths)}
+}
+
+// retimed gives now to those who wrote, for which upstream's field manager asks the system's clock.
+func retimed(entries, before []metav1.ManagedFieldsEntry, now time.Time) []metav1.ManagedFieldsEntry {
+	for i := range entries {
+		e := &entries[i]
+		kept := slices.ContainsFunc(before, func(b metav1.ManagedFieldsEntry) bool {
+			return b.Manager == e.Manager && b.Operation == e.Operation && b.Subresource == e.Subresource && b.Time.Equal(e.Time)
+		})
+		if !kept && e.Time != nil {
+			e.Time = seconds(now)
+		}
+	}
+	slices.SortFunc(entries, inOrder)
+	return entries
+}
+
+// typesOf makes the types of a document, and keeps them.
+func (t *Tracker) typesOf(document string) (managedfields.TypeConverter, error) {
+	made, _ := t.documents.LoadOrStore(document, sync.OnceValues(func() (managedfields.TypeConverter, error) {
+		data, _, ok := openapi.Document(document)
+		if !ok {
+			return nil, fmt.Errorf("server-side apply of %s: there are no schemas", document)
+		}
+		var doc struct {
+			Components struct {
+				Schemas map[string]*spec.Schema `json:"schemas"`
+			} `json:"components"`
+		}
+		if err := json.Unmarshal(data, &doc); err != nil {
+			return nil, fmt.Errorf("the schemas of %s: %w", document, err)
+		}
+		return managedfields.NewTypeConverter(doc.Components.Schemas, false)
+	}))
+	return made.(func() (managedfields.TypeConverter, error))()
+}
+
+// oneKind is what the field manager wants of a scheme, for one kind in one version.
+type oneKind struct {
+	Applied
+}
+
+var (
+	_ runtime.ObjectConvertor = oneKind{}
+	_ runtime.ObjectDefaulter = oneKind{}
+	_ runtime.ObjectCreater   = oneKind{}
+)
+
+// Convert implements runtime.ObjectConvertor; the field manager does not ask for it.
+func (k oneKind) Convert(in, out, _ interface{}) error {
+	return fmt.Errorf("%T is not converted to %T", in, out)
+}
+
+// ConvertFieldLabel implements runtime.ObjectConvertor; the field manager does not ask for it.
+func (k oneKind) ConvertFieldLabel(_ schema.GroupVersionKind, label, value string) (string, string, error) {
+	return label, value, nil
+}
+
+// ConvertToVersion implements runtime.ObjectConvertor: it makes objects of the kind's type.
+func (k oneKind) ConvertToVersion(in runtime.Object, target runtime.GroupVersioner) (runtime.Object, error) {
+	if _, ok := target.KindForGroupVersionKinds([]schema.GroupVersionKind{k.GVK}); !ok {
+		return nil, runtime.NewNotRegisteredErrForTarget("floe", nil, target)
+	}
+	fields, ok := in.(*unstructured.Unstructured)
+	if !ok {
+		return in, nil
+	}
+	out := k.Applied.New()
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields.Object, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Default implements runtime.ObjectDefaulter.
+func (k oneKind) Default(in runtime.Object) {
+	if k.Applied.Default != nil {
+		k.Applied.Default(in.(Object))
+	}
+}
+
+// New implements runtime.ObjectCreater.
+func (k oneKind) New(schema.GroupVersionKind) (runtime.Object, error) {
+	obj := k.Applied.New()
+	obj.GetObjectKind().SetGroupVersionKind(k.GVK)
+	return obj, nil
+}
