@@ -78,10 +78,14 @@ func (s *Server) createDeclared(ctx context.Context, req Request, declare func(o
 
 // exactName holds the name that an applied object has against the request's.
 func exactName(req Request, obj kinds.Object) error {
-	if name := obj.GetName(); name != req.Name {
+	switch name := obj.GetName(); name {
+	case req.Name:
+		return nil
+	case "":
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s based on URL) was undeterminable: name must be provided", req.Name))
+	default:
 		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, req.Name))
 	}
-	return nil
 }
 
 // declared is old with what the apply declares on it.
