@@ -1,15 +1,17 @@
 package managed_test
 
 import (
+	"encoding/json"
+	"flag"
 	"fmt"
 	"math/rand"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -18,10 +20,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/client-go/applyconfigurations"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 	"sigs.k8s.io/randfill"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/floe-k8s/floe/internal/api/managed"
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/all"
+	"github.com/floe-k8s/floe/internal/kinds/openapi"
 )
 
 // oneVersion converts objects to the version that they have.
@@ -57,16 +63,30 @@ func oracle(t *testing.T, converter managedfields.TypeConverter, gvk schema.Grou
 	return m
 }
 
-// everyKind are the kinds of the stable versions that have metadata.
-func everyKind() (out []schema.GroupVersionKind) {
-	for gvk, typ := range scheme.Scheme.AllKnownTypes() {
-		_, ok := reflect.New(typ).Interface().(managed.Object)
-		if ok && gvk.Version != runtime.APIVersionInternal && !strings.ContainsAny(strings.TrimLeft(gvk.Version, "v"), "ab") && gvk.Group != "imagepolicy.k8s.io" && gvk.Group != "policy" || gvk.Kind == "PodDisruptionBudget" && gvk.Version == "v1" {
-			out = append(out, gvk)
-		}
+// published are the types that a kind's OpenAPI document describes.
+func published(t *testing.T, k *kinds.Kind) managedfields.TypeConverter {
+	t.Helper()
+	path := "apis/" + k.GVK.GroupVersion().String()
+	if k.GVK.Group == "" {
+		path = "api/" + k.GVK.Version
 	}
-	slices.SortFunc(out, func(a, b schema.GroupVersionKind) int { return strings.Compare(a.String(), b.String()) })
-	return out
+	data, _, ok := openapi.Document(path)
+	if !ok {
+		t.Fatalf("no document %s", path)
+	}
+	var doc struct {
+		Components struct {
+			Schemas map[string]*spec.Schema `json:"schemas"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	types, err := managedfields.NewTypeConverter(doc.Components.Schemas, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return types
 }
 
 // words are few, so that lists have the same keys often, some of them twice.
@@ -100,19 +120,22 @@ func filler(seed int64) *randfill.Filler {
 		func(v *runtime.RawExtension, c randfill.Continue) {
 			v.Raw = []byte([]string{"null", `{"a":{"b":1}}`, `{"a":{"b":2}}`, `[1]`, `"x"`}[c.Intn(5)])
 		},
+		func(v *apiextensionsv1.JSON, c randfill.Continue) {
+			v.Raw = []byte([]string{"null", `{"a":{"b":1},"c":{}}`, `{"a":{"b":2},"c":1}`, `{"a":3}`, `{}`, `[1]`, `"x"`, `{"a":null}`, `{"a":[{}]}`}[c.Intn(9)])
+		},
+		func(v *apiextensionsv1.JSONSchemaPropsOrStringArray, c randfill.Continue) {
+			v.Property = []string{word(c.Rand)}
+		},
 		func(v *metav1.TypeMeta, c randfill.Continue) {},
 		func(v *[]metav1.ManagedFieldsEntry, c randfill.Continue) {},
 	)
 }
 
-func filled(f *randfill.Filler, gvk schema.GroupVersionKind) managed.Object {
-	obj, err := scheme.Scheme.New(gvk)
-	if err != nil {
-		panic(err)
-	}
+func filled(f *randfill.Filler, k *kinds.Kind) managed.Object {
+	obj := k.New()
 	f.Fill(obj)
-	obj.GetObjectKind().SetGroupVersionKind(gvk)
-	return obj.(managed.Object)
+	obj.GetObjectKind().SetGroupVersionKind(k.GVK)
+	return obj
 }
 
 // mixed is between two objects: each field is the one's or the other's.
@@ -143,29 +166,31 @@ func mix(r *rand.Rand, a, b reflect.Value) {
 	}
 }
 
+// seeds is how many lives each kind has.
+var seeds = flag.Int("seeds", 3, "how many objects of each kind are held against upstream's")
+
+// TestUpdateIsUpstreams holds fuzzed objects of every kind against upstream's field manager, over the types that client-go brings and over those that we publish.
 func TestUpdateIsUpstreams(t *testing.T) {
-	converter := applyconfigurations.NewTypeConverter(scheme.Scheme)
-	tracker := managed.NewTracker()
-	tracked := 0
-	for _, gvk := range everyKind() {
-		if _, err := converter.ObjectToTyped(filled(filler(0), gvk)); err != nil && strings.Contains(err.Error(), "no type found") {
-			t.Logf("%s: %v", gvk, err) // a body that is never stored
-			continue
+	clientGo, ours, tracker := applyconfigurations.NewTypeConverter(scheme.Scheme), map[schema.GroupVersion]managedfields.TypeConverter{}, managed.NewTracker()
+	for _, k := range all.Kinds() {
+		if ours[k.GVK.GroupVersion()] == nil {
+			ours[k.GVK.GroupVersion()] = published(t, k)
 		}
-		for seed := range int64(10) {
-			r := rand.New(rand.NewSource(seed))
+		for seed := range int64(*seeds) {
+			types := ours[k.GVK.GroupVersion()]
+			if seed > 0 && scheme.Scheme.Recognizes(k.GVK) {
+				types = clientGo
+			}
 			f := filler(seed)
-			a, b := filled(f, gvk), filled(f, gvk)
-			a.SetUID("")
-			tracked += create(t, tracker, converter, gvk, a, b, r)
+			live(t, tracker, types, k, filled(f, k), filled(f, k), rand.New(rand.NewSource(seed)))
 		}
 	}
-	t.Logf("%d objects with owners", tracked)
 }
 
-// create holds a life of one object against upstream's.
-func create(t *testing.T, tracker *managed.Tracker, converter managedfields.TypeConverter, gvk schema.GroupVersionKind, a, b managed.Object, r *rand.Rand) (tracked int) {
+// live holds a life of one object, between two, against upstream's.
+func live(t *testing.T, tracker *managed.Tracker, types managedfields.TypeConverter, k *kinds.Kind, a, b managed.Object, r *rand.Rand) {
 	t.Helper()
+	a.SetUID("")
 	steps := []struct {
 		manager, subresource string
 		resets               []string
@@ -177,29 +202,24 @@ func create(t *testing.T, tracker *managed.Tracker, converter managedfields.Type
 		{"one", "", nil, mixed(r, b, a)},
 		{"two", "", []string{"status"}, b},
 	}
-	var live managed.Object
+	var old managed.Object
 	for i, step := range steps {
 		obj, want := step.obj.DeepCopyObject().(managed.Object), step.obj.DeepCopyObject().(managed.Object)
-		was, err := scheme.Scheme.New(gvk)
-		if err != nil {
-			t.Fatal(err)
+		was := old
+		if was == nil {
+			was = k.New()
+			was.GetObjectKind().SetGroupVersionKind(k.GVK)
 		}
-		was.GetObjectKind().SetGroupVersionKind(gvk)
-		if live != nil {
-			was = live
-		}
-		want = oracle(t, converter, gvk, step.subresource, step.resets).UpdateNoErrors(was, want, step.manager).(managed.Object)
-		w := managed.Write{Manager: step.manager, APIVersion: gvk.GroupVersion().String(), Subresource: step.subresource, Resets: step.resets, Now: newest(want)}
-		tracker.Update(w, live, obj)
+		want = oracle(t, types, k.GVK, step.subresource, step.resets).UpdateNoErrors(was, want, step.manager).(managed.Object)
+		w := managed.Write{Manager: step.manager, APIVersion: k.GVK.GroupVersion().String(), Subresource: step.subresource, Resets: step.resets, Now: newest(want)}
+		tracker.Update(w, old, obj)
 		if got, want := shown(obj), shown(want); got != want {
-			t.Fatalf("%s, step %d:\n%s", gvk, i, cmp.Diff(strings.SplitAfter(want, "{}"), strings.SplitAfter(got, "{}")))
+			t.Fatalf("%s, step %d:\n%s", k.GVK, i, cmp.Diff(strings.SplitAfter(want, "{}"), strings.SplitAfter(got, "{}")))
 		}
-		tracked += min(1, len(obj.GetManagedFields()))
-		live = want
-		live.SetUID("u")
+		old = want
+		old.SetUID("u")
 		steps[min(i+1, len(steps)-1)].obj.SetUID("u")
 	}
-	return tracked
 }
 
 // newest is when upstream's field manager wrote, which asks the clock itself.

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -100,6 +101,8 @@ func (c *compiler) compile(t reflect.Type) *shape {
 		c.addFields(s, t, modelName(t), nil)
 		slices.SortFunc(s.fields, func(a, b fieldShape) int { return strings.Compare(a.name, b.name) })
 		s.risky = slices.ContainsFunc(s.fields, func(f fieldShape) bool { return f.shape.risky })
+	case opaque:
+		s.whole = t == reflect.TypeFor[runtime.RawExtension]() // upstream's schema has it so by name
 	case mapping:
 		s.elem = c.compile(t.Elem())
 		s.risky = s.elem.risky

@@ -37,6 +37,8 @@ func (w *walker) compare(s *shape, l, r value, skip []string) mark {
 	case s.base == list && size(l)+size(r) > 0:
 		w.list(s, l, r)
 		return presence(l, r)
+	case s.base == opaque:
+		return w.deduced(w.opened(l), w.opened(r))
 	}
 	return leaf(s, l, r)
 }
