@@ -10,19 +10,51 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-// validateBinding checks what bindings of both kinds have: the policy, its parameters, and what of the policy's resources is meant.
-func validateBinding(policy string, ref *admissionv1.ParamRef, match *admissionv1.MatchResources, path *field.Path) (errs field.ErrorList) {
+// bound shows what bindings of both kinds have: the policy, its parameters, and what of the policy's resources is meant. It points into the
+// object that it was made of.
+type bound struct {
+	spec   any // all of it
+	policy string
+	params *admissionv1.ParamRef
+	match  *admissionv1.MatchResources
+}
+
+// bindings is what both kinds have in common. rest checks what they have not, and comes last.
+func bindings(read func(kinds.Object) bound, rest func(kinds.Object, *field.Path) field.ErrorList) *kinds.Kind {
+	return &kinds.Kind{
+		Categories: categories(), RequireVersion: true,
+		Default:       func(obj kinds.Object) { defaultMatch(read(obj).match) },
+		PrepareCreate: func(_ kinds.Env, obj kinds.Object) { obj.SetGeneration(1) },
+		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) { raise(obj, old, read(obj).spec, read(old).spec) },
+		Validate: func(obj kinds.Object) field.ErrorList {
+			path := field.NewPath("spec")
+			return append(read(obj).validate(path), rest(obj, path)...)
+		},
+		Columns: []kinds.Column{
+			kinds.NameColumn(),
+			column("PolicyName", "string", "PolicyName indicates the policy definition which the policy binding binded to", func(obj kinds.Object) any {
+				return read(obj).policy
+			}),
+			column("ParamRef", "string", "ParamRef indicates the param resource which sets the configuration param", func(obj kinds.Object) any {
+				return shownParams(read(obj).params)
+			}),
+			kinds.AgeColumn(),
+		},
+	}
+}
+
+func (b bound) validate(path *field.Path) (errs field.ErrorList) {
 	at := path.Child("policyName")
-	if policy == "" {
+	if b.policy == "" {
 		errs = append(errs, field.Required(at, ""))
 	} else {
-		errs = append(errs, invalid(at, policy, validation.NameIsDNSSubdomain(policy, false))...)
+		errs = append(errs, invalid(at, b.policy, validation.NameIsDNSSubdomain(b.policy, false))...)
 	}
-	if ref != nil {
-		errs = append(errs, validateParamRef(ref, path.Child("paramRef"))...)
+	if b.params != nil {
+		errs = append(errs, validateParamRef(b.params, path.Child("paramRef"))...)
 	}
-	if match != nil {
-		errs = append(errs, validateMatch(match, path.Child("matchResources"))...)
+	if b.match != nil {
+		errs = append(errs, validateMatch(b.match, path.Child("matchResources"))...)
 	}
 	return errs
 }
@@ -49,22 +81,6 @@ func validateParamRef(r *admissionv1.ParamRef, path *field.Path) (errs field.Err
 		return append(errs, field.Required(at, ""))
 	}
 	return append(errs, oneOf(action, at, admissionv1.DenyAction, admissionv1.AllowAction)...)
-}
-
-// bindingColumns are the table of a kind of binding. read returns the policy and the parameters.
-func bindingColumns[T kinds.Object](read func(T) (string, *admissionv1.ParamRef)) []kinds.Column {
-	return []kinds.Column{
-		kinds.NameColumn(),
-		column("PolicyName", "string", "PolicyName indicates the policy definition which the policy binding binded to", func(b T) any {
-			policy, _ := read(b)
-			return policy
-		}),
-		column("ParamRef", "string", "ParamRef indicates the param resource which sets the configuration param", func(b T) any {
-			_, ref := read(b)
-			return shownParams(ref)
-		}),
-		kinds.AgeColumn(),
-	}
 }
 
 // shownParams is how tables show parameters. Whether they live in namespaces cannot be told from here: those without one are shown in "*".

@@ -8,15 +8,17 @@
 //
 // # Laws
 //
-//   - Expressions are compiled for what the previous release of the API understands, so that going back works. Those that the stored object has already are compiled with all
-//     that is known: what was accepted once stays acceptable.
+//   - Expressions are compiled for what the previous release of the API understands, so that going back works. Those that the stored object has
+//     already are compiled with all that is known: what was accepted once stays acceptable.
 //   - An environment of CEL takes milliseconds and half a megabyte to make. Each kind makes its own when the first expression comes, never before.
-//   - Webhooks were there before some of their rules. An update may keep what it found broken: names that repeat, side effects, versions that nobody speaks, selectors with bad values.
+//   - Webhooks were there before some of their rules. An update may keep what it found broken: names that repeat, side effects, versions that
+//     nobody speaks, selectors with bad values.
 //
 // # What it leaves to others
 //
-// Whether the user may read the parameters that a policy or binding names is asked by admission, as is everything at the time of a request: calling, evaluating, matching.
-// The types of a policy's expressions are checked against schemas by a controller, which writes what it found to the status.
+// Whether the user may read the parameters that a policy or binding names is asked by admission, as is everything at the time of a request:
+// calling, evaluating, matching. The types of a policy's expressions are checked against schemas by a controller, which writes what it found
+// to the status.
 package admissionregistration
 
 import (

@@ -61,9 +61,9 @@ func validateNames(list []string, path *field.Path) (errs field.ErrorList) {
 	return errs
 }
 
-// validateOperations checks that rules are about known operations only; none known: all are. Messages name no index, as upstream's.
+// validateOperations checks that rules are about known operations only; m may be nil. Messages name no index, as upstream's.
 func validateOperations(m *admissionv1.MatchResources, known []admissionv1.OperationType, path *field.Path) (errs field.ErrorList) {
-	if len(known) == 0 {
+	if m == nil {
 		return nil
 	}
 	for _, r := range m.ResourceRules {

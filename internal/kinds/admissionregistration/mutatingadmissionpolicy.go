@@ -56,7 +56,8 @@ func storedMutating(s *admissionv1.MutatingAdmissionPolicySpec) expressions {
 func validateMutatingPolicy(s *admissionv1.MutatingAdmissionPolicySpec, j *judge) field.ErrorList {
 	path := field.NewPath("spec")
 	j.composes = true
-	errs := j.validateHead(s.FailurePolicy, s.ParamKind, s.MatchConstraints, mutable(), path)
+	errs := j.validateHead(s.FailurePolicy, s.ParamKind, s.MatchConstraints, path)
+	errs = append(errs, validateOperations(s.MatchConstraints, mutable(), path.Child("matchConstraints"))...)
 	errs = append(errs, j.validateConditions(s.MatchConditions, path.Child("matchConditions"))...)
 	errs = append(errs, j.validateVariables(s.Variables, path.Child("variables"))...)
 	if len(s.Mutations) == 0 {

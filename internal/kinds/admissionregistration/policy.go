@@ -41,10 +41,8 @@ func (j *judge) options(authorizer, patches bool) plugincel.OptionalVariableDecl
 	return plugincel.OptionalVariableDeclarations{HasParams: j.params, HasAuthorizer: authorizer, HasPatchTypes: patches}
 }
 
-// validateHead checks what both kinds of policy begin with. operations, when there are any, are the only ones that the policy may be about.
-func (j *judge) validateHead(
-	failure *admissionv1.FailurePolicyType, param *admissionv1.ParamKind, match *admissionv1.MatchResources, operations []admissionv1.OperationType, path *field.Path,
-) field.ErrorList {
+// validateHead checks what both kinds of policy begin with.
+func (j *judge) validateHead(failure *admissionv1.FailurePolicyType, param *admissionv1.ParamKind, match *admissionv1.MatchResources, path *field.Path) field.ErrorList {
 	j.params = param != nil
 	errs := oneOf(failure, path.Child("failurePolicy"), failurePolicies()...)
 	if param != nil {
@@ -58,7 +56,7 @@ func (j *judge) validateHead(
 	if len(match.ResourceRules) == 0 { // they say of which types the objects are
 		errs = append(errs, field.Required(at.Child("resourceRules"), ""))
 	}
-	return append(errs, validateOperations(match, operations, at)...)
+	return errs
 }
 
 func (j *judge) validateConditions(list []admissionv1.MatchCondition, path *field.Path) field.ErrorList {

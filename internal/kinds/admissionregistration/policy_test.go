@@ -235,8 +235,8 @@ func TestPolicyLife(t *testing.T) {
 
 func TestPolicyColumns(t *testing.T) {
 	vk, mk := admissionregistration.ValidatingAdmissionPolicy(), admissionregistration.MutatingAdmissionPolicy()
-	table(t, vk, []string{"Name/name", "Validations:integer", "ParamKind", "Age"}, policy(func(*admissionv1.ValidatingAdmissionPolicySpec) {}), "p", int64(1), "<unset>", "<unknown>")
-	table(t, mk, []string{"Name/name", "Mutations:integer", "ParamKind", "Age"},
+	kindtest.Table(t, vk, []string{"Name/name", "Validations:integer", "ParamKind", "Age"}, policy(func(*admissionv1.ValidatingAdmissionPolicySpec) {}), "p", int64(1), "<unset>", "<unknown>")
+	kindtest.Table(t, mk, []string{"Name/name", "Mutations:integer", "ParamKind", "Age"},
 		mutation(func(s *admissionv1.MutatingAdmissionPolicySpec) {
 			s.ParamKind = &admissionv1.ParamKind{APIVersion: "a/v1", Kind: "K"}
 		}), "p", int64(1), "a/v1/K", "<unknown>")
@@ -249,8 +249,8 @@ func TestPolicyColumns(t *testing.T) {
 	} {
 		header := []string{"Name/name", "PolicyName", "ParamRef", "Age"}
 		v := &admissionv1.ValidatingAdmissionPolicyBinding{Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: "p", ParamRef: c.ref}}
-		table(t, admissionregistration.ValidatingAdmissionPolicyBinding(), header, v, "", "p", c.want, "<unknown>")
+		kindtest.Table(t, admissionregistration.ValidatingAdmissionPolicyBinding(), header, v, "", "p", c.want, "<unknown>")
 		m := &admissionv1.MutatingAdmissionPolicyBinding{Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: "p", ParamRef: c.ref}}
-		table(t, admissionregistration.MutatingAdmissionPolicyBinding(), header, m, "", "p", c.want, "<unknown>")
+		kindtest.Table(t, admissionregistration.MutatingAdmissionPolicyBinding(), header, m, "", "p", c.want, "<unknown>")
 	}
 }

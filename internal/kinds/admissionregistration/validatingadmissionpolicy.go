@@ -76,7 +76,7 @@ func storedValidating(s *admissionv1.ValidatingAdmissionPolicySpec) expressions 
 func validateValidatingPolicy(p *admissionv1.ValidatingAdmissionPolicy, j *judge) field.ErrorList {
 	s, path := &p.Spec, field.NewPath("spec")
 	j.composes = len(s.Variables) > 0
-	errs := j.validateHead(s.FailurePolicy, s.ParamKind, s.MatchConstraints, nil, path)
+	errs := j.validateHead(s.FailurePolicy, s.ParamKind, s.MatchConstraints, path)
 	errs = append(errs, j.validateConditions(s.MatchConditions, path.Child("matchConditions"))...)
 	errs = append(errs, j.validateVariables(s.Variables, path.Child("variables"))...)
 	if len(s.Validations) == 0 && len(s.AuditAnnotations) == 0 {

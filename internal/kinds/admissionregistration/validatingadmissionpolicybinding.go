@@ -12,23 +12,17 @@ import (
 // ValidatingAdmissionPolicyBinding is admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding.
 func ValidatingAdmissionPolicyBinding() *kinds.Kind {
 	type binding = *admissionv1.ValidatingAdmissionPolicyBinding
-	return &kinds.Kind{
-		GVK: admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding"), Resource: "validatingadmissionpolicybindings",
-		Singular: "validatingadmissionpolicybinding", Categories: categories(), RequireVersion: true,
-		New:           func() kinds.Object { return &admissionv1.ValidatingAdmissionPolicyBinding{} },
-		NewList:       func() runtime.Object { return &admissionv1.ValidatingAdmissionPolicyBindingList{} },
-		Default:       func(obj kinds.Object) { defaultMatch(obj.(binding).Spec.MatchResources) },
-		PrepareCreate: func(_ kinds.Env, obj kinds.Object) { obj.SetGeneration(1) },
-		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
-			raise(obj, old, obj.(binding).Spec, old.(binding).Spec)
-		},
-		Validate: func(obj kinds.Object) field.ErrorList {
-			s, path := &obj.(binding).Spec, field.NewPath("spec")
-			errs := validateBinding(s.PolicyName, s.ParamRef, s.MatchResources, path)
-			return append(errs, validateActions(s.ValidationActions, path.Child("validationActions"))...)
-		},
-		Columns: bindingColumns(func(b binding) (string, *admissionv1.ParamRef) { return b.Spec.PolicyName, b.Spec.ParamRef }),
-	}
+	k := bindings(func(obj kinds.Object) bound {
+		s := &obj.(binding).Spec
+		return bound{s, s.PolicyName, s.ParamRef, s.MatchResources}
+	}, func(obj kinds.Object, path *field.Path) field.ErrorList {
+		return validateActions(obj.(binding).Spec.ValidationActions, path.Child("validationActions"))
+	})
+	k.GVK = admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding")
+	k.Resource, k.Singular = "validatingadmissionpolicybindings", "validatingadmissionpolicybinding"
+	k.New = func() kinds.Object { return &admissionv1.ValidatingAdmissionPolicyBinding{} }
+	k.NewList = func() runtime.Object { return &admissionv1.ValidatingAdmissionPolicyBindingList{} }
+	return k
 }
 
 // validateActions checks what becomes of a request that a policy finds fault with.

@@ -41,7 +41,9 @@ func webhooks(read func(kinds.Object) (list any, hooks []hook)) *kinds.Kind {
 		},
 		Columns: []kinds.Column{
 			kinds.NameColumn(),
-			column("Webhooks", "integer", "Webhooks indicates the number of webhooks registered in this configuration", func(obj kinds.Object) any { return int64(len(hooks(obj))) }),
+			column("Webhooks", "integer", "Webhooks indicates the number of webhooks registered in this configuration", func(obj kinds.Object) any {
+				return int64(len(hooks(obj)))
+			}),
 			kinds.AgeColumn(),
 		},
 	}
@@ -227,7 +229,7 @@ func reinvocationPolicies() []admissionv1.ReinvocationPolicyType {
 // sideEffects are the classes a webhook may be of: only those that a dry run may call, unless old ones are to be kept.
 func sideEffects(old bool) []admissionv1.SideEffectClass {
 	if old {
-		return []admissionv1.SideEffectClass{admissionv1.SideEffectClassNone, admissionv1.SideEffectClassNoneOnDryRun, admissionv1.SideEffectClassSome, admissionv1.SideEffectClassUnknown}
+		return append(sideEffects(false), admissionv1.SideEffectClassSome, admissionv1.SideEffectClassUnknown)
 	}
 	return []admissionv1.SideEffectClass{admissionv1.SideEffectClassNone, admissionv1.SideEffectClassNoneOnDryRun}
 }

@@ -1,7 +1,6 @@
 package admissionregistration_test
 
 import (
-	"reflect"
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -204,16 +203,6 @@ func TestWebhookLife(t *testing.T) {
 		t.Errorf("changed: %d", same.Generation)
 	}
 	for k, obj := range map[*kinds.Kind]kinds.Object{k: c, admissionregistration.ValidatingWebhookConfiguration(): validating(func(*admissionv1.MutatingWebhook) {})} {
-		table(t, k, []string{"Name/name", "Webhooks:integer", "Age"}, obj, "m", int64(1), "<unknown>")
-	}
-}
-
-func table(t *testing.T, k *kinds.Kind, header []string, obj kinds.Object, row ...any) {
-	t.Helper()
-	if got := kindtest.Header(k); !reflect.DeepEqual(got, header) {
-		t.Errorf("%s: got %v, want %v", k.Resource, got, header)
-	}
-	if got := kindtest.Row(k, obj); !reflect.DeepEqual(got, row) {
-		t.Errorf("%s: got %v, want %v", k.Resource, got, row)
+		kindtest.Table(t, k, []string{"Name/name", "Webhooks:integer", "Age"}, obj, "m", int64(1), "<unknown>")
 	}
 }

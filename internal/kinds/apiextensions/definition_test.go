@@ -165,10 +165,5 @@ func TestDelete(t *testing.T) {
 func TestColumns(t *testing.T) {
 	k, crd := apiextensions.CustomResourceDefinition(), definition(t)
 	crd.CreationTimestamp = metav1.NewTime(kindtest.Env().Now.In(time.FixedZone("", 3600)))
-	if got := kindtest.Header(k); !slices.Equal(got, []string{"Name/name", "Created At:date"}) {
-		t.Errorf("header %v", got)
-	}
-	if got := kindtest.Row(k, crd); !reflect.DeepEqual(got, []any{"widgets.example.com", "2026-03-01T12:00:00Z"}) {
-		t.Errorf("row %v", got)
-	}
+	kindtest.Table(t, k, []string{"Name/name", "Created At:date"}, crd, "widgets.example.com", "2026-03-01T12:00:00Z")
 }

@@ -17,7 +17,8 @@ import (
 // approval is the annotation that validation reads.
 const approval = apiextensionsv1.KubeAPIApprovedAnnotation
 
-// canonical writes a definition as upstream stores it. One with JSON that cannot be read, which only protobuf can bring, stays as it is and is refused by validation.
+// canonical writes a definition as upstream stores it. One with JSON that cannot be read, which only protobuf can bring, stays as it is and is
+// refused by validation.
 func canonical(crd *apiextensionsv1.CustomResourceDefinition) {
 	var hub apiextensions.CustomResourceDefinitionSpec
 	var spec apiextensionsv1.CustomResourceDefinitionSpec
@@ -29,8 +30,8 @@ func canonical(crd *apiextensionsv1.CustomResourceDefinition) {
 	}
 }
 
-// unversioned is a definition in the types that upstream validates, which share memory with it. Of its metadata there is only what rules of its own are about: the rest is
-// validated by the caller.
+// unversioned is a definition in the types that upstream validates, which share memory with it. Of its metadata there is only what rules of its own
+// are about: the rest is validated by the caller.
 func unversioned(obj kinds.Object) (*apiextensions.CustomResourceDefinition, error) {
 	var hub apiextensions.CustomResourceDefinition
 	err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(obj.(*apiextensionsv1.CustomResourceDefinition), &hub, nil)

@@ -86,9 +86,7 @@ func TestLife(t *testing.T) {
 
 func TestColumns(t *testing.T) {
 	k := apiregistration.APIService()
-	if got := kindtest.Header(k); !reflect.DeepEqual(got, []string{"Name/name", "Service", "Available", "Age"}) {
-		t.Errorf("header %v", got)
-	}
+	header := []string{"Name/name", "Service", "Available", "Age"}
 	for _, c := range []struct {
 		status, reason string
 		want           string
@@ -97,11 +95,8 @@ func TestColumns(t *testing.T) {
 		if c.status != "" {
 			svc.Status.Conditions = []apiregistrationv1.APIServiceCondition{{Type: "Other"}, {Type: "Available", Status: apiregistrationv1.ConditionStatus(c.status), Reason: c.reason}}
 		}
-		if got := kindtest.Row(k, svc); !reflect.DeepEqual(got, []any{"v1.a.b", "n/s", c.want, "<unknown>"}) {
-			t.Errorf("%+v: %v", c, got)
-		}
+		kindtest.Table(t, k, header, svc, "v1.a.b", "n/s", c.want, "<unknown>")
 	}
-	if got := kindtest.Row(k, service(func(s *apiregistrationv1.APIService) { s.Spec.Service = nil })); got[1] != "Local" {
-		t.Errorf("local: %v", got)
-	}
+	local := service(func(s *apiregistrationv1.APIService) { s.Spec.Service = nil })
+	kindtest.Table(t, k, header, local, "v1.a.b", "Local", "Unknown", "<unknown>")
 }

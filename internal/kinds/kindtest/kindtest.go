@@ -109,6 +109,17 @@ func Row(k *kinds.Kind, obj kinds.Object) (list []any) {
 	return list
 }
 
+// Table compares a kind's table, as Header and Row show it, with what it should be for obj.
+func Table(t *testing.T, k *kinds.Kind, header []string, obj kinds.Object, row ...any) {
+	t.Helper()
+	if got := Header(k); !slices.Equal(got, header) {
+		t.Errorf("%s: got %q, want %q", k.Resource, got, header)
+	}
+	if got := Row(k, obj); !reflect.DeepEqual(got, row) {
+		t.Errorf("%s:\n got %v\nwant %v", k.Resource, got, row)
+	}
+}
+
 // Laws holds, with objects that follow from seed, what is true of every kind: defaulting twice is defaulting once, nothing changes what it may only read, nothing
 // panics, and an object survives protobuf and JSON.
 func Laws(t *testing.T, seed int64, list ...*kinds.Kind) {
