@@ -84,6 +84,9 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 	if len(errs) > 0 {
 		return stands, apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
 	}
+	if f := req.Kind.Canonical; f != nil {
+		f(obj)
+	}
 	return stands, nil
 }
 

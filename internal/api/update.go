@@ -104,6 +104,9 @@ func (s *Server) decideUpdate(req Request, part *kinds.Subresource, obj, old kin
 	if len(errs) > 0 {
 		return decision{}, apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
 	}
+	if f := req.Kind.Canonical; f != nil {
+		f(obj)
+	}
 	return decision{next: obj, remove: released(req.Kind, obj), warnings: warnings(req.Kind, obj, old)}, nil
 }
 

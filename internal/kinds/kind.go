@@ -113,6 +113,8 @@ type Kind struct {
 	ValidateCreate func(obj Object) field.ErrorList
 	// Warnings are told to who writes obj, which is prepared and valid. old is nil for a new object. nil: there are none.
 	Warnings func(obj, old Object) []string
+	// Canonical changes obj, which is valid, from how a client wrote it into how it is stored and answered, where these differ. Idempotent.
+	Canonical func(obj Object)
 	// Resets are the fields, such as "status" or "metadata.labels", that a write of the whole object leaves as they are whatever it says, so that nobody comes to
 	// own them by it: what upstream's strategy says, which is not always what it does.
 	Resets []string

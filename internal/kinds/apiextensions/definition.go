@@ -5,7 +5,6 @@ import (
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -22,9 +21,7 @@ func CustomResourceDefinition() *kinds.Kind {
 		New:     func() kinds.Object { return &apiextensionsv1.CustomResourceDefinition{} },
 		NewList: func() runtime.Object { return &apiextensionsv1.CustomResourceDefinitionList{} },
 		Default: func(obj kinds.Object) {
-			crd := obj.(*apiextensionsv1.CustomResourceDefinition)
-			apiextensionsv1.SetObjectDefaults_CustomResourceDefinition(crd)
-			canonical(crd)
+			apiextensionsv1.SetObjectDefaults_CustomResourceDefinition(obj.(*apiextensionsv1.CustomResourceDefinition))
 		},
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			crd := obj.(*apiextensionsv1.CustomResourceDefinition)
@@ -34,13 +31,14 @@ func CustomResourceDefinition() *kinds.Kind {
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			crd, was := obj.(*apiextensionsv1.CustomResourceDefinition), old.(*apiextensionsv1.CustomResourceDefinition)
 			crd.Status = *was.Status.DeepCopy()
-			if !equality.Semantic.DeepEqual(crd.Spec, was.Spec) {
+			if changed(crd, was) {
 				crd.Generation = was.Generation + 1
 			}
 			keepStored(crd)
 		},
 		ValidateCreate: validateNew,
 		ValidateUpdate: validateUpdate,
+		Canonical:      canonical,
 		Delete:         markForCleanup,
 		Columns: []kinds.Column{kinds.NameColumn(), {
 			Name: "Created At", Type: "date", Description: metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],

@@ -76,6 +76,7 @@ func TestDefaults(t *testing.T) {
 	if !reflect.DeepEqual(crd.Spec.Names, want) || crd.Spec.Conversion.Strategy != "None" || !slices.Equal(crd.Status.StoredVersions, []string{"v1"}) {
 		t.Errorf("%+v\n%+v", crd.Spec, crd.Status)
 	}
+	apiextensions.CustomResourceDefinition().Canonical(crd)
 	spec := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
 	if got := string(spec.Default.Raw); got != `{"a":"\u003c","b":2}` {
 		t.Errorf("a default is stored as %s", got)
@@ -110,6 +111,7 @@ func TestValidate(t *testing.T) {
 	unreadable := definition(t)
 	unreadable.Spec.Versions[0].Schema.OpenAPIV3Schema.Default = &apiextensionsv1.JSON{Raw: []byte("{")}
 	apiextensions.CustomResourceDefinition().Default(unreadable)
+	apiextensions.CustomResourceDefinition().Canonical(unreadable)
 	if got := kindtest.Create(apiextensions.CustomResourceDefinition(), unreadable); len(got) != 1 || !strings.HasPrefix(got[0], "spec: Internal error: reading the JSON in a definition: ") {
 		t.Errorf("unreadable: %q", got)
 	}
@@ -122,6 +124,7 @@ func TestUpdate(t *testing.T) {
 	if old.Generation != 1 || !slices.Equal(old.Status.StoredVersions, []string{"v1"}) {
 		t.Errorf("created: %+v", old)
 	}
+	k.Canonical(old)
 	old.Status.Conditions = []apiextensionsv1.CustomResourceDefinitionCondition{{Type: "Established", Status: "True"}}
 	next := definition(t, `"name": "v1"`, `"name": "v2"`, "Widget", "Gadget")
 	if k.PrepareUpdate(kindtest.Env(), next, old); next.Generation != 2 || len(next.Status.Conditions) != 1 || !slices.Equal(next.Status.StoredVersions, []string{"v1", "v2"}) {
@@ -134,6 +137,10 @@ func TestUpdate(t *testing.T) {
 	same := definition(t, `{"b": 2.0, "a": "<"}`, `{"a":"<",  "b":2}`)
 	if k.PrepareUpdate(kindtest.Env(), same, old); same.Generation != 0 || len(kindtest.Update(k, same, old)) != 0 {
 		t.Errorf("the same, written otherwise: generation %d", same.Generation)
+	}
+	float := definition(t)
+	if k.PrepareUpdate(kindtest.Env(), float, old); float.Generation != 2 { // 2.0 is stored as 2, and another number than that to upstream
+		t.Errorf("the same with 2.0: generation %d", float.Generation)
 	}
 	status := definition(t, "Widget", "Gadget")
 	status.Labels, status.Status.AcceptedNames.Plural = map[string]string{"a": "b"}, "A"

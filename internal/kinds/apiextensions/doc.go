@@ -8,7 +8,7 @@
 // # Laws
 //
 //   - Upstream stores a definition after it has gone through its own, unversioned types, which leaves some of it written otherwise: defaults and examples as
-//     plain JSON with sorted keys, what all versions have in common from the first of them. Default does the same, so that both store the same.
+//     plain JSON with sorted keys, what all versions have in common from the first of them. Canonical does the same, after validation, which upstream does on what was sent.
 //   - Those types are seen here alone, for that and for upstream's own validation of schemas, which is a library. What it needs of CEL it makes when the
 //     first rule comes.
 //   - The first wish to delete a definition marks it, whatever becomes of dependents: its finalizer keeps it until its objects are gone.

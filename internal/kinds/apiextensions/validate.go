@@ -8,6 +8,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -17,9 +18,9 @@ import (
 // approval is the annotation that validation reads.
 const approval = apiextensionsv1.KubeAPIApprovedAnnotation
 
-// canonical writes a definition as upstream stores it. One with JSON that cannot be read, which only protobuf can bring, stays as it is and is
-// refused by validation.
-func canonical(crd *apiextensionsv1.CustomResourceDefinition) {
+// canonical writes a definition as upstream stores it. Its JSON can be read: it is valid.
+func canonical(obj kinds.Object) {
+	crd := obj.(*apiextensionsv1.CustomResourceDefinition)
 	var hub apiextensions.CustomResourceDefinitionSpec
 	var spec apiextensionsv1.CustomResourceDefinitionSpec
 	if apiextensionsv1.Convert_v1_CustomResourceDefinitionSpec_To_apiextensions_CustomResourceDefinitionSpec(&crd.Spec, &hub, nil) != nil {
@@ -28,6 +29,16 @@ func canonical(crd *apiextensionsv1.CustomResourceDefinition) {
 	if apiextensionsv1.Convert_apiextensions_CustomResourceDefinitionSpec_To_v1_CustomResourceDefinitionSpec(&hub, &spec, nil) == nil {
 		crd.Spec = spec
 	}
+}
+
+// changed says whether the specification of a definition is another one. To upstream 1.0 and 1 are not the same, and only the second is ever stored.
+func changed(crd, was kinds.Object) bool {
+	next, err := unversioned(crd)
+	if err != nil {
+		return true
+	}
+	old, err := unversioned(was)
+	return err != nil || !equality.Semantic.DeepEqual(next.Spec, old.Spec)
 }
 
 // unversioned is a definition in the types that upstream validates, which share memory with it. Of its metadata there is only what rules of its own

@@ -120,7 +120,7 @@ func Table(t *testing.T, k *kinds.Kind, header []string, obj kinds.Object, row .
 	}
 }
 
-// Laws holds, with objects that follow from seed, what is true of every kind: defaulting twice is defaulting once, nothing changes what it may only read, nothing
+// Laws holds, with objects that follow from seed, what is true of every kind: defaulting twice is defaulting once, and so is writing it as it is stored; nothing changes what it may only read, nothing
 // panics, and an object survives protobuf and JSON.
 func Laws(t *testing.T, seed int64, list ...*kinds.Kind) {
 	t.Helper()
@@ -158,6 +158,7 @@ func LawsWith(t *testing.T, seed int64, special []any, list ...*kinds.Kind) {
 			defaults(t, at, k, old)
 			reads(t, at, k, obj, old)
 			prepares(t, at, k, obj, old)
+			canonical(t, at, k, obj)
 		}
 	}
 }
@@ -171,6 +172,19 @@ func defaults(t *testing.T, at string, k *kinds.Kind, obj kinds.Object) {
 	once := obj.DeepCopyObject()
 	if k.Default(obj); !reflect.DeepEqual(once, obj) {
 		t.Fatalf("%s: defaulting twice differs from once", at)
+	}
+}
+
+// canonical holds that writing an object as it is stored, twice, is doing so once.
+func canonical(t *testing.T, at string, k *kinds.Kind, obj kinds.Object) {
+	t.Helper()
+	if k.Canonical == nil {
+		return
+	}
+	k.Canonical(obj)
+	once := obj.DeepCopyObject()
+	if k.Canonical(obj); !reflect.DeepEqual(once, obj) {
+		t.Fatalf("%s: canonical twice differs from once", at)
 	}
 }
 
