@@ -22,7 +22,7 @@ type bound struct {
 // bindings is what both kinds have in common. rest checks what they have not, and comes last.
 func bindings(read func(kinds.Object) bound, rest func(kinds.Object, *field.Path) field.ErrorList) *kinds.Kind {
 	return &kinds.Kind{
-		Categories: categories(), RequireVersion: true,
+		Categories: categories(), RequireVersion: true, Warnings: reservedName,
 		Default:       func(obj kinds.Object) { defaultMatch(read(obj).match) },
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) { obj.SetGeneration(1) },
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) { raise(obj, old, read(obj).spec, read(old).spec) },

@@ -22,6 +22,9 @@
 package admissionregistration
 
 import (
+	"fmt"
+	"strings"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -29,6 +32,15 @@ import (
 
 // categories are those of every kind here.
 func categories() []string { return []string{"api-extensions"} }
+
+// reservedName warns of names that upstream gives to what stands in files beside a server.
+func reservedName(obj, _ kinds.Object) []string {
+	const suffix = ".static.k8s.io"
+	if !strings.HasSuffix(obj.GetName(), suffix) {
+		return nil
+	}
+	return []string{fmt.Sprintf("metadata.name: names ending with %q are reserved for static manifest-based configurations and cannot be managed via the API", suffix)}
+}
 
 // def sets *p to v when nothing is there.
 func def[T any](p **T, v T) {

@@ -18,7 +18,7 @@ func MutatingAdmissionPolicy() *kinds.Kind {
 	compiler := lazyCompiler()
 	return &kinds.Kind{
 		GVK: admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicy"), Resource: "mutatingadmissionpolicies", Singular: "mutatingadmissionpolicy",
-		Categories: categories(), RequireVersion: true,
+		Categories: categories(), RequireVersion: true, Warnings: reservedName,
 		New:     func() kinds.Object { return &admissionv1.MutatingAdmissionPolicy{} },
 		NewList: func() runtime.Object { return &admissionv1.MutatingAdmissionPolicyList{} },
 		Default: func(obj kinds.Object) {

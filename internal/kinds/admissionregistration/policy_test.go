@@ -254,3 +254,18 @@ func TestPolicyColumns(t *testing.T) {
 		kindtest.Table(t, admissionregistration.MutatingAdmissionPolicyBinding(), header, m, "", "p", c.want, "<unknown>")
 	}
 }
+
+func TestReservedNames(t *testing.T) {
+	const want = `metadata.name: names ending with ".static.k8s.io" are reserved for static manifest-based configurations and cannot be managed via the API`
+	for _, k := range []*kinds.Kind{
+		admissionregistration.MutatingWebhookConfiguration(), admissionregistration.ValidatingWebhookConfiguration(), admissionregistration.MutatingAdmissionPolicyBinding(),
+		admissionregistration.ValidatingAdmissionPolicyBinding(), admissionregistration.MutatingAdmissionPolicy(), admissionregistration.ValidatingAdmissionPolicy(),
+	} {
+		obj := k.New()
+		obj.SetName("a")
+		kindtest.Same(t, k.Resource, k.Warnings(obj, nil), nil)
+		obj.SetName("a.static.k8s.io")
+		kindtest.Same(t, k.Resource, k.Warnings(obj, nil), []string{want})
+		kindtest.Same(t, k.Resource, k.Warnings(obj, obj), []string{want})
+	}
+}

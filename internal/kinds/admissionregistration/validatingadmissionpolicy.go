@@ -20,7 +20,8 @@ func ValidatingAdmissionPolicy() *kinds.Kind {
 	type policy = *admissionv1.ValidatingAdmissionPolicy
 	gvk, compiler := admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy"), lazyCompiler()
 	return &kinds.Kind{
-		GVK: gvk, Resource: "validatingadmissionpolicies", Singular: "validatingadmissionpolicy", Categories: categories(), RequireVersion: true,
+		GVK: gvk, Resource: "validatingadmissionpolicies", Singular: "validatingadmissionpolicy",
+		Categories: categories(), RequireVersion: true, Warnings: reservedName,
 		New:     func() kinds.Object { return &admissionv1.ValidatingAdmissionPolicy{} },
 		NewList: func() runtime.Object { return &admissionv1.ValidatingAdmissionPolicyList{} },
 		Default: func(obj kinds.Object) {

@@ -25,7 +25,7 @@ func webhooks(read func(kinds.Object) (list any, hooks []hook)) *kinds.Kind {
 		return hooks
 	}
 	return &kinds.Kind{
-		Categories: categories(), RequireVersion: true,
+		Categories: categories(), RequireVersion: true, Warnings: reservedName,
 		Default:       func(obj kinds.Object) { defaultHooks(hooks(obj)) },
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) { obj.SetGeneration(1) },
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {

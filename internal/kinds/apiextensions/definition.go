@@ -38,6 +38,7 @@ func CustomResourceDefinition() *kinds.Kind {
 		},
 		ValidateCreate: validateNew,
 		ValidateUpdate: validateUpdate,
+		Warnings:       warnings,
 		Canonical:      canonical,
 		Delete:         markForCleanup,
 		Columns: []kinds.Column{kinds.NameColumn(), {

@@ -174,3 +174,18 @@ func TestColumns(t *testing.T) {
 	crd.CreationTimestamp = metav1.NewTime(kindtest.Env().Now.In(time.FixedZone("", 3600)))
 	kindtest.Table(t, k, []string{"Name/name", "Created At:date"}, crd, "widgets.example.com", "2026-03-01T12:00:00Z")
 }
+
+func TestWarnings(t *testing.T) {
+	k := apiextensions.CustomResourceDefinition()
+	if got := k.Warnings(definition(t), nil); got != nil {
+		t.Errorf("good: %q", got)
+	}
+	odd := definition(t, `"a": {"type": "string"}`, `"a": {"type": "string", "format": "odd"}, "c": {"type": "integer", "format": "odd"}, "d": {"type": "integer", "format": "int8"}`)
+	if got := k.Warnings(odd, nil); !slices.Equal(got, []string{`unrecognized format "int8"`, `unrecognized format "odd"`}) {
+		t.Errorf("odd: %q", got)
+	}
+	was := definition(t, `"a": {"type": "string"}`, `"a": {"type": "string", "format": "odd"}`)
+	if got := k.Warnings(odd, was); !slices.Equal(got, []string{`unrecognized format "int8"`}) {
+		t.Errorf("known: %q", got)
+	}
+}
