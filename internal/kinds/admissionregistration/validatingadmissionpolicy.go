@@ -49,8 +49,9 @@ func ValidatingAdmissionPolicy() *kinds.Kind {
 		},
 		Columns: policyColumns("Validations", "Validations indicates the number of validation rules defined in this configuration",
 			func(p policy) (int, *admissionv1.ParamKind) { return len(p.Spec.Validations), p.Spec.ParamKind }),
+		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{
-			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
+			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"metadata", "spec"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				p := obj.(policy)
 				p.Spec = *old.(policy).Spec.DeepCopy()
 				metav1.ResetObjectMetaForStatus(obj, old.DeepCopyObject().(kinds.Object))

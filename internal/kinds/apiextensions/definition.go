@@ -45,8 +45,9 @@ func CustomResourceDefinition() *kinds.Kind {
 			Name: "Created At", Type: "date", Description: metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
 			Cell: func(_ kinds.Env, obj kinds.Object) any { return obj.GetCreationTimestamp().UTC().Format(time.RFC3339) },
 		}},
+		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{
-			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: updateStatus},
+			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: updateStatus},
 		},
 	}
 }

@@ -47,8 +47,9 @@ func APIService() *kinds.Kind {
 		},
 		Validate: validateAPIService,
 		Columns:  apiServiceColumns(),
+		Resets:   []string{"status"},
 		Subresources: []kinds.Subresource{
-			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
+			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"metadata", "spec"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				svc, was := obj.(*apiregistrationv1.APIService), old.(*apiregistrationv1.APIService)
 				svc.Spec = *was.Spec.DeepCopy()
 				meta := was.ObjectMeta.DeepCopy()
