@@ -33,7 +33,7 @@ func Collections(list []*kinds.Kind) []store.Collection {
 	var out []store.Collection
 	for _, k := range list {
 		header := envelopeHeader(k.GVK)
-		c := store.Collection{Prefix: k.Prefix(), Decode: func(item *store.Item) (any, int, error) {
+		c := store.Collection{Prefix: k.Prefix(), Canonical: canonical(k), Decode: func(item *store.Item) (any, int, error) {
 			obj, err := decodeStored(k, header, item)
 			return obj, len(item.Value) * 3, err // about what the fields of a decoded object take
 		}}
@@ -119,6 +119,24 @@ func encodeStored(k *kinds.Kind, obj kinds.Object) ([]byte, error) {
 		_, err := m.MarshalToSizedBuffer(b)
 		return err
 	})
+}
+
+// canonical reads the JSON that upstream stores of some kinds, where everything here reads protobuf.
+func canonical(k *kinds.Kind) func([]byte) []byte {
+	return func(value []byte) []byte {
+		if len(value) == 0 || value[0] != '{' {
+			return value
+		}
+		obj, err := k.ReadJSON(value)
+		if err != nil {
+			return value // who reads the object is told
+		}
+		out, err := encodeStored(k, obj)
+		if err != nil {
+			return value
+		}
+		return out
+	}
 }
 
 func decodeStored(k *kinds.Kind, header string, item *store.Item) (kinds.Object, error) {

@@ -21,6 +21,8 @@
 package kinds
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -29,6 +31,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	kjson "sigs.k8s.io/json"
 )
 
 // Object is any API object.
@@ -137,6 +140,8 @@ type Kind struct {
 	// Minor says that history need not keep what a change made of old once there is a newer version, such as a sign of life; old nil: obj is new. Reads
 	// at a revision that need such a version answer that it has expired. nil: every version is kept as long as history goes.
 	Minor func(old, obj Object) bool
+	// OlderJSON reads what upstream stores of the kind as JSON in another version than the kind's own. nil: it does not.
+	OlderJSON func(version string, doc []byte) (Object, error)
 	// Columns are the kind's table. The first is always Name.
 	Columns []Column
 	// RowConditions say of obj's row in a table what readers may pass over, such as that it is completed. nil: nothing.
@@ -216,6 +221,23 @@ type Scale struct {
 // GVR is the kind's group, version and resource.
 func (k *Kind) GVR() schema.GroupVersionResource {
 	return k.GVK.GroupVersion().WithResource(k.Resource)
+}
+
+// ReadJSON reads a stored JSON document of the kind, in its version or an older one.
+func (k *Kind) ReadJSON(doc []byte) (Object, error) {
+	var found metav1.TypeMeta
+	if err := json.Unmarshal(doc, &found); err != nil {
+		return nil, err
+	}
+	gvk := found.GroupVersionKind()
+	switch {
+	case gvk == k.GVK:
+		obj := k.New()
+		return obj, kjson.UnmarshalCaseSensitivePreserveInts(doc, obj)
+	case gvk.GroupKind() == k.GVK.GroupKind() && k.OlderJSON != nil:
+		return k.OlderJSON(gvk.Version, doc)
+	}
+	return nil, fmt.Errorf("%s is no stored form of %s", gvk, k.GVK)
 }
 
 // Prefix is where the kind's objects stand in the store, such as "/registry/pods/".

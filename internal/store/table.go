@@ -30,6 +30,9 @@ const (
 type Collection struct {
 	Prefix  string // "/registry/pods/"
 	Indexes []Index
+	// Canonical returns a value that another program may have stored as this one stores it, or value itself when it is so or cannot be read. It must not
+	// change value. nil: every value is taken as it is.
+	Canonical func(value []byte) []byte
 	// Decode makes the object from item.Value, and says about how many bytes it takes. It is called by any
 	// goroutine, and must not keep item. nil: Object is refused.
 	Decode func(item *Item) (object any, size int, err error)
@@ -199,6 +202,9 @@ func (t *Table) newItem(key string, value []byte, rev Revision) *Item {
 	item := &Item{Key: key, Value: value, Revision: rev}
 	if c := t.collectionOf(key); c != nil {
 		item.cell = &cell{collection: c}
+		if c.Canonical != nil {
+			item.Value = c.Canonical(value)
+		}
 	}
 	return item
 }

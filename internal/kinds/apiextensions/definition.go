@@ -41,6 +41,7 @@ func CustomResourceDefinition() *kinds.Kind {
 		Warnings:       warnings,
 		Canonical:      canonical,
 		Delete:         markForCleanup,
+		OlderJSON:      readOlder,
 		Columns: []kinds.Column{kinds.NameColumn(), {
 			Name: "Created At", Type: "date", Description: metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
 			Cell: func(_ kinds.Env, obj kinds.Object) any { return obj.GetCreationTimestamp().UTC().Format(time.RFC3339) },
