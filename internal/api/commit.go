@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/store"
 )
@@ -53,6 +54,9 @@ func (s *Server) revise(ctx context.Context, req Request, dryRun bool, decide fu
 			return Result{}, s.settle(ctx, item.Revision, Classed(err))
 		}
 		result, err := s.replace(ctx, req, &item, old, d, dryRun)
+		if errors.Is(err, store.ErrTooLarge) && forgo(req, d.next) {
+			result, err = s.replace(ctx, req, &item, old, d, dryRun)
+		}
 		if !errors.Is(err, store.ErrConflict) {
 			return result, storeError(err)
 		}
@@ -73,7 +77,7 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 	}
 	if !d.remove {
 		change.Minor = minor(req.Kind, old, d.next)
-		value, err := encodeStored(req.Kind, d.next)
+		value, err := encodeNext(req.Kind, item, old, d.next)
 		if err != nil {
 			return Result{}, err
 		}
@@ -104,6 +108,21 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 	}
 	typed(req.Kind, d.next)
 	return result, nil
+}
+
+// encodeNext is encodeStored of an object's next state. Where it differs from what is stored in nothing but when somebody wrote, it is what is stored.
+func encodeNext(k *kinds.Kind, item *store.Item, old, next kinds.Object) ([]byte, error) {
+	value, err := encodeStored(k, next)
+	late := next.GetManagedFields()
+	if err != nil || bytes.Equal(value, item.Value) || !managed.OnlyTimesDiffer(old.GetManagedFields(), late) {
+		return value, err
+	}
+	next.SetManagedFields(old.GetManagedFields())
+	if again, err := encodeStored(k, next); err != nil || bytes.Equal(again, item.Value) {
+		return again, err
+	}
+	next.SetManagedFields(late)
+	return value, nil
 }
 
 // insert commits a new object, on condition that its key is free and its namespace stands, as it was found last. obj is private.

@@ -42,6 +42,9 @@ func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dr
 			return Result{}, err
 		}
 		result, err := s.insert(ctx, req, obj, stands, dryRun)
+		if apierrors.IsRequestEntityTooLargeError(err) && forgo(req, obj) {
+			result, err = s.insert(ctx, req, obj, stands, dryRun)
+		}
 		if generated := given.GetName() == "" && given.GetGenerateName() != ""; generated && apierrors.IsAlreadyExists(err) {
 			if try < nameTries {
 				continue

@@ -33,3 +33,13 @@ func (s *Server) writeOf(req Request, part *kinds.Subresource) managed.Write {
 	}
 	return w
 }
+
+// forgo drops who owns which field of obj, which is too large to store. It returns false when that would not make it smaller, and of what was applied, which is
+// nothing without its owners.
+func forgo(req Request, obj kinds.Object) bool {
+	if req.tracked || obj == nil || len(obj.GetManagedFields()) == 0 {
+		return false
+	}
+	obj.SetManagedFields(nil)
+	return true
+}

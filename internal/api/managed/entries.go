@@ -3,6 +3,7 @@ package managed
 import (
 	"cmp"
 	"encoding/json"
+	"reflect"
 	"slices"
 	"time"
 
@@ -107,6 +108,23 @@ func unix(t *metav1.Time) int64 {
 
 // seconds is a time as entries have it.
 func seconds(t time.Time) *metav1.Time { return &metav1.Time{Time: t.UTC().Truncate(time.Second)} }
+
+// OnlyTimesDiffer says whether the entries are the same but for the times in them, which are not.
+func OnlyTimesDiffer(a, b []metav1.ManagedFieldsEntry) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	times := false
+	for i := range a {
+		x, y := a[i], b[i]
+		times = times || !x.Time.Equal(y.Time)
+		x.Time, y.Time = nil, nil
+		if !reflect.DeepEqual(x, y) {
+			return false
+		}
+	}
+	return times
+}
 
 // capUpdaters keeps no more than maxUpdaters managers by Update: those that wrote longest ago become one for each version.
 func capUpdaters(list []owner) []owner {

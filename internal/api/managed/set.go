@@ -48,16 +48,6 @@ func (s *set) close(at int, m mark) {
 	(*s)[at].marks, (*s)[at].size = m, int32(len(*s)-at)
 }
 
-// has says whether any node has one of the marks.
-func (s set) has(m mark) bool {
-	for i := range s {
-		if s[i].marks&m != 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // appendMarked appends the members of s that have one of the marks, as members of dst.
 func (s set) appendMarked(dst *set, m mark) {
 	for ; len(s) > 0; s = s.rest() {

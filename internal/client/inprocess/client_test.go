@@ -225,3 +225,28 @@ func TestAWriteWhoseContextHasEndedSaysSo(t *testing.T) {
 		t.Error("a write whose context had ended was acknowledged")
 	}
 }
+
+// TestComponentsOwnWhatTheyWrite by the name of upstream's program.
+func TestComponentsOwnWhatTheyWrite(t *testing.T) {
+	server := apitest.New(t).API
+	for i, c := range []struct{ user, manager string }{
+		{"system:kube-scheduler", "kube-scheduler"}, {"system:serviceaccount:kube-system:deployment-controller", "kube-controller-manager"},
+		{"system:node:one", "kubelet"}, {"system:apiserver", "floe"}, {"admin", "floe"},
+	} {
+		user := auth.User{Name: c.user, Groups: []string{auth.Masters, auth.Authenticated}}
+		obj, err := inprocess.New(server, user).Create(t.Context(), configMaps, configMapOf(fmt.Sprint("c", i)), metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := obj.GetManagedFields(); len(got) != 1 || got[0].Manager != c.manager {
+			t.Errorf("%s: managed fields %v, want them by %s", c.user, got, c.manager)
+		}
+	}
+}
+
+// configMapOf has a field that somebody may own.
+func configMapOf(name string) *corev1.ConfigMap {
+	obj := configMap(name)
+	obj.Data = map[string]string{"k": "v"}
+	return obj
+}

@@ -26,7 +26,7 @@ const (
 // The media types of bodies and answers, as the server negotiates them.
 var (
 	bodies  = []string{"application/json", "application/yaml", "application/vnd.kubernetes.protobuf"}
-	patches = []string{"application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"}
+	patches = []string{"application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"}
 )
 
 // document is the OpenAPI document of one group and version while it is being made.
