@@ -31,8 +31,9 @@ func (o *owner) same(e *owner) bool {
 		(o.APIVersion == e.APIVersion || o.Operation == metav1.ManagedFieldsOperationApply)
 }
 
-// readOwners reads entries; of several of one manager the last counts. ok is false when upstream would read none of them.
-func readOwners(entries []metav1.ManagedFieldsEntry) (list []owner, ok bool) {
+// readOwners reads entries; of several of one manager the last counts. Sets that are in written stand as this package or upstream wrote them; others may be written
+// anyhow. ok is false when upstream would read none of the entries.
+func readOwners(entries, written []metav1.ManagedFieldsEntry) (list []owner, ok bool) {
 	list = make([]owner, 0, len(entries)+1)
 	for i := range entries {
 		e := &entries[i]
@@ -43,14 +44,17 @@ func readOwners(entries []metav1.ManagedFieldsEntry) (list []owner, ok bool) {
 			return nil, false
 		case e.FieldsV1 != nil:
 			text := e.FieldsV1.GetRawString()
-			if o.fields, o.written = parseSet(text); o.written {
-				o.FieldsV1 = &metav1.FieldsV1{}
-				*o.FieldsV1 = *e.FieldsV1
-				break
+			if slices.ContainsFunc(written, func(w metav1.ManagedFieldsEntry) bool { return w.FieldsV1 != nil && w.FieldsV1.Equal(*e.FieldsV1) }) {
+				if o.fields, o.written = parseSet(text); o.written {
+					o.FieldsV1 = &metav1.FieldsV1{}
+					*o.FieldsV1 = *e.FieldsV1
+					break
+				}
 			}
 			if o.fields, ok = readForeign(text); !ok {
 				return nil, false
 			}
+			o.written = false
 		}
 		list = append(slices.DeleteFunc(list, func(other owner) bool { return other.same(&o) }), o)
 	}

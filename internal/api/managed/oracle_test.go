@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -187,6 +188,32 @@ func TestUpdateIsUpstreams(t *testing.T) {
 	}
 }
 
+// FuzzSent: what clients say of managed fields is read as upstream reads it.
+func FuzzSent(f *testing.F) {
+	for _, text := range []string{
+		`{}`, `{"f:data":{".":{},"f:a":{}}}`, ` {"f:data":{"f:b":{},"f:a":{"x:":{}}}}`, `{"k:{\"b\":1,\"a\":\"<\"}":{},"v:1":{},"i:0":{}}`, `{"f:a":{".":1}}`, `{"f:a":null}`, `[]`, `null`, `{"f:a":{}`,
+		`{"k:{":{}}`, `{"f:\u0041":{}}`, `{"f:data":{"f:a":{}},"f:data":{"f:b":{}}}`, `{"v:[1]":{}}`, `{"k:{}":{}}`,
+	} {
+		f.Add(text)
+	}
+	types, tracker := applyconfigurations.NewTypeConverter(scheme.Scheme), managed.NewTracker()
+	gvk := schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
+	f.Fuzz(func(t *testing.T, text string) {
+		fields := &metav1.FieldsV1{}
+		fields.SetRawString(text)
+		was := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Data: map[string]string{"a": "1"}}
+		was.SetGroupVersionKind(gvk)
+		got := was.DeepCopy()
+		got.Data["a"] = "2"
+		got.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "sent", Operation: "Update", APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: fields}}
+		want := oracle(t, types, gvk, "", nil).UpdateNoErrors(was, got.DeepCopy(), "one").(managed.Object)
+		tracker.Update(managed.Write{Manager: "one", APIVersion: "v1", Now: newest(want)}, was, got)
+		if got, want := shown(got), shown(want); got != want {
+			t.Errorf("%q:\n%s", text, cmp.Diff(want, got))
+		}
+	})
+}
+
 // live holds a life of one object, between two, against upstream's.
 func live(t *testing.T, tracker *managed.Tracker, types managedfields.TypeConverter, k *kinds.Kind, a, b managed.Object, r *rand.Rand) {
 	t.Helper()
@@ -225,7 +252,7 @@ func live(t *testing.T, tracker *managed.Tracker, types managedfields.TypeConver
 // newest is when upstream's field manager wrote, which asks the clock itself.
 func newest(obj managed.Object) (at time.Time) {
 	for _, e := range obj.GetManagedFields() {
-		if e.Time.After(at) {
+		if e.Time != nil && e.Time.After(at) {
 			at = e.Time.Time
 		}
 	}

@@ -58,6 +58,7 @@ func (t *Tracker) Update(w Write, live, obj Object) {
 	if len(owners) == 0 && live != nil {
 		return // nobody wants to know
 	}
+	owners = drop(owners, func(o *owner) bool { return o.APIVersion != w.APIVersion }) // no kind has another that is served
 	walk := t.walkers.Get().(*walker)
 	defer t.walkers.Put(walk)
 	if !t.walk(walk, w, live, obj) {
@@ -72,18 +73,19 @@ func (t *Tracker) Update(w Write, live, obj Object) {
 
 // before returns who owned what until now.
 func before(w Write, live Object, sent []metav1.ManagedFieldsEntry) []owner {
+	var stored []metav1.ManagedFieldsEntry
+	if live != nil {
+		stored = live.GetManagedFields()
+	}
 	if w.Subresource == "" && sent != nil {
 		if len(sent) == 0 || len(sent) == 1 && sent[0] == (metav1.ManagedFieldsEntry{}) {
 			return nil
 		}
-		if owners, ok := readOwners(sent); ok {
+		if owners, ok := readOwners(sent, stored); ok {
 			return owners
 		}
 	}
-	if live == nil {
-		return nil
-	}
-	owners, _ := readOwners(live.GetManagedFields())
+	owners, _ := readOwners(stored, stored)
 	return owners
 }
 

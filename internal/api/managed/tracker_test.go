@@ -121,6 +121,7 @@ func TestSentFields(t *testing.T) {
 		{"list of nothing", []metav1.ManagedFieldsEntry{{}}, none},
 		{"believed", []metav1.ManagedFieldsEntry{entry("Update", "v1", "FieldsV1", data)}, told(data)},
 		{"written otherwise", []metav1.ManagedFieldsEntry{entry("Update", "v1", "FieldsV1", ` {"f:data" : {"f:b":{}, "f:a":{"x:":{}}}}`)}, told(`{"f:data":{"f:a":{},"f:b":{}}}`)},
+		{"of a version that is not served", []metav1.ManagedFieldsEntry{entry("Update", "v9", "FieldsV1", data)}, none},
 		{"of nothing", []metav1.ManagedFieldsEntry{entry("Update", "v1", "FieldsV1", "{}")}, none},
 		{"no operation", []metav1.ManagedFieldsEntry{entry("", "v1", "FieldsV1", data)}, kept},
 		{"no version", []metav1.ManagedFieldsEntry{entry("Update", "", "FieldsV1", data)}, kept},
