@@ -90,7 +90,7 @@ func retimed(entries, before []metav1.ManagedFieldsEntry, now time.Time) []metav
 // typesOf makes the types of a document, and keeps them.
 func (t *Tracker) typesOf(document string) (managedfields.TypeConverter, error) {
 	made, _ := t.documents.LoadOrStore(document, sync.OnceValues(func() (managedfields.TypeConverter, error) {
-		data, _, ok := openapi.Document(document)
+		data, _, ok := openapi.Version3(document, openapi.JSON)
 		if !ok {
 			return nil, fmt.Errorf("server-side apply of %s: there are no schemas", document)
 		}

@@ -71,7 +71,7 @@ func published(t *testing.T, k *kinds.Kind) managedfields.TypeConverter {
 	if k.GVK.Group == "" {
 		path = "api/" + k.GVK.Version
 	}
-	data, _, ok := openapi.Document(path)
+	data, _, ok := openapi.Version3(path, openapi.JSON)
 	if !ok {
 		t.Fatalf("no document %s", path)
 	}

@@ -75,6 +75,7 @@ type Handler struct {
 	closing           context.Context
 	stop              context.CancelFunc // ends watches and what follows
 	discovery         discovery
+	began             time.Time  // of this program's documents, which never change
 	randMu            sync.Mutex // guards Config.Rand
 }
 
@@ -96,7 +97,7 @@ func New(cfg Config) *Handler {
 	if cfg.Serves == nil {
 		cfg.Serves = func(schema.GroupVersionResource) bool { return true }
 	}
-	h := &Handler{Config: cfg, reading: places(cfg.Limits.Reading), changing: places(cfg.Limits.Changing)}
+	h := &Handler{Config: cfg, began: cfg.Clock.Now(), reading: places(cfg.Limits.Reading), changing: places(cfg.Limits.Changing)}
 	h.closing, h.stop = context.WithCancel(context.Background())
 	h.discovery = newDiscovery(slices.DeleteFunc(slices.Clone(cfg.API.Config.Kinds), func(k *kinds.Kind) bool { return !cfg.Serves(k.GVR()) }))
 	return h
@@ -246,7 +247,7 @@ func (h *Handler) servePath(c *call) {
 		h.serveHealth(c, path)
 	case path == "/metrics" && h.Gather != nil:
 		promhttp.HandlerFor(h.Gather, promhttp.HandlerOpts{}).ServeHTTP(c.w, c.r)
-	case !reads && (path == history.Path || path == SnapshotPath || strings.HasPrefix(path, "/openapi/v3")):
+	case !reads && (path == history.Path || path == SnapshotPath):
 		c.methodNotAllowed()
 	case path == history.Path:
 		h.serveHistory(c)
@@ -254,8 +255,8 @@ func (h *Handler) servePath(c *call) {
 		h.serveSnapshot(c)
 	case path == "":
 		h.serveRoot(c)
-	case strings.HasPrefix(path, "/openapi/v3"):
-		h.serveOpenAPI(c, strings.TrimPrefix(strings.TrimPrefix(path, "/openapi/v3"), "/"))
+	case strings.HasPrefix(path, "/openapi/"):
+		h.serveOpenAPI(c)
 	default:
 		h.serveDiscovery(c, path)
 	}

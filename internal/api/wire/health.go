@@ -8,10 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/version"
-
-	"github.com/floe-k8s/floe/internal/kinds/openapi"
 )
 
 // check is one line of a health page.
@@ -103,57 +100,4 @@ func (h *Handler) serveVersion(c *call) {
 		return
 	}
 	send(c.w, mediaJSON, http.StatusOK, data)
-}
-
-// serveRoot lists the paths that are served.
-func (h *Handler) serveRoot(c *call) {
-	paths := []string{"/api", "/api/v1", "/apis", "/apis/", "/healthz", "/livez", "/metrics", "/openapi/v3", "/openapi/v3/", "/readyz", "/version"}
-	for _, k := range h.checks("/readyz") {
-		paths = append(paths, "/readyz/"+k.name)
-	}
-	for _, gv := range h.discovery.versions() {
-		if gv.Group != "" {
-			paths = append(paths, "/apis/"+gv.Group, "/apis/"+gv.String())
-		}
-	}
-	slices.Sort(paths)
-	data, _ := mustJSON(metav1.RootPaths{Paths: slices.Compact(paths)})
-	data, err := indent(data)
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	send(c.w, mediaJSON, http.StatusOK, data)
-}
-
-// serveOpenAPI answers the index of /openapi/v3 and each group version's document below it.
-func (h *Handler) serveOpenAPI(c *call, path string) {
-	if path == "" {
-		type link struct {
-			URL string `json:"serverRelativeURL"`
-		}
-		index := map[string]link{}
-		for _, p := range openapi.Paths() {
-			index[p] = link{"/openapi/v3/" + p + "?hash=" + openapi.Hash(p)}
-		}
-		data, _ := mustJSON(map[string]any{"paths": index})
-		send(c.w, mediaJSON, http.StatusOK, data)
-		return
-	}
-	doc, hash, ok := openapi.Document(path)
-	if !ok {
-		c.notFound()
-		return
-	}
-	header := c.w.Header()
-	header.Set("ETag", `"`+hash+`"`)
-	header.Set("Vary", "Accept")
-	if c.r.URL.Query().Get("hash") == hash {
-		header.Set("Cache-Control", "public")
-	}
-	if c.r.Header.Get("If-None-Match") == `"`+hash+`"` {
-		c.w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	c.whole(format{media: mediaJSON}, doc, nil)
 }

@@ -33,7 +33,7 @@ type accepted struct {
 func acceptable(r *http.Request) []accepted {
 	var list []accepted
 	for _, part := range strings.Split(strings.Join(r.Header.Values("Accept"), ","), ",") {
-		media, params, err := mime.ParseMediaType(part)
+		media, params, err := mime.ParseMediaType(strings.ReplaceAll(part, "@", ".")) // the older names of OpenAPI's types have one
 		if err != nil {
 			continue
 		}

@@ -13,9 +13,7 @@ import (
 )
 
 // sources are the files, besides the kinds, that the documents are made from. Of the go.mod files only the modules of the API's types count.
-var sources = [...]string{
-	"go.mod", "tools/go.mod", "hack/generate", "tools/openapi/main.go", "internal/kinds/openapi/generate/document.go", "internal/kinds/openapi/generate/main.go",
-}
+var sources = [...]string{"go.mod", "tools/go.mod", "hack/generate", "internal/kinds/openapi/generate/*.go"}
 
 // FingerprintOf names all that the documents are made from: what they say of the kinds, the generator, and the versions of the API's types.
 // repository is floe's own root.
@@ -27,16 +25,25 @@ func FingerprintOf(list []*kinds.Kind, repository fs.FS) (string, error) {
 			fmt.Fprintln(h, sub.Name, sub.GVK, sub.Verbs, sub.Node != nil, sub.New != nil)
 		}
 	}
-	for _, name := range sources {
-		data, err := fs.ReadFile(repository, name)
+	for _, pattern := range sources {
+		names, err := fs.Glob(repository, pattern)
+		if err == nil && len(names) == 0 {
+			err = fs.ErrNotExist
+		}
 		if err != nil {
-			return "", fmt.Errorf("fingerprint of the OpenAPI documents: %w", err)
+			return "", fmt.Errorf("fingerprint of the OpenAPI documents: %s: %w", pattern, err)
 		}
-		if strings.HasSuffix(name, "go.mod") {
-			data = typeModules(data)
+		for _, name := range names {
+			data, err := fs.ReadFile(repository, name)
+			if err != nil {
+				return "", fmt.Errorf("fingerprint of the OpenAPI documents: %w", err)
+			}
+			if strings.HasSuffix(name, "go.mod") {
+				data = typeModules(data)
+			}
+			fmt.Fprintln(h, name, len(data))
+			h.Write(data)
 		}
-		fmt.Fprintln(h, name, len(data))
-		h.Write(data)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
@@ -46,7 +53,7 @@ func typeModules(mod []byte) (out []byte) {
 	for lines := bufio.NewScanner(bytes.NewReader(mod)); lines.Scan(); {
 		switch f := strings.Fields(lines.Text()); {
 		case len(f) < 2:
-		case f[0] == "k8s.io/api", f[0] == "k8s.io/apimachinery", f[0] == "k8s.io/kube-openapi":
+		case strings.HasPrefix(f[0], "k8s.io/api"), f[0] == "k8s.io/kube-aggregator", f[0] == "k8s.io/kube-openapi":
 			out = fmt.Appendln(out, f[0], f[1])
 		}
 	}

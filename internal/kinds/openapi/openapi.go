@@ -1,7 +1,9 @@
-// Package openapi has the OpenAPI v3 documents of what floe serves, one for each group and version.
+// Package openapi has the OpenAPI documents of what floe serves: one of version 2 for everything, and one of version 3 for each group and version.
 //
-// They are made by `make generate` from the sources of the API's types and from the list of kinds, and stand compressed in one file. A document
-// is unpacked when it is asked for and not kept: clients cache it by its hash, and a server that nobody asks pays nothing.
+// They are made by `make generate` from the sources of the API's types and from the list of kinds, and stand compressed in one file, in JSON and in
+// protobuf. A document is unpacked when it is asked for and not kept: clients cache it by its hash, and a server that nobody asks pays nothing.
+// Documents repeat each other nearly word for word, so that the one of version 2 is the dictionary by which all others are unpacked: that makes the
+// file a third as large, and reading a small document as dear as reading the largest (see BenchmarkDocuments).
 package openapi
 
 import (
@@ -10,41 +12,57 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 //go:embed documents.zip
 var documents []byte
 
-// Document returns the document of a path such as "api/v1" or "apis/apps/v1", and the hash that its content has; ok is false when there is none.
-func Document(path string) (json []byte, hash string, ok bool) {
-	for _, f := range archive().File {
-		if f.Name == path {
-			return read(f), f.Comment, true
-		}
+// Form is how a document is written.
+type Form string
+
+// The forms. Both of a document have one hash, that of JSON, as upstream's have.
+const (
+	JSON     Form = "json"
+	Protobuf Form = "pb"
+)
+
+// Dictionary is the file by which the others are compressed, with a raw dictionary of this number.
+const (
+	Dictionary   = version2 + "." + string(JSON)
+	DictionaryID = 1
+	version2     = "v2"
+	version3     = "v3/"
+)
+
+// Version2 returns the document of version 2 and its hash. The caller owns the bytes.
+func Version2(form Form) (data []byte, hash string) {
+	data, hash, ok := document(version2, form)
+	if !ok {
+		panic("there is no OpenAPI document of version 2") // the generator always makes one
 	}
-	return nil, "", false
+	return data, hash
 }
 
-// Hash returns the hash of a path's document, without unpacking it; "" when there is none.
-func Hash(path string) string {
-	for _, f := range archive().File {
-		if f.Name == path {
-			return f.Comment
-		}
-	}
-	return ""
+// Version3 returns the document of a path such as "api/v1" or "apis/apps/v1", and its hash; ok is false when there is none. The caller owns the bytes.
+func Version3(path string, form Form) (data []byte, hash string, ok bool) {
+	return document(version3+path, form)
 }
 
-// Paths lists the paths that have a document.
-func Paths() []string {
-	var out []string
+// Index returns the hash of each path that has a document of version 3.
+func Index() map[string]string {
+	out := map[string]string{}
 	for _, f := range archive().File {
-		out = append(out, f.Name)
+		if path, ok := strings.CutPrefix(f.Name, version3); ok && strings.HasSuffix(path, "."+string(JSON)) {
+			out[strings.TrimSuffix(path, "."+string(JSON))] = f.Comment
+		}
 	}
 	return out
 }
 
-// Fingerprint names the list of kinds that the documents were made for.
+// Fingerprint names what the documents were made from (FingerprintOf).
 func Fingerprint() string { return archive().Comment }
 
 func archive() *zip.Reader {
@@ -55,15 +73,38 @@ func archive() *zip.Reader {
 	return r
 }
 
-func read(f *zip.File) []byte {
+func document(name string, form Form) (data []byte, hash string, ok bool) {
+	name += "." + string(form)
+	z := archive()
+	for _, f := range z.File {
+		if f.Name != name {
+			continue
+		}
+		var dictionary []byte
+		if name != Dictionary {
+			dictionary, _, _ = document(version2, JSON)
+		}
+		return read(z, f, dictionary), f.Comment, true
+	}
+	return nil, "", false
+}
+
+// read unpacks one file of the archive.
+func read(z *zip.Reader, f *zip.File, dictionary []byte) []byte {
+	options := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true)}
+	if dictionary != nil {
+		options = append(options, zstd.WithDecoderDictRaw(DictionaryID, dictionary))
+	}
+	z.RegisterDecompressor(zstd.ZipMethodWinZip, zstd.ZipDecompressor(options...))
+	var out bytes.Buffer
+	out.Grow(int(f.UncompressedSize64) + bytes.MinRead)
 	r, err := f.Open()
-	if err != nil {
-		panic(fmt.Sprintf("the embedded OpenAPI document %s: %v", f.Name, err))
+	if err == nil {
+		defer r.Close()
+		_, err = io.Copy(&out, r)
 	}
-	defer r.Close()
-	data, err := io.ReadAll(r)
 	if err != nil {
-		panic(fmt.Sprintf("the embedded OpenAPI document %s: %v", f.Name, err))
+		panic(fmt.Sprintf("the embedded OpenAPI document %s: %v", f.Name, err)) // it is part of the program
 	}
-	return data
+	return out.Bytes()
 }

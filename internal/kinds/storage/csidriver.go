@@ -16,8 +16,9 @@ import (
 func CSIDriver() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: storagev1.SchemeGroupVersion.WithKind("CSIDriver"), Resource: "csidrivers", Singular: "csidriver", RequireVersion: true,
-		New:     func() kinds.Object { return &storagev1.CSIDriver{} },
-		NewList: func() runtime.Object { return &storagev1.CSIDriverList{} },
+		ReturnDeleted: true,
+		New:           func() kinds.Object { return &storagev1.CSIDriver{} },
+		NewList:       func() runtime.Object { return &storagev1.CSIDriverList{} },
 		Default: func(obj kinds.Object) {
 			s := &obj.(*storagev1.CSIDriver).Spec
 			def(&s.AttachRequired, true)

@@ -21,8 +21,9 @@ const maxNodeID = 256
 func CSINode() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: storagev1.SchemeGroupVersion.WithKind("CSINode"), Resource: "csinodes", Singular: "csinode", RequireVersion: true,
-		New:     func() kinds.Object { return &storagev1.CSINode{} },
-		NewList: func() runtime.Object { return &storagev1.CSINodeList{} },
+		ReturnDeleted: true,
+		New:           func() kinds.Object { return &storagev1.CSINode{} },
+		NewList:       func() runtime.Object { return &storagev1.CSINodeList{} },
 		Validate: func(obj kinds.Object) (errs field.ErrorList) {
 			seen := sets.New[string]()
 			for i, d := range obj.(*storagev1.CSINode).Spec.Drivers {

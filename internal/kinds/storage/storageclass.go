@@ -16,8 +16,9 @@ import (
 func StorageClass() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: storagev1.SchemeGroupVersion.WithKind("StorageClass"), Resource: "storageclasses", Singular: "storageclass", ShortNames: []string{"sc"},
-		New:     func() kinds.Object { return &storagev1.StorageClass{} },
-		NewList: func() runtime.Object { return &storagev1.StorageClassList{} },
+		ReturnDeleted: true,
+		New:           func() kinds.Object { return &storagev1.StorageClass{} },
+		NewList:       func() runtime.Object { return &storagev1.StorageClassList{} },
 		Default: func(obj kinds.Object) {
 			c := obj.(*storagev1.StorageClass)
 			def(&c.ReclaimPolicy, corev1.PersistentVolumeReclaimDelete)

@@ -24,8 +24,9 @@ func VolumeAttachment() *kinds.Kind {
 	gvk := storagev1.SchemeGroupVersion.WithKind("VolumeAttachment")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "volumeattachments", Singular: "volumeattachment", RequireVersion: true,
-		New:     func() kinds.Object { return &storagev1.VolumeAttachment{} },
-		NewList: func() runtime.Object { return &storagev1.VolumeAttachmentList{} },
+		ReturnDeleted: true,
+		New:           func() kinds.Object { return &storagev1.VolumeAttachment{} },
+		NewList:       func() runtime.Object { return &storagev1.VolumeAttachmentList{} },
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			obj.(*storagev1.VolumeAttachment).Status = storagev1.VolumeAttachmentStatus{}
 		},

@@ -17,9 +17,10 @@ const inUse = "kubernetes.io/vac-protection"
 func VolumeAttributesClass() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: storagev1.SchemeGroupVersion.WithKind("VolumeAttributesClass"), Resource: "volumeattributesclasses", Singular: "volumeattributesclass", ShortNames: []string{"vac"},
-		New:       func() kinds.Object { return &storagev1.VolumeAttributesClass{} },
-		NewList:   func() runtime.Object { return &storagev1.VolumeAttributesClassList{} },
-		Admission: []kinds.Admission{kinds.ProtectInUse(inUse)},
+		ReturnDeleted: true,
+		New:           func() kinds.Object { return &storagev1.VolumeAttributesClass{} },
+		NewList:       func() runtime.Object { return &storagev1.VolumeAttributesClassList{} },
+		Admission:     []kinds.Admission{kinds.ProtectInUse(inUse)},
 		Validate: func(obj kinds.Object) field.ErrorList {
 			if !isNew(obj) { // the order of upstream's errors: what may not change comes first
 				return nil

@@ -1,0 +1,135 @@
+package wire
+
+import (
+	"bytes"
+	"compress/gzip"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/floe-k8s/floe/internal/kinds/openapi"
+)
+
+const (
+	openAPI2 = "/openapi/v2"
+	openAPI3 = "/openapi/v3"
+)
+
+// openAPIProtobuf is the media type of documents in protobuf by their version. Clients also ask for it by an older name, with an @ before its last v1.
+var openAPIProtobuf = map[string]string{
+	openAPI2: "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+	openAPI3: "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
+}
+
+// serveOpenAPI answers /openapi/v2, the index /openapi/v3 and each document below it, for every method, as upstream. What is described at run time,
+// besides the kinds that floe is built with, is to be merged where the three ask package openapi: nothing else knows the documents.
+func (h *Handler) serveOpenAPI(c *call) {
+	below, isDocument := strings.CutPrefix(c.r.URL.Path, openAPI3+"/")
+	switch {
+	case c.r.URL.Path == openAPI2:
+		h.serveOpenAPI2(c)
+	case c.r.URL.Path == openAPI3:
+		type link struct {
+			URL string `json:"serverRelativeURL"`
+		}
+		index := map[string]link{}
+		for path, hash := range openapi.Index() {
+			index[path] = link{openAPIURL(path, hash)}
+		}
+		data, _ := mustJSON(map[string]any{"paths": index})
+		c.w.Header().Set("Content-Type", "text/plain; charset=utf-8") // upstream lets net/http guess
+		http.ServeContent(c.w, c.r, "", h.began, bytes.NewReader(data))
+	case isDocument:
+		h.serveOpenAPI3(c, below)
+	default:
+		c.notFound()
+	}
+}
+
+func openAPIURL(path, hash string) string {
+	return openAPI3 + "/" + path + "?" + url.Values{"hash": {hash}}.Encode()
+}
+
+func (h *Handler) serveOpenAPI2(c *call) {
+	c.w.Header().Add("Vary", "Accept-Encoding")
+	form, media, ok := c.openAPIForm(openAPI2)
+	if !ok {
+		return
+	}
+	data, hash := openapi.Version2(form)
+	c.w.Header().Set("Content-Type", media)
+	c.w.Header().Set("ETag", `"`+hash+`"`)
+	if !acceptsGzip(c.r) {
+		http.ServeContent(c.w, c.r, "", h.began, bytes.NewReader(data))
+		return
+	}
+	z := gzipped{ResponseWriter: c.w}
+	c.r.Header.Del("Range") // of the document's bytes, not of the compressed ones
+	http.ServeContent(&z, c.r, "", h.began, bytes.NewReader(data))
+	if z.zip != nil {
+		_ = z.zip.Close() // the client is gone when this fails
+	}
+}
+
+func (h *Handler) serveOpenAPI3(c *call, path string) {
+	if _, found := openapi.Index()[path]; !found {
+		c.w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	form, media, ok := c.openAPIForm(openAPI3)
+	if !ok {
+		return
+	}
+	data, hash, _ := openapi.Version3(path, form)
+	header := c.w.Header()
+	header.Set("Content-Type", media)
+	header.Set("ETag", `"`+hash+`"`)
+	switch asked := c.r.URL.Query().Get("hash"); asked {
+	case "":
+	case hash:
+		header.Set("Cache-Control", "public, immutable")
+		header.Set("Expires", h.Clock.Now().UTC().AddDate(1, 0, 0).Format(time.RFC1123))
+	default:
+		http.Redirect(c.w, c.r, openAPIURL(path, hash), http.StatusMovedPermanently)
+		return
+	}
+	http.ServeContent(c.w, c.r, "", h.began, bytes.NewReader(data))
+}
+
+// openAPIForm chooses how a document of the version is written, or refuses the call.
+func (c *call) openAPIForm(version string) (form openapi.Form, media string, ok bool) {
+	c.w.Header().Add("Vary", "Accept")
+	for _, a := range acceptable(c.r) {
+		switch a.media {
+		case "*/*", "application/*", mediaJSON:
+			return openapi.JSON, mediaJSON, true
+		case openAPIProtobuf[version]:
+			return openapi.Protobuf, openAPIProtobuf[version], true
+		}
+	}
+	c.w.WriteHeader(http.StatusNotAcceptable)
+	return "", "", false
+}
+
+// gzipped compresses a whole answer; others, such as that nothing was modified, pass as they are.
+type gzipped struct {
+	http.ResponseWriter
+	zip *gzip.Writer // nil: nothing is compressed
+}
+
+func (g *gzipped) WriteHeader(status int) {
+	if status == http.StatusOK {
+		g.Header().Del("Content-Length")
+		g.Header().Set("Content-Encoding", "gzip")
+		g.zip, _ = gzip.NewWriterLevel(g.ResponseWriter, gzipLevel) // the level is a valid one
+	}
+	g.ResponseWriter.WriteHeader(status)
+}
+
+func (g *gzipped) Write(p []byte) (int, error) {
+	if g.zip == nil {
+		return g.ResponseWriter.Write(p)
+	}
+	return g.zip.Write(p)
+}

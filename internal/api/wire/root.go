@@ -1,0 +1,37 @@
+package wire
+
+import (
+	"net/http"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// serveRoot lists the paths that are served, whatever the method, as upstream.
+func (h *Handler) serveRoot(c *call) {
+	paths := []string{"/api", "/apis", "/apis/", openAPI2, openAPI3, openAPI3 + "/", "/version"}
+	if h.Gather != nil {
+		paths = append(paths, "/metrics")
+	}
+	for _, page := range [...]string{"/healthz", "/livez", "/readyz"} {
+		paths = append(paths, page)
+		for _, k := range h.checks(page) {
+			paths = append(paths, page+"/"+k.name)
+		}
+	}
+	for _, gv := range h.discovery.versions() {
+		if gv.Group == "" {
+			paths = append(paths, "/api/"+gv.Version)
+			continue
+		}
+		paths = append(paths, "/apis/"+gv.Group, "/apis/"+gv.String())
+	}
+	slices.Sort(paths)
+	data, _ := mustJSON(metav1.RootPaths{Paths: slices.Compact(paths)})
+	data, err := indent(data)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	send(c.w, mediaJSON, http.StatusOK, data)
+}
