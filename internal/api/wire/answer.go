@@ -33,7 +33,7 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
 	f := format{media: mediaJSON, pretty: wantsPretty(r)}
 	for _, a := range acceptable(r) {
-		if media, ok := a.speaks(); ok {
+		if media, ok := a.speaks(); ok && a.params["as"] == "" { // a refusal is never anything else than itself
 			f.media = media
 			break
 		}

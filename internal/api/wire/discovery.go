@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -25,28 +24,22 @@ var everyVerb = [...]string{"create", "delete", "deletecollection", "get", "list
 
 // discovery is what is served, in the three forms that clients ask for: lists of groups, lists of resources, and both together (KEP-3352).
 type discovery struct {
-	kinds  []*kinds.Kind
-	types  map[schema.GroupVersionKind]bool // that a body may say it is
-	groups func(core bool) ([]byte, string)
+	kinds []*kinds.Kind
+	types map[schema.GroupVersionKind]bool // that a body may say it is
+	// core and groups are everything below /api and /apis together, made when first asked for.
+	core, groups func() aggregated
+}
+
+// aggregated is what stands below one path, with the tag that it has in every encoding. It is shared.
+type aggregated struct {
+	list *apidiscoveryv2.APIGroupDiscoveryList
+	tag  string
 }
 
 func newDiscovery(list []*kinds.Kind) discovery {
 	d := discovery{kinds: list, types: typesOf(list)}
-	all := sync.OnceValues(func() ([2][]byte, [2]string) {
-		var docs [2][]byte
-		var tags [2]string
-		for i, core := range []bool{false, true} {
-			docs[i], tags[i] = mustJSON(d.aggregated(core))
-		}
-		return docs, tags
-	})
-	d.groups = func(core bool) ([]byte, string) {
-		docs, tags := all()
-		if core {
-			return docs[1], tags[1]
-		}
-		return docs[0], tags[0]
-	}
+	d.core = sync.OnceValue(func() aggregated { return d.aggregate(true) })
+	d.groups = sync.OnceValue(func() aggregated { return d.aggregate(false) })
 	return d
 }
 
@@ -95,60 +88,6 @@ func (d discovery) versions() []schema.GroupVersion {
 		}
 	}
 	return out
-}
-
-// serveDiscovery answers /api, /apis and what stands directly below them.
-func (h *Handler) serveDiscovery(c *call, path string) {
-	parts := strings.Split(strings.Trim(path, "/"), "/")
-	if len(parts) == 1 && (parts[0] == "api" || parts[0] == "apis") && c.wantsAggregated() {
-		data, tag := h.discovery.groups(parts[0] == "api")
-		c.w.Header().Set("ETag", `"`+tag+`"`)
-		c.w.Header().Set("Vary", "Accept")
-		if c.r.Header.Get("If-None-Match") == `"`+tag+`"` {
-			c.w.WriteHeader(http.StatusNotModified)
-			return
-		}
-		send(c.w, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", http.StatusOK, data)
-		return
-	}
-	obj := h.discovery.legacy(parts, c.r.Host)
-	switch {
-	case obj == nil && !h.discovery.answers(parts):
-		c.notFound()
-		return
-	case obj == nil:
-		c.noResource()
-		return
-	case c.r.Method != http.MethodGet:
-		c.methodNotAllowed()
-		return
-	}
-	f, ok := c.negotiate()
-	if !ok {
-		return
-	}
-	f.as = ""
-	data, err := encode(f, obj, schema.GroupVersionKind{})
-	if err != nil {
-		c.fail(encodingFailed(err))
-		return
-	}
-	send(c.w, f.media, http.StatusOK, data)
-}
-
-func (c *call) wantsAggregated() bool {
-	for _, a := range acceptable(c.r) {
-		if a.params["as"] == "APIGroupDiscoveryList" {
-			if a.params["g"] == "apidiscovery.k8s.io" && a.params["v"] == "v2" && a.media == mediaJSON {
-				return true
-			}
-			continue
-		}
-		if _, ok := a.speaks(); ok {
-			return false
-		}
-	}
-	return false
 }
 
 // legacy returns the discovery object of a path; nil when there is none.
@@ -206,7 +145,7 @@ func (d discovery) resources(gv schema.GroupVersion) runtime.Object {
 		}
 		list.APIResources = append(list.APIResources, metav1.APIResource{
 			Name: k.Resource, SingularName: k.Singular, Namespaced: k.Namespaced, Kind: k.GVK.Kind, Verbs: verbsOf(k),
-			ShortNames: k.ShortNames, Categories: k.Categories, StorageVersionHash: storageHash(k.GVK),
+			ShortNames: k.ShortNames, Categories: k.Categories, StorageVersionHash: storageHash(k),
 		})
 		for _, sub := range k.Subresources {
 			r := metav1.APIResource{Name: k.Resource + "/" + sub.Name, Namespaced: k.Namespaced, Kind: sub.GVK.Kind, Verbs: sub.Verbs}
@@ -230,18 +169,18 @@ func verbsOf(k *kinds.Kind) []string {
 	return everyVerb[:]
 }
 
-// storageHash is upstream's short name for the version that objects are stored in.
-func storageHash(gvk schema.GroupVersionKind) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s", gvk.Group, gvk.Version, gvk.Kind))
+// storageHash is upstream's short name for the version that objects are stored in; "" for kinds that are not stored.
+func storageHash(k *kinds.Kind) string {
+	if !slices.Contains(verbsOf(k), "watch") {
+		return ""
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s", k.GVK.Group, k.GVK.Version, k.GVK.Kind))
 	return base64.StdEncoding.EncodeToString(sum[:8])
 }
 
-// aggregated is everything that is served below /api (core) or /apis.
-func (d discovery) aggregated(core bool) *apidiscoveryv2.APIGroupDiscoveryList {
-	list := &apidiscoveryv2.APIGroupDiscoveryList{
-		TypeMeta: metav1.TypeMeta{Kind: "APIGroupDiscoveryList", APIVersion: "apidiscovery.k8s.io/v2"},
-		Items:    []apidiscoveryv2.APIGroupDiscovery{},
-	}
+// aggregate makes everything that is served below /api (core) or /apis.
+func (d discovery) aggregate(core bool) aggregated {
+	list := &apidiscoveryv2.APIGroupDiscoveryList{Items: []apidiscoveryv2.APIGroupDiscovery{}}
 	for _, gv := range d.versions() {
 		if (gv.Group == "") != core {
 			continue
@@ -253,7 +192,9 @@ func (d discovery) aggregated(core bool) *apidiscoveryv2.APIGroupDiscoveryList {
 		}
 		list.Items[i].Versions = append(list.Items[i].Versions, d.version(gv))
 	}
-	return list
+	_, tag := mustJSON(list) // upstream's tags know nothing of the list's own type
+	list.TypeMeta = metav1.TypeMeta{Kind: "APIGroupDiscoveryList", APIVersion: "apidiscovery.k8s.io/v2"}
+	return aggregated{list, tag}
 }
 
 func (d discovery) version(gv schema.GroupVersion) apidiscoveryv2.APIVersionDiscovery {

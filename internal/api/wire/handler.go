@@ -239,10 +239,8 @@ func (h *Handler) servePath(c *call) {
 	path := strings.TrimSuffix(c.r.URL.Path, "/")
 	reads := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
 	switch {
-	case path == "/version" && c.r.Method != http.MethodGet:
-		c.methodNotAllowed()
-	case path == "/version":
-		h.serveVersion(c)
+	case path == "/version", strings.HasPrefix(path, "/version/"):
+		h.serveVersion(c, path)
 	case path == "/healthz", path == "/livez", path == "/readyz", strings.HasPrefix(path, "/healthz/"), strings.HasPrefix(path, "/livez/"), strings.HasPrefix(path, "/readyz/"):
 		h.serveHealth(c, path)
 	case path == "/metrics" && h.Gather != nil:
@@ -258,7 +256,7 @@ func (h *Handler) servePath(c *call) {
 	case strings.HasPrefix(path, "/openapi/"):
 		h.serveOpenAPI(c)
 	default:
-		h.serveDiscovery(c, path)
+		h.serveDiscovery(c)
 	}
 }
 

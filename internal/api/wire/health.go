@@ -80,7 +80,20 @@ func (h *Handler) serveHealth(c *call, path string) {
 	}
 }
 
-func (h *Handler) serveVersion(c *call) {
+// serveVersion answers /version, and refuses what is below it, as upstream's router.
+func (h *Handler) serveVersion(c *call, path string) {
+	json := []string{mediaJSON}
+	switch {
+	case path != "/version":
+		c.noResource()
+		return
+	case c.r.Method != http.MethodGet:
+		c.methodNotAllowed()
+		return
+	case !understood(c.r, json):
+		c.fail(notProduced(json))
+		return
+	}
 	major, minor, before := "", "", ""
 	if parts := strings.SplitN(strings.TrimPrefix(h.GitVersion, "v"), ".", 3); len(parts) == 3 {
 		major, minor = parts[0], parts[1]

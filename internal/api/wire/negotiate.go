@@ -89,7 +89,7 @@ func (a accepted) ofMeta() bool {
 // negotiate chooses the format of an answer, or refuses the call.
 func (c *call) negotiate() (format, bool) {
 	streams := c.path.verb == "list" || c.path.verb == "watch"
-	if c.kind != nil && !understood(c.r) {
+	if c.kind != nil && !understood(c.r, spoken[:]) {
 		list := spoken[:]
 		if streams {
 			list = append(slices.Clip(list), mediaJSON+";stream=watch", mediaProtobuf+";stream=watch")
@@ -108,16 +108,16 @@ func (c *call) negotiate() (format, bool) {
 	return format{}, false
 }
 
-// understood says that the header names a media type that is spoken, whatever is wished of it: upstream's router asks this before a handler
+// understood says that the header names a media type that is produced, whatever is wished of it: upstream's router asks this before a handler
 // looks closer.
-func understood(r *http.Request) bool {
+func understood(r *http.Request, produced []string) bool {
 	header := r.Header.Get("Accept")
 	if header == "" {
 		return true
 	}
 	for _, part := range strings.Split(header, ",") {
 		media, _, _ := strings.Cut(part, ";")
-		if media = strings.TrimSpace(media); media == "*/*" || slices.Contains(spoken[:], media) {
+		if media = strings.TrimSpace(media); media == "*/*" || slices.Contains(produced, media) {
 			return true
 		}
 	}

@@ -102,13 +102,15 @@ func (c *call) openAPIForm(version string) (form openapi.Form, media string, ok 
 	c.w.Header().Add("Vary", "Accept")
 	for _, a := range acceptable(c.r) {
 		switch a.media {
-		case "*/*", "application/*", mediaJSON:
+		case "*/*", "application/*", "*/json", mediaJSON:
 			return openapi.JSON, mediaJSON, true
 		case openAPIProtobuf[version]:
 			return openapi.Protobuf, openAPIProtobuf[version], true
 		}
 	}
-	c.w.WriteHeader(http.StatusNotAcceptable)
+	if version == openAPI2 || strings.Contains(c.r.Header.Get("Accept"), "/") {
+		c.w.WriteHeader(http.StatusNotAcceptable)
+	} // else no type was named, of which upstream says nothing at all
 	return "", "", false
 }
 

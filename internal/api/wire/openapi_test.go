@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/floe-k8s/floe/internal/kinds"
-	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/test/peers/published"
 )
 
@@ -109,9 +107,12 @@ func first(at string, got, want any) string {
 	return ""
 }
 
-// document asks for a document.
-func (s *served) document(t *testing.T, url string) []byte {
+// document asks for a document, in any form or in the one named.
+func (s *served) document(t testing.TB, url string, accept ...string) []byte {
 	t.Helper()
+	for _, a := range accept {
+		url += "\nAccept: " + a
+	}
 	resp := s.send(t, "GET "+url)
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
@@ -182,46 +183,25 @@ func TestDocumentsAreUpstreams(t *testing.T) {
 
 // servedInPart are the paths of upstream's documents of groups, and of groups and versions, of which floe does not serve every resource and subresource.
 func servedInPart(t *testing.T, upstream published.Documents) map[string]bool {
-	served := map[string]bool{}
-	for _, k := range all.Kinds() {
-		served[k.GVR().String()] = true
-		for _, part := range k.Subresources {
-			served[k.GVR().String()+"/"+part.Name] = true
-		}
-	}
+	served := servedNames()
 	partly := map[string]bool{}
 	for _, path := range []string{"/api", "/apis"} {
-		var list struct {
-			Items []struct {
-				Metadata struct{ Name string }
-				Versions []struct {
-					Version   string
-					Resources []struct {
-						Resource     string
-						Subresources []struct{ Subresource string }
-					}
-				}
-			}
-		}
-		if err := json.Unmarshal(upstream[published.Aggregated+path], &list); err != nil {
-			t.Fatal(err)
-		}
+		list := aggregatedIn(t, upstream[published.Aggregated+path])
 		for _, group := range list.Items {
 			whole := false
 			for _, v := range group.Versions {
-				gvPath := strings.TrimPrefix(strings.TrimSuffix(path+"/"+group.Metadata.Name, "/")+"/"+v.Version, "/")
+				gvPath := strings.TrimPrefix(strings.TrimSuffix(path+"/"+group.Name, "/")+"/"+v.Version, "/")
 				for _, r := range v.Resources {
-					k := kinds.Kind{Resource: r.Resource}
-					k.GVK.Group, k.GVK.Version = group.Metadata.Name, v.Version
-					whole = whole || served[k.GVR().String()]
-					partly[gvPath] = partly[gvPath] || !served[k.GVR().String()]
+					name := nameOf(group.Name, v.Version, r.Resource)
+					whole = whole || served[name]
+					partly[gvPath] = partly[gvPath] || !served[name]
 					for _, part := range r.Subresources {
-						partly[gvPath] = partly[gvPath] || !served[k.GVR().String()+"/"+part.Subresource]
+						partly[gvPath] = partly[gvPath] || !served[name+"/"+part.Subresource]
 					}
 				}
 			}
-			if !whole && group.Metadata.Name != "" {
-				partly["apis/"+group.Metadata.Name] = true
+			if !whole && group.Name != "" {
+				partly["apis/"+group.Name] = true
 			}
 		}
 	}

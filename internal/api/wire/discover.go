@@ -1,0 +1,76 @@
+package wire
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// asAggregated is what a client wishes that wants everything at once.
+const asAggregated = "APIGroupDiscoveryList"
+
+// serveDiscovery answers /api, /apis and what stands directly below them, and refuses what is not there.
+//
+// Upstream has two kinds of paths here. Lists of versions and of resources stand behind a router, which looks at the method and at the media type before
+// all else. The list of groups and each single group answer every method.
+func (h *Handler) serveDiscovery(c *call) {
+	path := c.r.URL.Path
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	empty := slices.Contains(parts, "") || strings.HasPrefix(path, "//") || len(parts) < 3 && strings.HasSuffix(path, "//")
+	obj := h.discovery.legacy(parts, c.r.Host)
+	routed := parts[0] == "api" || len(parts) == 3
+	switch {
+	case empty, obj == nil && !h.discovery.answers(parts):
+		c.notFound()
+	case obj == nil:
+		c.noResource()
+	case routed && c.r.Method != http.MethodGet:
+		c.methodNotAllowed()
+	case routed && !understood(c.r, spoken[:]):
+		c.fail(notProduced(spoken[:]))
+	case path == "/apis":
+		c.discovered(obj, h.discovery.groups)
+	case len(parts) == 1 && routed:
+		c.discovered(obj, h.discovery.core)
+	default:
+		c.discovered(obj, nil)
+	}
+}
+
+// discovered answers with obj or, when the client wishes that first and it is there, with everything at once.
+func (c *call) discovered(obj runtime.Object, all func() aggregated) {
+	for _, a := range acceptable(c.r) {
+		media, ok := a.speaks()
+		f := format{media: media, pretty: media == mediaJSON && wantsPretty(c.r)}
+		switch {
+		case !ok:
+		case a.params["as"] == "":
+			c.encoded(f, media, obj)
+			return
+		case all != nil && a.params["as"] == asAggregated && a.params["g"] == "apidiscovery.k8s.io" && a.params["v"] == "v2":
+			everything := all()
+			c.w.Header().Set("Vary", "Accept")
+			c.w.Header().Set("ETag", `"`+everything.tag+`"`)
+			if c.r.Header.Get("If-None-Match") == `"`+everything.tag+`"` {
+				c.w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			c.encoded(f, media+";g=apidiscovery.k8s.io;v=v2;as="+asAggregated, everything.list)
+			return
+		}
+	}
+	c.fail(notAcceptable("only the following media types are accepted: " + strings.Join(spoken[:], ", ")))
+}
+
+// encoded sends an object that knows its own type.
+func (c *call) encoded(f format, contentType string, obj runtime.Object) {
+	data, err := encode(f, obj, schema.GroupVersionKind{})
+	if err != nil {
+		c.fail(encodingFailed(err))
+		return
+	}
+	send(c.w, contentType, http.StatusOK, data)
+}
