@@ -85,6 +85,7 @@ type Kind struct {
 	Categories []string
 	Namespaced bool
 	Storage    string   // path below /registry; "" means Resource. Nodes stand under "minions", as upstream's do
+	StoredIn   string   // the version upstream stores objects in, of which discovery tells a hash; "" means the kind's own, which floe always stores
 	Verbs      []string // as discovery lists them; nil: all eight. Namespaces, for example, have no deletecollection
 	New        func() Object
 	NewList    func() runtime.Object

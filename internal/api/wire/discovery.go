@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -174,7 +175,7 @@ func storageHash(k *kinds.Kind) string {
 	if !slices.Contains(verbsOf(k), "watch") {
 		return ""
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s", k.GVK.Group, k.GVK.Version, k.GVK.Kind))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s", k.GVK.Group, cmp.Or(k.StoredIn, k.GVK.Version), k.GVK.Kind))
 	return base64.StdEncoding.EncodeToString(sum[:8])
 }
 

@@ -17,7 +17,8 @@ func MutatingAdmissionPolicy() *kinds.Kind {
 	type policy = *admissionv1.MutatingAdmissionPolicy
 	compiler := lazyCompiler()
 	return &kinds.Kind{
-		GVK: admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicy"), Resource: "mutatingadmissionpolicies", Singular: "mutatingadmissionpolicy",
+		GVK: admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicy"), Resource: "mutatingadmissionpolicies",
+		Singular: "mutatingadmissionpolicy", StoredIn: "v1beta1",
 		Categories: categories(), RequireVersion: true, Warnings: reservedName,
 		New:     func() kinds.Object { return &admissionv1.MutatingAdmissionPolicy{} },
 		NewList: func() runtime.Object { return &admissionv1.MutatingAdmissionPolicyList{} },
