@@ -90,7 +90,7 @@ func retimed(entries, before []metav1.ManagedFieldsEntry, now time.Time) []metav
 // typesOf makes the types of a document, and keeps them.
 func (t *Tracker) typesOf(document string) (managedfields.TypeConverter, error) {
 	made, _ := t.documents.LoadOrStore(document, sync.OnceValues(func() (managedfields.TypeConverter, error) {
-		data, _, ok := openapi.Version3(document, openapi.JSON)
+		described, ok := openapi.Version3(document, openapi.JSON)
 		if !ok {
 			return nil, fmt.Errorf("server-side apply of %s: there are no schemas", document)
 		}
@@ -99,7 +99,7 @@ func (t *Tracker) typesOf(document string) (managedfields.TypeConverter, error) 
 				Schemas map[string]*spec.Schema `json:"schemas"`
 			} `json:"components"`
 		}
-		if err := json.Unmarshal(data, &doc); err != nil {
+		if err := json.Unmarshal(described.Read(), &doc); err != nil {
 			return nil, fmt.Errorf("the schemas of %s: %w", document, err)
 		}
 		return managedfields.NewTypeConverter(doc.Components.Schemas, false)

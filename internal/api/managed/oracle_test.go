@@ -71,7 +71,7 @@ func published(t *testing.T, k *kinds.Kind) managedfields.TypeConverter {
 	if k.GVK.Group == "" {
 		path = "api/" + k.GVK.Version
 	}
-	data, _, ok := openapi.Version3(path, openapi.JSON)
+	described, ok := openapi.Version3(path, openapi.JSON)
 	if !ok {
 		t.Fatalf("no document %s", path)
 	}
@@ -80,7 +80,7 @@ func published(t *testing.T, k *kinds.Kind) managedfields.TypeConverter {
 			Schemas map[string]*spec.Schema `json:"schemas"`
 		} `json:"components"`
 	}
-	if err := json.Unmarshal(data, &doc); err != nil {
+	if err := json.Unmarshal(described.Read(), &doc); err != nil {
 		t.Fatal(err)
 	}
 	types, err := managedfields.NewTypeConverter(doc.Components.Schemas, false)

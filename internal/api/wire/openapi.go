@@ -5,8 +5,11 @@ import (
 	"compress/gzip"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/kinds/openapi"
 )
@@ -35,7 +38,9 @@ func (h *Handler) serveOpenAPI(c *call) {
 		}
 		index := map[string]link{}
 		for path, hash := range openapi.Index() {
-			index[path] = link{openAPIURL(path, hash)}
+			if h.discovery.describes(path) {
+				index[path] = link{openAPIURL(path, hash)}
+			}
 		}
 		data, _ := mustJSON(map[string]any{"paths": index})
 		c.w.Header().Set("Content-Type", "text/plain; charset=utf-8") // upstream lets net/http guess
@@ -45,6 +50,21 @@ func (h *Handler) serveOpenAPI(c *call) {
 	default:
 		c.notFound()
 	}
+}
+
+// describes says whether a document of version 3 is about what is served: groups and versions can be switched off. The one document of version 2 has them
+// all the same.
+func (d discovery) describes(path string) bool {
+	parts := strings.Split(path, "/")
+	switch {
+	case parts[0] == "api" && len(parts) == 2:
+		return slices.Contains(d.versions(), schema.GroupVersion{Version: parts[1]})
+	case parts[0] == "apis" && len(parts) == 3:
+		return slices.Contains(d.versions(), schema.GroupVersion{Group: parts[1], Version: parts[2]})
+	case parts[0] == "apis" && len(parts) == 2:
+		return d.serves(parts[1])
+	}
+	return true
 }
 
 func openAPIURL(path, hash string) string {
@@ -57,23 +77,23 @@ func (h *Handler) serveOpenAPI2(c *call) {
 	if !ok {
 		return
 	}
-	data, hash := openapi.Version2(form)
+	doc := openapi.Version2(form)
 	c.w.Header().Set("Content-Type", media)
-	c.w.Header().Set("ETag", `"`+hash+`"`)
+	c.w.Header().Set("ETag", `"`+doc.Hash+`"`)
 	if !acceptsGzip(c.r) {
-		http.ServeContent(c.w, c.r, "", h.began, bytes.NewReader(data))
+		http.ServeContent(c.w, c.r, "", h.began, doc.Content())
 		return
 	}
 	z := gzipped{ResponseWriter: c.w}
 	c.r.Header.Del("Range") // of the document's bytes, not of the compressed ones
-	http.ServeContent(&z, c.r, "", h.began, bytes.NewReader(data))
+	http.ServeContent(&z, c.r, "", h.began, doc.Content())
 	if z.zip != nil {
 		_ = z.zip.Close() // the client is gone when this fails
 	}
 }
 
 func (h *Handler) serveOpenAPI3(c *call, path string) {
-	if _, found := openapi.Index()[path]; !found {
+	if _, found := openapi.Index()[path]; !found || !h.discovery.describes(path) {
 		c.w.WriteHeader(http.StatusNotFound)
 		return
 	}
@@ -81,20 +101,20 @@ func (h *Handler) serveOpenAPI3(c *call, path string) {
 	if !ok {
 		return
 	}
-	data, hash, _ := openapi.Version3(path, form)
+	doc, _ := openapi.Version3(path, form)
 	header := c.w.Header()
 	header.Set("Content-Type", media)
-	header.Set("ETag", `"`+hash+`"`)
-	switch asked := c.r.URL.Query().Get("hash"); asked {
+	header.Set("ETag", `"`+doc.Hash+`"`)
+	switch c.r.URL.Query().Get("hash") {
 	case "":
-	case hash:
+	case doc.Hash:
 		header.Set("Cache-Control", "public, immutable")
 		header.Set("Expires", h.Clock.Now().UTC().AddDate(1, 0, 0).Format(time.RFC1123))
 	default:
-		http.Redirect(c.w, c.r, openAPIURL(path, hash), http.StatusMovedPermanently)
+		http.Redirect(c.w, c.r, openAPIURL(path, doc.Hash), http.StatusMovedPermanently)
 		return
 	}
-	http.ServeContent(c.w, c.r, "", h.began, bytes.NewReader(data))
+	http.ServeContent(c.w, c.r, "", h.began, doc.Content())
 }
 
 // openAPIForm chooses how a document of the version is written, or refuses the call.

@@ -22,7 +22,7 @@ func FingerprintOf(list []*kinds.Kind, repository fs.FS) (string, error) {
 	for _, k := range list {
 		fmt.Fprintln(h, k.GVK, k.Resource, k.Namespaced, k.Verbs, k.ReturnDeleted)
 		for _, sub := range k.Subresources {
-			fmt.Fprintln(h, sub.Name, sub.GVK, sub.Verbs, sub.Node != nil, sub.New != nil)
+			fmt.Fprintln(h, sub.Name, sub.GVK, sub.Verbs, sub.New != nil)
 		}
 	}
 	for _, pattern := range sources {

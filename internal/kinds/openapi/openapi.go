@@ -37,17 +37,24 @@ const (
 	version3     = "v3/"
 )
 
-// Version2 returns the document of version 2 and its hash. The caller owns the bytes.
-func Version2(form Form) (data []byte, hash string) {
-	data, hash, ok := document(version2, form)
+// Document is one document in one form. It is small: what it says is unpacked when it is read.
+type Document struct {
+	Hash string // upper-case hexadecimal SHA-512
+	file *zip.File
+	in   *zip.Reader
+}
+
+// Version2 returns the document of version 2.
+func Version2(form Form) Document {
+	d, ok := document(version2, form)
 	if !ok {
 		panic("there is no OpenAPI document of version 2") // the generator always makes one
 	}
-	return data, hash
+	return d
 }
 
-// Version3 returns the document of a path such as "api/v1" or "apis/apps/v1", and its hash; ok is false when there is none. The caller owns the bytes.
-func Version3(path string, form Form) (data []byte, hash string, ok bool) {
+// Version3 returns the document of a path such as "api/v1" or "apis/apps/v1"; ok is false when there is none.
+func Version3(path string, form Form) (d Document, ok bool) {
 	return document(version3+path, form)
 }
 
@@ -73,38 +80,52 @@ func archive() *zip.Reader {
 	return r
 }
 
-func document(name string, form Form) (data []byte, hash string, ok bool) {
+func document(name string, form Form) (Document, bool) {
 	name += "." + string(form)
 	z := archive()
 	for _, f := range z.File {
-		if f.Name != name {
-			continue
+		if f.Name == name {
+			return Document{f.Comment, f, z}, true
 		}
-		var dictionary []byte
-		if name != Dictionary {
-			dictionary, _, _ = document(version2, JSON)
-		}
-		return read(z, f, dictionary), f.Comment, true
 	}
-	return nil, "", false
+	return Document{}, false
 }
 
-// read unpacks one file of the archive.
-func read(z *zip.Reader, f *zip.File, dictionary []byte) []byte {
+// Read unpacks the document. The caller owns the bytes.
+func (d Document) Read() []byte {
 	options := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true)}
-	if dictionary != nil {
-		options = append(options, zstd.WithDecoderDictRaw(DictionaryID, dictionary))
+	if d.file.Name != Dictionary {
+		options = append(options, zstd.WithDecoderDictRaw(DictionaryID, Version2(JSON).Read()))
 	}
-	z.RegisterDecompressor(zstd.ZipMethodWinZip, zstd.ZipDecompressor(options...))
+	d.in.RegisterDecompressor(zstd.ZipMethodWinZip, zstd.ZipDecompressor(options...))
 	var out bytes.Buffer
-	out.Grow(int(f.UncompressedSize64) + bytes.MinRead)
-	r, err := f.Open()
+	out.Grow(int(d.file.UncompressedSize64) + bytes.MinRead)
+	r, err := d.file.Open()
 	if err == nil {
 		defer r.Close()
 		_, err = io.Copy(&out, r)
 	}
 	if err != nil {
-		panic(fmt.Sprintf("the embedded OpenAPI document %s: %v", f.Name, err)) // it is part of the program
+		panic(fmt.Sprintf("the embedded OpenAPI document %s: %v", d.file.Name, err)) // it is part of the program
 	}
 	return out.Bytes()
+}
+
+// Content is the document for one reader, who may ask for its size before it is unpacked.
+func (d Document) Content() io.ReadSeeker {
+	return io.NewSectionReader(&content{document: d}, 0, int64(d.file.UncompressedSize64))
+}
+
+// content is a document that is unpacked when it is first read.
+type content struct {
+	document Document
+	data     *bytes.Reader // nil: nothing was read yet
+}
+
+// ReadAt reads as io.ReaderAt says, but for one reader at a time.
+func (c *content) ReadAt(p []byte, offset int64) (int, error) {
+	if c.data == nil {
+		c.data = bytes.NewReader(c.document.Read())
+	}
+	return c.data.ReadAt(p, offset)
 }

@@ -41,16 +41,16 @@ func TestKubectlFindsWhatItLooksFor(t *testing.T) {
 		if k.GVK.Group == "" {
 			path = "api/" + k.GVK.Version
 		}
-		data, hash, ok := openapi.Version3(path, openapi.JSON)
-		if !ok || len(hash) != 128 || hash != openapi.Index()[path] {
-			t.Fatalf("%s: no document or no hash (%q)", path, hash)
+		described, ok := openapi.Version3(path, openapi.JSON)
+		if !ok || len(described.Hash) != 128 || described.Hash != openapi.Index()[path] {
+			t.Fatalf("%s: no document or no hash (%q)", path, described.Hash)
 		}
 		// Path items hold a list of parameters beside the operations.
 		var raw struct {
 			Paths map[string]map[string]json.RawMessage `json:"paths"`
 		}
 		var doc document
-		if err := json.Unmarshal(data, &raw); err != nil {
+		if err := json.Unmarshal(described.Read(), &raw); err != nil {
 			t.Fatal(err)
 		}
 		for _, item := range raw.Paths {
@@ -82,7 +82,8 @@ func TestKubectlFindsWhatItLooksFor(t *testing.T) {
 // TestReferencesLead checks that no schema refers to one that is not there.
 func TestReferencesLead(t *testing.T) {
 	for path := range openapi.Index() {
-		data, _, _ := openapi.Version3(path, openapi.JSON)
+		described, _ := openapi.Version3(path, openapi.JSON)
+		data := described.Read()
 		var doc struct {
 			Components struct {
 				Schemas map[string]json.RawMessage `json:"schemas"`

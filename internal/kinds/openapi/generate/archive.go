@@ -20,8 +20,8 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/openapi"
 )
 
-// window is how far back, in bytes, compression looks: over a whole dictionary.
-const window = 8 << 20
+// window is how far back, in bytes, compression looks: over the whole dictionary and a document. Reading takes as much memory.
+const window = 4 << 20
 
 // Write makes the documents of the kinds and puts them into a file, as package openapi reads it. It runs at the repository's root, since the
 // file bears the fingerprint of what it was made from.

@@ -87,12 +87,14 @@ func (r resource) of(sub *kinds.Subresource, scheme *runtime.Scheme) (resource, 
 	if sub.New != nil {
 		r.body = value(sub.New())
 	}
-	if sub.Node == nil {
-		return r, nil
-	}
 	gvk := sub.GVK
-	if r.connects = strings.HasSuffix(gvk.Kind, "Options"); !r.connects {
-		gvk.Kind = "PodLogOptions" // a log is read, and is no object: it bears the pod's kind
+	r.connects = strings.HasSuffix(gvk.Kind, "Options")
+	switch {
+	case r.connects:
+	case sub.Name == "log":
+		gvk.Kind = "PodLogOptions" // what is read is no object: it bears the pod's kind
+	default:
+		return r, nil
 	}
 	options, err := scheme.New(gvk)
 	if err != nil {
