@@ -14,8 +14,11 @@ import (
 	openapi_v3 "github.com/google/gnostic-models/openapiv3"
 	"google.golang.org/protobuf/proto"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/kubectl/pkg/util/openapi"
+	"k8s.io/kubectl/pkg/validation"
 
 	"github.com/floe-k8s/floe/internal/api/wire"
+	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe"
 )
 
@@ -49,6 +52,40 @@ func TestDocumentsInProtobuf(t *testing.T) {
 		}
 		if got, want := len(doc.GetPaths().GetPath()), count(url); got != want || want == 0 {
 			t.Errorf("%s: %d paths in protobuf, %d in JSON", url, got, want)
+		}
+	}
+}
+
+// parsed are the resources as kubectl reads them from the document of version 2.
+type parsed struct{ openapi.Resources }
+
+func (p parsed) OpenAPISchema() (openapi.Resources, error) { return p.Resources, nil }
+
+// TestKubectlReadsVersion2 gives the document to kubectl's own code, which explains and, before 1.25, validates by it.
+func TestKubectlReadsVersion2(t *testing.T) {
+	var whole openapi_v2.Document
+	if err := proto.Unmarshal(serve(t).document(t, "/openapi/v2", protobuf2), &whole); err != nil {
+		t.Fatal(err)
+	}
+	resources, err := openapi.NewOpenAPIData(&whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range all.Kinds() {
+		if resources.LookupResource(k.GVK) == nil {
+			t.Errorf("%s: kubectl does not find it", k.GVK)
+		}
+	}
+	checks := validation.NewSchemaValidation(parsed{resources})
+	for object, want := range map[string]string{
+		`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"a":"b"}}`: "",
+		`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"date":{"a":"b"}}`: `unknown field "date" in io.k8s.api.core.v1.ConfigMap`,
+		`{"apiVersion":"apps/v1","kind":"Deployment","spec":{"replicas":"many"}}`:         `io.k8s.api.apps.v1.DeploymentSpec.replicas: got "string", expected "integer"`,
+		`{"apiVersion":"apps/v1","kind":"Deployment","spec":{"selector":{}}}`:             `missing required field "template"`,
+	} {
+		err := checks.ValidateBytes([]byte(object))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", object, err, want)
 		}
 	}
 }
