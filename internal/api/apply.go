@@ -42,7 +42,7 @@ func (s *Server) apply(ctx context.Context, req Request, part *kinds.Subresource
 			if err := exactName(req, obj); err != nil {
 				return decision{}, err
 			}
-			return s.decideUpdate(req, part, obj, old)
+			return s.decideUpdate(ctx, req, part, obj, old, isDryRun(opts.DryRun))
 		})
 		if !apierrors.IsNotFound(err) || part != nil {
 			return result, err

@@ -1,9 +1,12 @@
 package api
 
 import (
+	"context"
+	"fmt"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -45,37 +48,49 @@ func (s *Server) admit(req Request, obj, old kinds.Object) error {
 // reader lets a kind see other objects, and remembers in which state it saw them. One goroutine uses it.
 type reader struct {
 	server *Server
-	seen   map[string]store.Revision // 0: there was none
+	seen   map[string]sighting
+	newest store.Revision // of all that was seen, deletions included: a refusal that rests on it waits for it
+}
+
+// sighting is what stood under a key: revision 0 and nil when nothing did.
+type sighting struct {
+	revision store.Revision
+	object   kinds.Object
 }
 
 var _ kinds.Reader = (*reader)(nil)
 
 // Get returns an object's newest state; nil also for a resource that is not served.
 func (r *reader) Get(res schema.GroupVersionResource, namespace, name string) kinds.Object {
-	k := r.server.kinds[res]
+	k := r.server.known(res)
 	if k == nil {
 		return nil
 	}
-	key := keyOf(k, namespace, name)
+	return r.see(keyOf(k, namespace, name)).object
+}
+
+// see reads what stands under a key, once: what is decided must rest on one state, the one that the condition names.
+func (r *reader) see(key string) sighting {
+	if seen, ok := r.seen[key]; ok {
+		return seen
+	}
 	item, ok := r.server.Store.Head(key)
+	r.newest = max(r.newest, item.Revision)
+	var seen sighting
+	if ok {
+		seen.revision = item.Revision
+		seen.object, _ = Object(&item) // what cannot be read is reported by who reads it for itself
+	}
 	if r.seen == nil {
-		r.seen = map[string]store.Revision{}
+		r.seen = map[string]sighting{}
 	}
-	if !ok {
-		r.seen[key] = 0
-		return nil
-	}
-	r.seen[key] = item.Revision
-	obj, err := Object(&item)
-	if err != nil {
-		return nil // reported by who reads it for itself
-	}
-	return obj
+	r.seen[key] = seen
+	return seen
 }
 
 // Each calls f with the objects of the table.
 func (r *reader) Each(res schema.GroupVersionResource, namespace string, f func(kinds.Object) bool) {
-	k := r.server.kinds[res]
+	k := r.server.known(res)
 	if k == nil {
 		return
 	}
@@ -93,44 +108,58 @@ type further struct {
 	changes    []store.Change
 }
 
-// claim asks obj's kind for the writes that go with it: next is nil when old is removed, old is nil for a new object.
-func (s *Server) claim(req Request, next, old kinds.Object) (further, error) {
+// claim asks obj's kind for the writes that go with it: next, private to the caller, is nil when old is removed, old is nil for a new object.
+func (s *Server) claim(ctx context.Context, req Request, next, old kinds.Object, dryRun bool) (further, error) {
 	if req.Kind.Claim == nil {
 		return further{}, nil
 	}
-	see := &reader{server: s}
-	writes, err := req.Kind.Claim(s.env(req), next, old, see)
+	see, env := &reader{server: s}, s.env(req)
+	env.DryRun = dryRun
+	writes, err := req.Kind.Claim(env, next, old, see)
 	if err != nil {
-		return further{}, err
+		return further{}, s.settle(ctx, see.newest, Classed(err))
 	}
 	var out further
 	for _, w := range writes {
-		k := s.kinds[w.Resource]
-		if k == nil {
-			return further{}, apierrors.NewInternalError(&unservedError{w.Resource})
+		if err := s.add(&out, w, env, see); err != nil {
+			return further{}, apierrors.NewInternalError(err)
 		}
-		key := keyOf(k, w.Namespace, w.Name)
-		change := store.Change{Key: key}
-		if w.Object != nil {
-			if change.Value, err = encodeStored(k, copyOf(w.Object)); err != nil {
-				return further{}, apierrors.NewInternalError(err)
-			}
-		}
-		rev, seen := see.seen[key]
-		if !seen {
-			see.Get(w.Resource, w.Namespace, w.Name)
-			rev = see.seen[key]
-		}
-		if w.Object == nil && rev == 0 {
-			continue // it is gone already
-		}
-		out.conditions = append(out.conditions, store.Condition{Key: key, Revision: rev})
-		out.changes = append(out.changes, change)
 	}
 	return out, nil
 }
 
-// unservedError: a kind wants to write what is not served.
-type unservedError struct{ res schema.GroupVersionResource }
-
-func (e *unservedError) Error() string { return e.res.String() + " is not served" }
+// add adds one wanted write to out. see is what the writes rest on.
+func (s *Server) add(out *further, w kinds.Write, env kinds.Env, see *reader) error {
+	k := s.known(w.Resource)
+	if k == nil {
+		return fmt.Errorf("%s is not known", w.Resource)
+	}
+	key := keyOf(k, w.Namespace, w.Name)
+	old := see.see(key)
+	change, next := store.Change{Key: key}, w.Object
+	switch {
+	case next != nil:
+		next = copyOf(next)
+	case old.revision == 0:
+		return nil // it is gone already
+	case old.object != nil:
+		if d := decideDelete(env, k, copyOf(old.object), metav1.DeleteOptions{}); !d.remove {
+			next = d.next
+		}
+	}
+	if next != nil {
+		var err error
+		if old.revision == 0 && s.kinds[w.Resource] != nil {
+			err = s.fillMeta(next)
+		}
+		if err == nil {
+			change.Value, err = encodeStored(k, next)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	out.conditions = append(out.conditions, store.Condition{Key: key, Revision: old.revision})
+	out.changes = append(out.changes, change)
+	return nil
+}

@@ -36,6 +36,7 @@ type decision struct {
 	next     kinds.Object
 	remove   bool
 	warnings []string
+	further  further // what is committed with next
 }
 
 // revise computes an object's next state from its head and commits it. decide must not change old. dryRun commits nothing.
@@ -67,21 +68,19 @@ func (s *Server) revise(ctx context.Context, req Request, dryRun bool, decide fu
 // replace commits one decision about item.
 func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old kinds.Object, d decision, dryRun bool) (Result, error) {
 	change := store.Change{Key: item.Key}
-	next := d.next
-	if d.remove {
-		next = nil
-	}
-	further, err := s.claim(req, next, old)
-	if err != nil {
-		return Result{}, s.settle(ctx, item.Revision, Classed(err))
-	}
-	if !d.remove {
+	further := d.further
+	if d.remove { // what it would have become takes nothing
+		var err error
+		if further, err = s.claim(ctx, req, nil, old, dryRun); err != nil {
+			return Result{}, s.settle(ctx, item.Revision, err)
+		}
+	} else {
 		change.Minor = minor(req.Kind, old, d.next)
 		value, err := encodeNext(req.Kind, item, old, d.next)
 		if err != nil {
 			return Result{}, err
 		}
-		if bytes.Equal(value, item.Value) { // nothing changed: nothing is written, as upstream
+		if bytes.Equal(value, item.Value) && len(further.changes) == 0 { // nothing changed: nothing is written, as upstream
 			d.next.SetResourceVersion(Version(item.Revision))
 			typed(req.Kind, d.next)
 			return Result{Object: d.next, Item: item, Revision: item.Revision, Warnings: d.warnings}, s.settle(ctx, item.Revision, nil)
@@ -95,8 +94,9 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 		return result, s.settle(ctx, item.Revision, nil)
 	}
 	revs, err := s.Store.Commit(ctx, store.Txn{
-		Conditions: append(further.conditions, store.Condition{Key: item.Key, Revision: item.Revision}), Changes: append([]store.Change{change}, further.changes...),
-		Actor: req.User.Name, Cause: req.Cause,
+		Conditions: append([]store.Condition{{Key: item.Key, Revision: item.Revision}}, further.conditions...),
+		Changes:    append([]store.Change{change}, further.changes...),
+		Actor:      req.User.Name, Cause: req.Cause,
 	})
 	if err != nil {
 		return Result{}, err
@@ -125,25 +125,22 @@ func encodeNext(k *kinds.Kind, item *store.Item, old, next kinds.Object) ([]byte
 	return value, nil
 }
 
-// insert commits a new object, on condition that its key is free and its namespace stands, as it was found last. obj is private.
-func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, stands store.Condition, dryRun bool) (Result, error) {
+// insert commits a new object, on condition that its key is free and that what it rests on stands as it was found. obj is private. It returns
+// store.ErrConflict when that has changed and obj is to be prepared anew.
+func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rests rests, dryRun bool) (Result, error) {
 	version, _ := parseVersion(obj.GetResourceVersion()) // what is no number is passed over, as upstream
 	if version != 0 && !dryRun {
 		return Result{}, plain("resourceVersion should not be set on objects to be created")
 	}
 	key := keyOf(req.Kind, obj.GetNamespace(), obj.GetName())
 	for range attempts {
-		further, err := s.claim(req, obj, nil)
-		if err != nil {
-			return Result{}, Classed(err)
-		}
 		value, err := encodeStored(req.Kind, obj)
 		if err != nil {
 			return Result{}, apierrors.NewInternalError(err)
 		}
-		conditions := append(further.conditions, store.Condition{Key: key})
-		if stands.Key != "" {
-			conditions = append(conditions, stands)
+		conditions := append([]store.Condition{{Key: key}}, rests.further.conditions...)
+		if rests.namespace.Key != "" {
+			conditions = append(conditions, rests.namespace)
 		}
 		if item, ok := s.Store.Head(key); ok {
 			return Result{}, s.settle(ctx, item.Revision, apierrors.NewAlreadyExists(req.resource(), obj.GetName()))
@@ -151,11 +148,14 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, stan
 		result := Result{Object: obj, Created: true, Warnings: warnings(req.Kind, obj, nil)}
 		if !dryRun {
 			revs, err := s.Store.Commit(ctx, store.Txn{
-				Conditions: conditions, Changes: append([]store.Change{{Key: key, Value: value, Minor: minor(req.Kind, nil, obj)}}, further.changes...),
+				Conditions: conditions, Changes: append([]store.Change{{Key: key, Value: value, Minor: minor(req.Kind, nil, obj)}}, rests.further.changes...),
 				Actor: req.User.Name, Cause: req.Cause,
 			})
 			if errors.Is(err, store.ErrConflict) {
-				if stands, err = s.namespaceAccepts(ctx, req, obj); err != nil {
+				if req.Kind.Claim != nil {
+					return Result{}, err
+				}
+				if rests.namespace, err = s.namespaceAccepts(ctx, req, obj); err != nil {
 					return Result{}, err
 				}
 				continue

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -35,15 +36,22 @@ func (s *Server) Create(ctx context.Context, req Request, given kinds.Object, op
 }
 
 func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dryRun bool) (Result, error) {
-	for try := 1; ; try++ {
+	for try, lost := 1, 0; ; try++ {
 		obj := copyOf(given)
-		stands, err := s.prepareCreate(ctx, req, obj)
+		rests, err := s.prepareCreate(ctx, req, obj, dryRun)
 		if err != nil {
 			return Result{}, err
 		}
-		result, err := s.insert(ctx, req, obj, stands, dryRun)
+		result, err := s.insert(ctx, req, obj, rests, dryRun)
 		if apierrors.IsRequestEntityTooLargeError(err) && forgo(req, obj) {
-			result, err = s.insert(ctx, req, obj, stands, dryRun)
+			result, err = s.insert(ctx, req, obj, rests, dryRun)
+		}
+		if errors.Is(err, store.ErrConflict) {
+			if lost++; lost == attempts {
+				return Result{}, apierrors.NewServerTimeout(req.resource(), "create", 1)
+			}
+			try--
+			continue
 		}
 		if generated := given.GetName() == "" && given.GetGenerateName() != ""; generated && apierrors.IsAlreadyExists(err) {
 			if try < nameTries {
@@ -55,23 +63,32 @@ func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dr
 	}
 }
 
-// prepareCreate changes obj, private to the caller, into what is stored, and returns the condition that its namespace stands.
-func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Object) (stands store.Condition, err error) {
+// rests is what a new object rests on: that its namespace stands (an empty condition: it has none), and that what it takes is free.
+type rests struct {
+	namespace store.Condition
+	further   further
+}
+
+// prepareCreate changes obj, private to the caller, into what is stored, and returns what it rests on.
+func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Object, dryRun bool) (on rests, err error) {
 	if err := ownNamespace(req, obj); err != nil {
-		return stands, err
+		return on, err
 	}
-	if stands, err = s.namespaceAccepts(ctx, req, obj); err != nil { // before its content is looked at
-		return stands, err
+	if on.namespace, err = s.namespaceAccepts(ctx, req, obj); err != nil { // before its content is looked at
+		return on, err
 	}
 	if k := req.Kind; k.Default != nil {
 		k.Default(obj)
 	}
 	if err := s.fillMeta(obj); err != nil {
-		return stands, apierrors.NewInternalError(err)
+		return on, apierrors.NewInternalError(err)
 	}
 	s.track(req, nil, nil, obj)
 	if err := s.admit(req, obj, nil); err != nil {
-		return stands, err
+		return on, err
+	}
+	if on.further, err = s.claim(ctx, req, obj, nil, dryRun); err != nil {
+		return on, err
 	}
 	if f := req.Kind.PrepareCreate; f != nil {
 		f(s.env(req), obj)
@@ -85,12 +102,12 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 		errs = append(errs, f(obj)...)
 	}
 	if len(errs) > 0 {
-		return stands, apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
+		return on, apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
 	}
 	if f := req.Kind.Canonical; f != nil {
 		f(obj)
 	}
-	return stands, nil
+	return on, nil
 }
 
 func validName(k *kinds.Kind) validation.ValidateNameFunc {

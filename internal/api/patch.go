@@ -57,6 +57,6 @@ func (s *Server) Patch(ctx context.Context, req Request, p Patch, opts metav1.Pa
 		if obj.GetResourceVersion() == "" { // the patch does not care
 			obj.SetResourceVersion(old.GetResourceVersion())
 		}
-		return s.decideUpdate(req, part, obj, old)
+		return s.decideUpdate(ctx, req, part, obj, old, isDryRun(opts.DryRun))
 	})
 }

@@ -19,8 +19,10 @@ import (
 
 // Config is what a Server is made from. All fields but Random are needed.
 type Config struct {
-	Store      *store.Store
-	Kinds      []*kinds.Kind
+	Store *store.Store
+	Kinds []*kinds.Kind
+	// Kept are kinds that are served to nobody: kube-apiserver keeps such objects beside the others, and claims read and write them.
+	Kept       []*kinds.Kind
 	Authorizer auth.Authorizer
 	Clock      clock.WithDelayedExecution
 	Log        *slog.Logger
@@ -32,9 +34,9 @@ type Config struct {
 // Server answers requests for all kinds. It is safe for concurrent use, and runs nothing by itself.
 type Server struct {
 	Config
-	kinds  map[schema.GroupVersionResource]*kinds.Kind
-	fields *managed.Tracker
-	pages  pages
+	kinds, kept map[schema.GroupVersionResource]*kinds.Kind
+	fields      *managed.Tracker
+	pages       pages
 }
 
 // New returns a server over cfg.Store, which must have the collections that Collections names.
@@ -42,11 +44,26 @@ func New(cfg Config) *Server {
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
-	s := &Server{Config: cfg, kinds: map[schema.GroupVersionResource]*kinds.Kind{}, pages: pages{clock: cfg.Clock}, fields: managed.NewTracker()}
-	for _, k := range cfg.Kinds {
-		s.kinds[k.GVR()] = k
+	s := &Server{
+		Config: cfg, kinds: byResource(cfg.Kinds), kept: byResource(cfg.Kept), pages: pages{clock: cfg.Clock}, fields: managed.NewTracker(),
 	}
 	return s
+}
+
+func byResource(list []*kinds.Kind) map[schema.GroupVersionResource]*kinds.Kind {
+	out := map[schema.GroupVersionResource]*kinds.Kind{}
+	for _, k := range list {
+		out[k.GVR()] = k
+	}
+	return out
+}
+
+// known is Kind for those too that are kept only.
+func (s *Server) known(res schema.GroupVersionResource) *kinds.Kind {
+	if k := s.kinds[res]; k != nil {
+		return k
+	}
+	return s.kept[res]
 }
 
 // Kind returns the kind that is served as res; nil when there is none.

@@ -118,7 +118,7 @@ func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dry
 		obj.SetManagedFields(after)
 		plain := req
 		plain.Subresource, plain.tracked = "", true
-		return s.decideUpdate(plain, nil, obj, old)
+		return s.decideUpdate(ctx, plain, nil, obj, old, dryRun)
 	})
 	if err != nil {
 		return Result{}, err

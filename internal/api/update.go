@@ -40,7 +40,7 @@ func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, 
 		if err := checkUID(req, obj.GetUID(), old.GetUID()); err != nil {
 			return decision{}, err
 		}
-		return s.decideUpdate(req, part, copyOf(obj), old)
+		return s.decideUpdate(ctx, req, part, copyOf(obj), old, isDryRun(opts.DryRun))
 	})
 	if apierrors.IsNotFound(err) && part == nil && req.Kind.CreateOnUpdate {
 		return s.createInstead(ctx, req, copyOf(obj), isDryRun(opts.DryRun))
@@ -72,7 +72,7 @@ func sameName(req Request, obj kinds.Object) error {
 }
 
 // decideUpdate makes obj, private to the caller, old's next state.
-func (s *Server) decideUpdate(req Request, part *kinds.Subresource, obj, old kinds.Object) (decision, error) {
+func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subresource, obj, old kinds.Object, dryRun bool) (decision, error) {
 	if err := checkVersion(req, obj, old); err != nil {
 		return decision{}, err
 	}
@@ -82,10 +82,15 @@ func (s *Server) decideUpdate(req Request, part *kinds.Subresource, obj, old kin
 	}
 	s.track(req, part, old, obj)
 	var errs field.ErrorList
+	var further further
 	if part != nil {
 		errs = part.Update(s.env(req), obj, old)
 	} else {
 		if err := s.admit(req, obj, old); err != nil {
+			return decision{}, err
+		}
+		var err error
+		if further, err = s.claim(ctx, req, obj, old, dryRun); err != nil {
 			return decision{}, err
 		}
 		if f := req.Kind.PrepareUpdate; f != nil {
@@ -107,7 +112,7 @@ func (s *Server) decideUpdate(req Request, part *kinds.Subresource, obj, old kin
 	if f := req.Kind.Canonical; f != nil {
 		f(obj)
 	}
-	return decision{next: obj, remove: released(req.Kind, obj), warnings: warnings(req.Kind, obj, old)}, nil
+	return decision{next: obj, remove: released(req.Kind, obj), warnings: warnings(req.Kind, obj, old), further: further}, nil
 }
 
 // checkVersion holds what the client read against what there is.

@@ -8,6 +8,7 @@ import (
 	"math/rand"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -80,7 +81,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 }
 
 func (s *server) openAPI(ctx context.Context) (err error) {
-	s.store, err = store.Open(ctx, s.log, store.Config{Collections: api.Collections(s.kinds), Clock: s.Clock})
+	s.store, err = store.Open(ctx, s.log, store.Config{Collections: api.Collections(slices.Concat(s.kinds, all.Kept())), Clock: s.Clock})
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		return err
 	}
 	s.api = api.New(api.Config{
-		Store: s.store, Kinds: s.kinds, Authorizer: auth.Policy(), Clock: s.Clock, Log: s.Log.With("component", "api"), NoAdmission: served.off,
+		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: auth.Policy(), Clock: s.Clock, Log: s.Log.With("component", "api"), NoAdmission: served.off,
 	})
 	metrics := wire.NewMetrics()
 	s.door = wire.New(wire.Config{

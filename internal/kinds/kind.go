@@ -50,18 +50,21 @@ type Env struct {
 	Extra  map[string][]string
 	// Pick returns a number from 0 to below n by chance. nil where nothing is chosen: in tables.
 	Pick func(n int) int
+	// DryRun: nothing will be kept of what is claimed.
+	DryRun bool
 }
 
 // Reader finds other objects that a decision rests on. What it returns is shared and not to be changed.
 type Reader interface {
-	// Get returns the newest state of an object, which may not be durable yet; nil when there is none. namespace is "" for kinds without one.
+	// Get returns the newest state of an object, which may not be durable yet, and the same when it is asked again; nil when there is none. namespace
+	// is "" for kinds without one.
 	Get(res schema.GroupVersionResource, namespace, name string) Object
 	// Each calls f with every object of a kind, in the order of their keys, until f returns false. Objects may be a moment old.
 	Each(res schema.GroupVersionResource, namespace string, f func(Object) bool)
 }
 
 // Write is a change of another object that is committed in one transaction with the object that asks for it, on condition that nobody changed the other
-// since Reader.Get returned it.
+// since Reader.Get returned it. One that is new gets its UID and its time from the server; one that is removed and that finalizers hold is only marked.
 type Write struct {
 	Resource        schema.GroupVersionResource
 	Namespace, Name string
@@ -122,9 +125,10 @@ type Kind struct {
 	// Resets are the fields, such as "status" or "metadata.labels", that a write of the whole object leaves as they are whatever it says, so that nobody comes to
 	// own them by it: what upstream's strategy says, which is not always what it does.
 	Resets []string
-	// Claim gives obj in place what no two objects may share, such as an address, and returns the writes that take it or release it. It is asked for an
-	// object that is valid, again whenever another writer was quicker, and once more for a dry run, which commits nothing. old is nil for a new
-	// object, obj is nil when old is removed. The error is an API status error.
+	// Claim gives obj in place what no two objects may share, such as an address, and returns the writes that take it or release it. It is asked before
+	// obj is prepared and validated, which judge what it gave, and again, with all that follows, whenever another writer was quicker; for a dry run too, which
+	// commits nothing. What it was given is only as valid as its decoding made it. old is nil for a new object, obj is nil when old is removed; a
+	// subresource is not asked for, except when old goes with its change. The error is an API status error, or one that is answered with its text.
 	Claim func(env Env, obj, old Object, see Reader) ([]Write, error)
 	// Protected says why the object of a name is never deleted; "" when it may be. nil: every one may be.
 	Protected func(name string) string

@@ -7,6 +7,7 @@ package apitest
 import (
 	"context"
 	"math/rand"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func New(t testing.TB) *Cluster {
 		t.Fatal(err)
 	}
 	kinds := all.Kinds()
-	table, err := store.Open(context.Background(), log, store.Config{Collections: api.Collections(kinds), Clock: clk})
+	table, err := store.Open(context.Background(), log, store.Config{Collections: api.Collections(slices.Concat(kinds, all.Kept())), Clock: clk})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func New(t testing.TB) *Cluster {
 		}
 	})
 	c := &Cluster{Log: log, Clock: clk}
-	c.API = api.New(api.Config{Store: table, Kinds: kinds, Authorizer: auth.Policy(), Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
+	c.API = api.New(api.Config{Store: table, Kinds: kinds, Kept: all.Kept(), Authorizer: auth.Policy(), Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		req := api.Request{User: Administrator(), Kind: c.API.Kind(corev1.SchemeGroupVersion.WithResource("namespaces"))}

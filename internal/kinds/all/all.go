@@ -7,6 +7,7 @@ package all
 import (
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/admissionregistration"
+	"github.com/floe-k8s/floe/internal/kinds/allocation"
 	"github.com/floe-k8s/floe/internal/kinds/apiextensions"
 	"github.com/floe-k8s/floe/internal/kinds/apiregistration"
 	"github.com/floe-k8s/floe/internal/kinds/apps"
@@ -25,8 +26,19 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/storage"
 )
 
-// Kinds returns new values that the caller owns.
-func Kinds() []*kinds.Kind {
+// Config is what kinds are told of the cluster. Its zero value is the default.
+type Config struct {
+	Services core.ServiceNetwork
+}
+
+// Kept returns the kinds that are stored and served to nobody.
+func Kept() []*kinds.Kind { return []*kinds.Kind{allocation.Kept()} }
+
+// Kinds is KindsFor the default.
+func Kinds() []*kinds.Kind { return KindsFor(Config{}) }
+
+// KindsFor returns new values that the caller owns.
+func KindsFor(cfg Config) []*kinds.Kind {
 	return []*kinds.Kind{
 		core.ConfigMap(),
 		core.Endpoints(),
@@ -42,7 +54,7 @@ func Kinds() []*kinds.Kind {
 		core.ResourceQuota(),
 		core.Secret(),
 		core.ServiceAccount(),
-		core.Service(),
+		core.Service(cfg.Services),
 		apiregistration.APIService(),
 		apps.ControllerRevision(),
 		apps.DaemonSet(),

@@ -192,11 +192,11 @@ func TestTables(t *testing.T) {
 			"v 1Gi RWO,RWX Retain Pending n/c fast <unset>  <unknown> Filesystem"},
 		{core.PersistentVolumeClaim(), `{'metadata':{'name':'c'},'spec':{'volumeName':'v'},'status':{'phase':'Bound','capacity':{'storage':'1Gi'},'accessModes':['ReadWriteOncePod']}}`,
 			"c Bound v 1Gi RWOP  <unset> <unknown> Filesystem"},
-		{core.Service(), `{'metadata':{'name':'s'},'spec':{'clusterIPs':['10.0.0.1'],'ports':[{'port':80},{'port':53,'protocol':'UDP','nodePort':30053}],'selector':{'a':'b'}}}`,
+		{core.Service(core.ServiceNetwork{}), `{'metadata':{'name':'s'},'spec':{'clusterIPs':['10.0.0.1'],'ports':[{'port':80},{'port':53,'protocol':'UDP','nodePort':30053}],'selector':{'a':'b'}}}`,
 			"s ClusterIP 10.0.0.1 <none> 80/TCP,53:30053/UDP <unknown> a=b"},
-		{core.Service(), `{'metadata':{'name':'s'},'spec':{'type':'LoadBalancer'}}`, "s LoadBalancer <none> <pending> <none> <unknown> <none>"},
-		{core.Service(), `{'metadata':{'name':'s'},'spec':{'type':'ExternalName','externalName':'x.y'}}`, "s ExternalName <none> x.y <none> <unknown> <none>"},
-		{core.Service(), `{'metadata':{'name':'s'},'spec':{'type':'LoadBalancer'},'status':{'loadBalancer':{'ingress':[{'hostname':'a.very.long.name'},{'ip':'1.2.3.4'}]}}}`, "s LoadBalancer <none> 1.2.3.4,a.ver... <none> <unknown> <none>"},
+		{core.Service(core.ServiceNetwork{}), `{'metadata':{'name':'s'},'spec':{'type':'LoadBalancer'}}`, "s LoadBalancer <none> <pending> <none> <unknown> <none>"},
+		{core.Service(core.ServiceNetwork{}), `{'metadata':{'name':'s'},'spec':{'type':'ExternalName','externalName':'x.y'}}`, "s ExternalName <none> x.y <none> <unknown> <none>"},
+		{core.Service(core.ServiceNetwork{}), `{'metadata':{'name':'s'},'spec':{'type':'LoadBalancer'},'status':{'loadBalancer':{'ingress':[{'hostname':'a.very.long.name'},{'ip':'1.2.3.4'}]}}}`, "s LoadBalancer <none> 1.2.3.4,a.ver... <none> <unknown> <none>"},
 	} {
 		obj, cells := parse(t, c.kind, c.obj), []string{}
 		for _, col := range c.kind.Columns {

@@ -19,9 +19,9 @@ import (
 
 // Service is v1 Service. Its type says which of its fields mean anything.
 //
-// Addresses, families and ports that nobody gave are allocated after preparing and before validating, by who knows which are free; what that
-// needs to know of a service are the Needs functions and ValidateServiceIPs. The status is the load balancer's.
-func Service() *kinds.Kind {
+// Addresses, families and ports that nobody gave are claimed, see serviceclaim.go, before the service is prepared and validated. The status is
+// the load balancer's.
+func Service(network ServiceNetwork) *kinds.Kind {
 	gvk := corev1.SchemeGroupVersion.WithKind("Service")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "services", Singular: "service", ShortNames: []string{"svc"}, Categories: []string{"all"}, Namespaced: true,
@@ -32,12 +32,10 @@ func Service() *kinds.Kind {
 		CreateOnUpdate: true,
 		ReturnDeleted:  true,
 		Default:        func(obj kinds.Object) { defaultService(obj.(*corev1.Service)) },
+		Claim:          network.complete().claim,
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			s := obj.(*corev1.Service)
 			s.Status = corev1.ServiceStatus{}
-			if s.Spec.ClusterIP != "" && len(s.Spec.ClusterIPs) == 0 { // a client that knows the older field only
-				s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
-			}
 			dropInternalPolicy(s)
 		},
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {

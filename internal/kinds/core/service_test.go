@@ -4,20 +4,22 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds/core"
+	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 )
 
 func TestServiceRules(t *testing.T) {
 	svc := func(text string) string { return `{'spec':{` + text + `}}` }
 	one := `'ports':[{'port':80}]`
-	check(t, core.Service(), []rule{
+	check(t, core.Service(core.ServiceNetwork{}), []rule{
 		{"good", svc(one), "", ""},
 		{"no ports", svc(``), "", "spec.ports: Required value"},
-		{"headless needs none", svc(`'clusterIP':'None'`), "", ""},
-		{"headless on nodes", svc(`'type':'NodePort','clusterIP':'None'`), "", `spec.clusterIPs[0]: Invalid value: "None": may not be set to 'None' for NodePort services`},
+		{"headless needs none", svc(`'clusterIP':'None','clusterIPs':['None']`), "", ""},
+		{"headless on nodes", svc(`'type':'NodePort','clusterIP':'None','clusterIPs':['None']`), "", `spec.clusterIPs[0]: Invalid value: "None": may not be set to 'None' for NodePort services`},
 		{"a name", svc(`'type':'ExternalName','externalName':'a.b.'`), "", ""},
-		{"no name", svc(`'type':'ExternalName','clusterIP':'1.2.3.4'`), "", "spec.clusterIPs: Forbidden: may not be set for ExternalName services\nspec.externalName: Required value"},
+		{"no name", svc(`'type':'ExternalName','clusterIP':'1.2.3.4','clusterIPs':['1.2.3.4']`), "", "spec.clusterIPs: Forbidden: may not be set for ExternalName services\nspec.externalName: Required value"},
 		{"type", svc(`'type':'X',` + one), "", `spec.type: Unsupported value: "X": supported values: "ClusterIP", "ExternalName", "LoadBalancer", "NodePort"`},
 		{"two ports", svc(`'ports':[{'port':80,'name':'a'},{'port':80,'name':'a','nodePort':1}]`), "", "spec.ports[1].name: Duplicate value: \"a\"\n" +
 			"spec.ports[1].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'\n" +
@@ -28,9 +30,9 @@ func TestServiceRules(t *testing.T) {
 		{"affinity's time", svc(`'sessionAffinity':'ClientIP','sessionAffinityConfig':{'clientIP':{'timeoutSeconds':0}},` + one), "",
 			"spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0: must be greater than 0 and less than 86400"},
 		{"addresses differ", svc(`'clusterIP':'10.0.0.1','clusterIPs':['10.0.0.2'],` + one), "", "spec.clusterIPs: Invalid value: [\"10.0.0.2\"]: first value must match `clusterIP`"},
-		{"address", svc(`'clusterIP':'x',` + one), "", `spec.clusterIPs[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)`},
+		{"address", svc(`'clusterIP':'x','clusterIPs':['x'],` + one), "", `spec.clusterIPs[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)`},
 		{"two of a family", svc(`'clusterIP':'10.0.0.1','clusterIPs':['10.0.0.1','10.0.0.2'],` + one), "", `spec.clusterIPs: Invalid value: ["10.0.0.1","10.0.0.2"]: may specify no more than one IP for each IP family`},
-		{"another family", svc(`'clusterIP':'10.0.0.1','ipFamilies':['IPv6'],` + one), "", "spec.clusterIPs[0]: Invalid value: \"10.0.0.1\": expected an IPv6 value as indicated by `ipFamilies[0]`"},
+		{"another family", svc(`'clusterIP':'10.0.0.1','clusterIPs':['10.0.0.1'],'ipFamilies':['IPv6'],` + one), "", "spec.clusterIPs[0]: Invalid value: \"10.0.0.1\": expected an IPv6 value as indicated by `ipFamilies[0]`"},
 		{"families", svc(`'ipFamilies':['IPv4','IPv4','X'],'ipFamilyPolicy':'P',` + one), "", "spec.ipFamilies[1]: Duplicate value: \"IPv4\"\n" +
 			"spec.ipFamilies[2]: Unsupported value: \"X\": supported values: \"IPv4\", \"IPv6\"\n" +
 			`spec.ipFamilyPolicy: Unsupported value: "P": supported values: "PreferDualStack", "RequireDualStack", "SingleStack"`},
@@ -43,7 +45,7 @@ func TestServiceRules(t *testing.T) {
 		{"a check's port is allocated", svc(`'type':'LoadBalancer','externalTrafficPolicy':'Local',` + one), "", "spec.healthCheckNodePort: Required value"},
 		{"distribution", svc(`'trafficDistribution':'X','internalTrafficPolicy':'Y',` + one), "", "spec.internalTrafficPolicy: Unsupported value: \"Y\": supported values: \"Cluster\", \"Local\"\n" +
 			`spec.trafficDistribution: Unsupported value: "X": supported values: "PreferClose", "PreferSameZone", "PreferSameNode"`},
-		{"an address stays", svc(`'clusterIP':'10.0.0.2',` + one), svc(`'clusterIP':'10.0.0.1','clusterIPs':['10.0.0.1'],` + one), `spec.clusterIPs[0]: Invalid value: ["10.0.0.2"]: may not change once set`},
+		{"an address stays", svc(`'clusterIP':'10.0.0.2','clusterIPs':['10.0.0.2'],` + one), svc(`'clusterIP':'10.0.0.1','clusterIPs':['10.0.0.1'],` + one), `spec.clusterIPs[0]: Invalid value: ["10.0.0.2"]: may not change once set`},
 		{"a second goes with its policy", svc(`'clusterIP':'10.0.0.1','clusterIPs':['10.0.0.1'],` + one), svc(`'clusterIP':'10.0.0.1','clusterIPs':['10.0.0.1','fd00::1'],` + one),
 			"spec.ipFamilyPolicy: Invalid value: null: must be set to 'SingleStack' when releasing the secondary clusterIP"},
 		{"a balancer's class stays", svc(`'type':'LoadBalancer','loadBalancerClass':'b',` + one), svc(`'type':'LoadBalancer','loadBalancerClass':'a',` + one), `spec.loadBalancerClass: Invalid value: "b": may not change once set`},
@@ -51,25 +53,33 @@ func TestServiceRules(t *testing.T) {
 }
 
 func TestServiceKeepsAndDrops(t *testing.T) {
-	k := core.Service()
+	k := core.Service(core.ServiceNetwork{})
 	old := `{'spec':{'type':'NodePort','clusterIP':'10.0.0.1','clusterIPs':['10.0.0.1'],'ipFamilies':['IPv4'],'ipFamilyPolicy':'SingleStack','ports':[{'name':'a','port':80,'nodePort':30080}]}}`
-	next := parse(t, k, `{'spec':{'type':'NodePort','ipFamilies':['IPv4'],'ports':[{'name':'a','port':81}]}}`).(*corev1.Service)
-	if errs := update(t, k, next, old); len(errs) > 0 || next.Spec.ClusterIP != "10.0.0.1" || next.Spec.Ports[0].NodePort != 30080 {
-		t.Errorf("%v %+v", errs, next.Spec)
+	change := func(next *corev1.Service) (field.ErrorList, *corev1.ServiceSpec) {
+		t.Helper()
+		if _, err := k.Claim(env(), next, parse(t, k, old), kindtest.Objects{}); err != nil {
+			t.Fatal(err)
+		}
+		return update(t, k, next, old), &next.Spec
 	}
-	next = parse(t, k, `{'spec':{'type':'ClusterIP','ipFamilies':['IPv4'],'externalTrafficPolicy':'Cluster','ports':[{'name':'a','port':80,'nodePort':30080}]}}`).(*corev1.Service)
-	if errs := update(t, k, next, old); len(errs) > 0 || next.Spec.Ports[0].NodePort != 0 || next.Spec.ExternalTrafficPolicy != "" {
-		t.Errorf("%v %+v", errs, next.Spec)
+	errs, s := change(parse(t, k, `{'spec':{'type':'NodePort','ipFamilies':['IPv4'],'ports':[{'name':'a','port':81}]}}`).(*corev1.Service))
+	if len(errs) > 0 || s.ClusterIP != "10.0.0.1" || s.Ports[0].NodePort != 30080 {
+		t.Errorf("%v %+v", errs, s)
 	}
-	next = parse(t, k, old).(*corev1.Service)
+	errs, s = change(parse(t, k, `{'spec':{'type':'ClusterIP','ipFamilies':['IPv4'],'externalTrafficPolicy':'Cluster','ports':[{'name':'a','port':80,'nodePort':30080}]}}`).(*corev1.Service))
+	if len(errs) > 0 || s.Ports[0].NodePort != 0 || s.ExternalTrafficPolicy != "" {
+		t.Errorf("%v %+v", errs, s)
+	}
+	next := parse(t, k, old).(*corev1.Service)
 	next.Spec.Type, next.Spec.ExternalName = corev1.ServiceTypeExternalName, "a.b"
-	if errs := update(t, k, next, old); len(errs) > 0 || next.Spec.ClusterIP != "" || next.Spec.IPFamilies != nil || next.Spec.IPFamilyPolicy != nil || next.Spec.InternalTrafficPolicy != nil {
-		t.Errorf("%v %+v", errs, next.Spec)
+	errs, s = change(next)
+	if len(errs) > 0 || s.ClusterIP != "" || s.IPFamilies != nil || s.IPFamilyPolicy != nil || s.InternalTrafficPolicy != nil {
+		t.Errorf("%v %+v", errs, s)
 	}
 }
 
 func TestServiceStatus(t *testing.T) {
-	k := core.Service()
+	k := core.Service(core.ServiceNetwork{})
 	balanced, plain := parse(t, k, `{'spec':{'type':'LoadBalancer'}}`), parse(t, k, `{}`)
 	status := `{'spec':{'type':'LoadBalancer'},'status':{'loadBalancer':{'ingress':[{'ip':'x'},{'hostname':'1.2.3.4','ipMode':'VIP'}]}}}`
 	want := "status.loadBalancer.ingress[0].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)\n" +

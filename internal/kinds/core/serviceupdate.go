@@ -9,12 +9,10 @@ import (
 
 // What an update of a service means, where a client did not say: it keeps what was allocated, and drops what a new type has no use for.
 
-// prepareService changes s into the next state of was: first what was allocated is kept, then the two fields for addresses are made to agree,
-// then what the type has no use for is dropped.
+// prepareService changes s into the next state of was: what the type has no use for is dropped. Before, the claim has kept what was allocated and
+// made the two fields for addresses agree.
 func prepareService(s, was *corev1.Service) {
 	s.Status = *was.Status.DeepCopy()
-	keepAllocated(s, was)
-	agreeOnIPs(&s.Spec, &was.Spec)
 	dropUnused(s, was)
 	dropInternalPolicy(s)
 }
