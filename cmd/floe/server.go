@@ -43,6 +43,7 @@ func serverCommand() *cobra.Command {
 	flags.IntVar(&cfg.SecurePort, "secure-port", cfg.SecurePort, "port of the API; 0 takes a free one")
 	flags.StringVar(&cfg.WriteKubeconfig, "write-kubeconfig", cfg.WriteKubeconfig, "file for a copy of the administrator's kubeconfig (DATA-DIR/admin.kubeconfig is always written)")
 	apiFlags(flags, &cfg.API)
+	networkFlags(flags, &cfg.Network)
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
 	flags.IntVar(&cfg.Logging.Verbosity, "v", cfg.Logging.Verbosity, "how much the log says: 0 information, each step more shows more")
 	flags.StringVar(&cfg.Logging.Format, "logging-format", cfg.Logging.Format, "text or json")
@@ -70,6 +71,19 @@ func apiFlags(flags *pflag.FlagSet, cfg *cluster.API) {
 	flags.IntVar(&cfg.MaxMutatingRequestsInflight, "max-mutating-requests-inflight", cfg.MaxMutatingRequestsInflight, "requests in flight that change something, at most; 0 bounds nothing")
 	flags.DurationVar(&cfg.RequestTimeout.Duration, "request-timeout", cfg.RequestTimeout.Duration, "how long a request may take that is no watch and follows nothing")
 	flags.IntVar(&cfg.MinRequestTimeout, "min-request-timeout", cfg.MinRequestTimeout, "seconds that a watch lasts at least")
+}
+
+// networkFlags have the names of kube-apiserver's and kube-controller-manager's.
+func networkFlags(flags *pflag.FlagSet, n *cluster.Network) {
+	const ranges = "where services' addresses come from: one range, or one of each family, separated by a comma"
+	flags.StringSliceVar(&n.ServiceClusterIPRange, "service-cluster-ip-range", n.ServiceClusterIPRange, ranges)
+	flags.StringSliceVar(&n.ServiceClusterIPRange, "service-cidr", n.ServiceClusterIPRange, "the same as --service-cluster-ip-range")
+	flags.StringVar(&n.ServiceNodePortRange, "service-node-port-range", n.ServiceNodePortRange, "where services' ports on nodes come from")
+	flags.StringSliceVar(&n.ClusterCIDR, "cluster-cidr", n.ClusterCIDR, "where pods' addresses come from: one range, or one of each family")
+	flags.StringVar(&n.ClusterDomain, "cluster-domain", n.ClusterDomain, "DNS domain of the cluster")
+	flags.StringVar(&n.AdvertiseAddress, "advertise-address", n.AdvertiseAddress,
+		"address at which other machines and pods reach the API; by default --bind-address, or the host's first address")
+	flags.StringVar(&n.EndpointReconcilerType, "endpoint-reconciler-type", n.EndpointReconcilerType, "who keeps the endpoints of the service default/kubernetes: lease or none")
 }
 
 // loadConfig reads file below the flags that were given: it is loaded over everything, then those flags are set again.

@@ -20,7 +20,14 @@ func (s *server) servingTLS() (*tls.Config, error) {
 	for _, a := range addrs {
 		ips = append(ips, a.AsSlice())
 	}
-	names := []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
+	network := &s.Config.Network
+	for _, r := range network.serviceRanges() { // that of the service default/kubernetes
+		ips = append(ips, r.First().AsSlice())
+	}
+	if a, err := netip.ParseAddr(network.AdvertiseAddress); err == nil {
+		ips = append(ips, a.AsSlice())
+	}
+	names := []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + network.ClusterDomain}
 	id, err := s.authority.Server("kube-apiserver", names, ips)
 	if err != nil {
 		return nil, err

@@ -32,6 +32,18 @@ func TestConfigErrorsNameFieldValueAndRange(t *testing.T) {
 		{"node name", func(c *Config) { c.Node.Name = "Not_A_Name" }, `node.name: "Not_A_Name"`},
 		{"range not masked", func(c *Config) { c.Node.PodCIDR = "10.244.0.7/24" }, `node.podCIDR: "10.244.0.7/24"`},
 		{"range too small", func(c *Config) { c.Node.PodCIDR = "10.244.0.0/31" }, `node.podCIDR`},
+		{"pods elsewhere", func(c *Config) { c.Node.PodCIDR = "10.1.0.0/24" }, "node.podCIDR: 10.1.0.0/24: must lie in network.clusterCIDR, which is 10.244.0.0/16"},
+		{"services nowhere", func(c *Config) { c.Network.ServiceClusterIPRange = nil }, `network.serviceClusterIPRange: "": must be one range`},
+		{"services not masked", func(c *Config) { c.Network.ServiceClusterIPRange = []string{"10.96.0.1/12"} }, `network.serviceClusterIPRange: "10.96.0.1/12": must be a range such as`},
+		{"services in few", func(c *Config) { c.Network.ServiceClusterIPRange = []string{"10.96.0.0/31"} }, "network.serviceClusterIPRange: 10.96.0.0/31: must be from /8 to /30"},
+		{"services in very many", func(c *Config) { c.Network.ServiceClusterIPRange = []string{"fd00::/48"} }, "network.serviceClusterIPRange: fd00::/48: must be from"},
+		{"one family twice", func(c *Config) { c.Network.ServiceClusterIPRange = []string{"10.96.0.0/16", "10.97.0.0/16"} }, `network.serviceClusterIPRange: "10.96.0.0/16,10.97.0.0/16": must be of two families`},
+		{"two families", func(c *Config) { c.Network.ServiceClusterIPRange = []string{"fd00::/112", "10.96.0.0/16"} }, ""},
+		{"pods among services", func(c *Config) { c.Network.ClusterCIDR = []string{"10.96.0.0/16"} }, "network.clusterCIDR: 10.96.0.0/16: must not overlap network.serviceClusterIPRange, which is 10.96.0.0/12"},
+		{"ports", func(c *Config) { c.Network.ServiceNodePortRange = "3-1" }, `network.serviceNodePortRange: "3-1": must be a range of ports from 1 to 65535`},
+		{"domain", func(c *Config) { c.Network.ClusterDomain = "a_b" }, `network.clusterDomain: "a_b": must be a DNS domain`},
+		{"advertised", func(c *Config) { c.Network.AdvertiseAddress = "127.0.0.1" }, `network.advertiseAddress: "127.0.0.1": must be an IP address that others reach`},
+		{"reconciler", func(c *Config) { c.Network.EndpointReconcilerType = "master-count" }, `network.endpointReconcilerType: "master-count": must be lease or none`},
 		{"no node, no check of it", func(c *Config) { c.Node = Node{Disabled: true, RootDir: "/r", LogDir: "/l"} }, ""},
 	} {
 		cfg := DefaultConfig()

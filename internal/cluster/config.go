@@ -42,6 +42,7 @@ type Config struct {
 	WriteKubeconfig string  `json:"writeKubeconfig,omitempty"`
 	Store           Store   `json:"store,omitempty"`
 	API             API     `json:"api,omitempty"`
+	Network         Network `json:"network,omitempty"`
 	Logging         Logging `json:"logging,omitempty"`
 	Node            Node    `json:"node,omitempty"`
 }
@@ -84,7 +85,7 @@ type Node struct {
 	Name string `json:"name,omitempty"`
 	// Port is where the node's own API listens, 0 to 65535; 0 takes a free one. Default 10250.
 	Port int `json:"port"`
-	// PodCIDR is the range that pods on this node get addresses from. Default 10.244.0.0/24.
+	// PodCIDR is the range that pods on this node get addresses from, a part of the network's ClusterCIDR. Default its first 256 addresses.
 	PodCIDR string `json:"podCIDR,omitempty"`
 	// RootDir holds the pods' files. Default /var/lib/kubelet.
 	RootDir string `json:"rootDir,omitempty"`
@@ -98,9 +99,9 @@ type Node struct {
 func DefaultConfig() Config {
 	return Config{
 		DataDir: "/var/lib/floe", BindAddress: "0.0.0.0", SecurePort: 6443,
-		Logging: Logging{Format: "text"}, API: defaultAPI(),
+		Logging: Logging{Format: "text"}, API: defaultAPI(), Network: defaultNetwork(),
 		Node: Node{
-			Port: 10250, PodCIDR: "10.244.0.0/24", RootDir: "/var/lib/kubelet", LogDir: "/var/log/pods", CgroupRoot: "/floe",
+			Port: 10250, RootDir: "/var/lib/kubelet", LogDir: "/var/log/pods", CgroupRoot: "/floe",
 		},
 	}
 }
@@ -133,6 +134,9 @@ func (c *Config) Complete() error {
 		}
 		c.Node.Name = strings.ToLower(name)
 	}
+	if c.Node.PodCIDR == "" {
+		c.Node.PodCIDR = c.Network.firstPods()
+	}
 	var errs []error
 	bad := func(field string, value any, want string) {
 		errs = append(errs, fmt.Errorf("%s: %v: must be %s", field, value, want))
@@ -157,8 +161,9 @@ func (c *Config) Complete() error {
 	}
 	errs = append(errs, c.Store.validate()...)
 	errs = append(errs, c.API.validate(all.Kinds())...)
+	errs = append(errs, c.Network.validate()...)
 	if !c.Node.Disabled {
-		errs = append(errs, c.Node.validate()...)
+		errs = append(errs, c.Node.validate(&c.Network)...)
 	}
 	return errors.Join(errs...)
 }
@@ -180,13 +185,15 @@ func (s *Store) validate() (errs []error) {
 	return errs
 }
 
-func (n *Node) validate() (errs []error) {
+func (n *Node) validate(network *Network) (errs []error) {
 	if msgs := utilvalidation.IsDNS1123Subdomain(n.Name); len(msgs) > 0 {
 		errs = append(errs, fmt.Errorf("node.name: %q: %s", n.Name, msgs[0]))
 	}
 	prefix, err := netip.ParsePrefix(n.PodCIDR)
 	if err != nil || !prefix.Addr().Is4() || prefix.Bits() > 30 || prefix.Masked() != prefix {
 		errs = append(errs, fmt.Errorf("node.podCIDR: %q: must be an IPv4 range of at least four addresses, such as 10.244.0.0/24", n.PodCIDR))
+	} else if !network.forPods(prefix) {
+		errs = append(errs, fmt.Errorf("node.podCIDR: %s: must lie in network.clusterCIDR, which is %s", prefix, strings.Join(network.ClusterCIDR, ",")))
 	}
 	if !strings.HasPrefix(n.CgroupRoot, "/") {
 		errs = append(errs, fmt.Errorf("node.cgroupRoot: %q: must begin with /", n.CgroupRoot))

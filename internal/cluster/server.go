@@ -58,7 +58,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if env.Seed == 0 {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
-	s := &server{Environment: env, kinds: all.Kinds(), begun: make(chan struct{})}
+	s := &server{Environment: env, kinds: all.KindsFor(env.Config.Network.kinds()), begun: make(chan struct{})}
 	if s.dir, err = openDataDir(env.Config.DataDir); err != nil {
 		return err
 	}
