@@ -3,30 +3,60 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"net"
+	"os"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"github.com/google/uuid"
+
+	"github.com/floe-k8s/floe/internal/controller/bootstrap"
 )
 
-// initialNamespaces are those of every Kubernetes cluster.
-var initialNamespaces = [...]string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}
+// apiServer is who the log says did what the server does by itself.
+const apiServer = "system:apiserver"
 
-// bootstrap makes what every cluster begins with, then says that the API is ready, lets the components begin, and stays.
+// bootstrap makes what every cluster begins with, then says that the API is ready, lets the components begin, and keeps true what the server says of
+// itself.
 func (s *server) bootstrap(ctx context.Context) error {
-	c := s.client("system:apiserver", "system:masters")
-	res := corev1.SchemeGroupVersion.WithResource("namespaces")
-	for _, name := range initialNamespaces {
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if _, err := c.Create(ctx, res, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("namespace %s: %w", name, err)
-		}
+	cfg, err := s.bootstrapConfig()
+	if err != nil {
+		return err
+	}
+	b := bootstrap.New(cfg)
+	if err := b.Ensure(ctx); err != nil {
+		return fmt.Errorf("what every cluster begins with: %w", err)
 	}
 	s.door.SetReady()
 	close(s.begun)
 	s.Log.Info("ready", "url", s.localURL(), "kubeconfig", s.dir.join(adminKubeconfig))
-	<-ctx.Done()
-	return nil
+	return b.Run(ctx)
+}
+
+func (s *server) bootstrapConfig() (bootstrap.Config, error) {
+	network := &s.Config.Network
+	address, err := s.advertised()
+	if err != nil {
+		return bootstrap.Config{}, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return bootstrap.Config{}, err
+	}
+	instance, err := uuid.NewRandomFromReader(s.random(randomInstance))
+	if err != nil {
+		return bootstrap.Config{}, err
+	}
+	cfg := bootstrap.Config{
+		Client: s.client(apiServer, "system:masters"), Clock: s.Clock, Log: s.Log.With("component", "bootstrap"), Ranges: network.serviceRanges(),
+		Address: address, Port: int32(s.listener.Addr().(*net.TCPAddr).Port), Host: host, Instance: instance.String(),
+	}
+	switch {
+	case network.EndpointReconcilerType == reconcileNone:
+	case address.IsLoopback(): // which no endpoint may have
+		s.Log.Warn("this host has only loopback addresses: default/kubernetes gets no endpoints (set --advertise-address)")
+	default:
+		cfg.Leases = masterLeases{s.api}
+	}
+	return cfg, nil
 }
 
 // afterBootstrap holds a part back until the cluster has what every cluster begins with.

@@ -35,6 +35,7 @@ const (
 	randomEngine
 	randomScheduler
 	randomNode
+	randomInstance
 )
 
 // components are the parts that use the API: controllers, scheduler, node.

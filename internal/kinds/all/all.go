@@ -32,7 +32,7 @@ type Config struct {
 }
 
 // Kept returns the kinds that are stored and served to nobody.
-func Kept() []*kinds.Kind { return []*kinds.Kind{allocation.Kept()} }
+func Kept() []*kinds.Kind { return []*kinds.Kind{allocation.Kept(), core.MasterLease()} }
 
 // Kinds is KindsFor the default.
 func Kinds() []*kinds.Kind { return KindsFor(Config{}) }

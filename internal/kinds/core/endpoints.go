@@ -165,3 +165,13 @@ func invalid(path *field.Path, value string, msgs []string) (errs field.ErrorLis
 	}
 	return errs
 }
+
+// MasterLeases is the resource, served to nobody, of the signs of life of the API servers that share a cluster's state.
+var MasterLeases = corev1.SchemeGroupVersion.WithResource("masterleases")
+
+// MasterLease is the kind of MasterLeases: kube-apiserver's, an Endpoints with one address, which is its name too, and as generation the count of its
+// renewals.
+func MasterLease() *kinds.Kind {
+	k := Endpoints()
+	return &kinds.Kind{GVK: k.GVK, Resource: MasterLeases.Resource, Singular: "masterlease", New: k.New, NewList: k.NewList}
+}
