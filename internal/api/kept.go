@@ -32,7 +32,7 @@ func (s *Server) EachKept(res schema.GroupVersionResource, f func(name string, o
 }
 
 // Keep makes, replaces or removes a kept object. next returns what the object becomes: it is given the newest state (nil: there is none), which it does not
-// change, and is asked again when another writer was quicker; nil removes it. What stays as it is is not written. actor is who the log says did it.
+// change, once it is durable, and is asked again when another writer was quicker; nil removes it. What stays as it is is not written. actor is who the log says did it.
 func (s *Server) Keep(ctx context.Context, res schema.GroupVersionResource, name, actor string, next func(old kinds.Object) (kinds.Object, error)) error {
 	k := s.kept[res]
 	if k == nil {
@@ -41,6 +41,9 @@ func (s *Server) Keep(ctx context.Context, res schema.GroupVersionResource, name
 	key := k.Prefix() + name
 	for range attempts {
 		item, ok := s.Store.Head(key)
+		if err := s.settle(ctx, item.Revision, nil); err != nil {
+			return err
+		}
 		var old kinds.Object
 		if ok {
 			var err error

@@ -64,6 +64,12 @@ func components() []Grant {
 			{Verbs: append([]string{"delete", "deletecollection"}, read...), Groups: all, Resources: all},
 			{Verbs: []string{"update"}, Groups: core, Resources: []string{"namespaces/finalize", "namespaces/status"}},
 		}},
+		{Users: []string{controllerPrefix + "service-cidrs-controller"}, Rules: []Rule{
+			events,
+			{Verbs: append([]string{"patch", "update"}, read...), Groups: []string{"networking.k8s.io"}, Resources: []string{"servicecidrs"}},
+			{Verbs: []string{"patch", "update"}, Groups: []string{"networking.k8s.io"}, Resources: []string{"servicecidrs/finalizers", "servicecidrs/status"}},
+			{Verbs: read, Groups: []string{"networking.k8s.io"}, Resources: []string{"ipaddresses"}},
+		}},
 		{Groups: []string{Nodes}, Rules: []Rule{
 			events,
 			{Verbs: append([]string{"create", "patch", "update"}, read...), Groups: core, Resources: []string{"nodes"}},

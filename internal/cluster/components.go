@@ -22,6 +22,8 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/garbage"
 	"github.com/floe-k8s/floe/internal/controller/namespace"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
+	"github.com/floe-k8s/floe/internal/controller/servicecidr"
+	"github.com/floe-k8s/floe/internal/controller/servicerepair"
 	"github.com/floe-k8s/floe/internal/network"
 	"github.com/floe-k8s/floe/internal/node"
 	"github.com/floe-k8s/floe/internal/pki"
@@ -47,7 +49,7 @@ func (s *server) components() ([]part, error) {
 	sched := scheduler.New(scheduler.Config{
 		Client: s.client("system:kube-scheduler"), Clock: s.Clock, Rand: s.random(randomScheduler), Log: s.Log.With("component", "scheduler"),
 	})
-	list := []part{{"controllers", controllers.Run}, {"scheduler", sched.Run}}
+	list := []part{{"controllers", controllers.Run}, {"node port repair", s.nodePorts().Run}, {"scheduler", sched.Run}}
 	if s.Config.Node.Disabled {
 		return list, nil
 	}
@@ -60,6 +62,9 @@ func (s *server) controllers() (*engine.Engine, error) {
 	e := engine.New(engine.Config{
 		Clock: s.Clock, Log: s.Log.With("component", "controllers"), Rand: s.random(randomEngine),
 		Clients: func(user string) client.Client {
+			if user == apiServer {
+				return s.client(user, auth.Masters)
+			}
 			return s.client(user, "system:serviceaccounts", "system:serviceaccounts:kube-system")
 		},
 	})
@@ -71,7 +76,7 @@ func (s *server) controllers() (*engine.Engine, error) {
 			namespaced = append(namespaced, k.GVR())
 		}
 	}
-	for _, c := range []engine.Controller{deployment.New(), replicaset.New(), garbage.New(resources), namespace.New(namespaced)} {
+	for _, c := range []engine.Controller{deployment.New(), replicaset.New(), garbage.New(resources), namespace.New(namespaced), servicecidr.New(), servicerepair.Addresses()} {
 		if err := e.Register(c); err != nil {
 			return nil, err
 		}

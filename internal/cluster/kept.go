@@ -7,8 +7,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/controller/bootstrap"
+	"github.com/floe-k8s/floe/internal/controller/servicerepair"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/allocation"
 	"github.com/floe-k8s/floe/internal/kinds/core"
 )
 
@@ -48,6 +51,19 @@ func (m masterLeases) Remove(ctx context.Context, address, sign string) error {
 		}
 		return old, nil
 	})
+}
+
+// nodePorts holds the ports that services have on nodes against those that are taken.
+func (s *server) nodePorts() servicerepair.Ports {
+	return servicerepair.Ports{
+		Client: s.client(apiServer, auth.Masters), Clock: s.Clock, Log: s.Log.With("component", "node ports"), Range: s.Config.Network.kinds().Services.NodePorts,
+		Keep: func(ctx context.Context, next func(*corev1.RangeAllocation) (*corev1.RangeAllocation, error)) error {
+			return s.api.Keep(ctx, allocation.PortsKept, allocation.PortsName, apiServer, func(old kinds.Object) (kinds.Object, error) {
+				stored, _ := old.(*corev1.RangeAllocation)
+				return next(stored)
+			})
+		},
+	}
 }
 
 func signOf(lease kinds.Object) string { return strconv.FormatInt(lease.GetGeneration(), 10) }
