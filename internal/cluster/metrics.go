@@ -12,7 +12,8 @@ import (
 // registry is what /metrics tells: the process, the API's requests, and the store.
 func (s *server) registry(api prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), api, newStoreMetrics(s.store, s.log, s.kinds))
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), api, newStoreMetrics(s.store, s.log, s.kinds),
+		newAllocationMetrics(s.store, s.Config.Network.kinds().Services.NodePorts))
 	return r
 }
 
