@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,19 +27,6 @@ import (
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
-
-const (
-	maxBody      = 3 << 20 // bytes of one request, as upstream
-	callTimeout  = time.Minute
-	watchAtLeast = 30 * time.Minute
-)
-
-// Limits bound the calls. The zero value bounds their number by nothing and their time by upstream's defaults.
-type Limits struct {
-	Reading, Changing int           // calls in flight that change nothing, and that change something, watches not counted; 0: no bound
-	Call              time.Duration // of a call that is no watch and follows nothing; 0: a minute
-	Watch             time.Duration // of a watch without a timeout of the client's: between this and twice as long; 0: half an hour
-}
 
 // Config is what a Handler is made from. Node may be nil when nothing runs pods; the rest is needed.
 type Config struct {
@@ -54,11 +42,13 @@ type Config struct {
 	Snapshot func(ctx context.Context, w io.Writer) error
 	// Serves says of a kind of API whether it is served at all; nil: all are.
 	Serves  func(schema.GroupVersionResource) bool
-	Limits  Limits
 	Metrics *Metrics            // nil: nothing is counted
 	Gather  prometheus.Gatherer // what /metrics tells; nil: it is not served
 	// Rand spreads the ends of watches, so that clients do not all come back at once. The handler alone uses it.
 	Rand *rand.Rand
+	// Deadlines times how long clients may take nothing; nil: the machine's clock, by which connections have their deadlines too.
+	Deadlines clock.WithDelayedExecution
+	Limits    Limits
 }
 
 // Build says from what a program was made; what is not known is "".
@@ -88,11 +78,9 @@ func (h *Handler) spread(most time.Duration) time.Duration {
 
 // New returns a handler that says it is not ready yet.
 func New(cfg Config) *Handler {
-	if cfg.Limits.Call == 0 {
-		cfg.Limits.Call = callTimeout
-	}
-	if cfg.Limits.Watch == 0 {
-		cfg.Limits.Watch = watchAtLeast
+	cfg.Limits = cfg.Limits.complete()
+	if cfg.Deadlines == nil {
+		cfg.Deadlines = clock.RealClock{}
 	}
 	if cfg.Serves == nil {
 		cfg.Serves = func(schema.GroupVersionResource) bool { return true }
@@ -130,7 +118,17 @@ type call struct {
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(w, r)
-	w.Header().Set("Cache-Control", "no-cache, private")
+	header := w.Header()
+	header["Audit-Id"] = []string{auditID(r)}
+	header["Cache-Control"] = []string{"no-cache, private"}
+	path := parse(r)
+	timeout, wished, err := time.Duration(0), false, error(nil)
+	if !path.long() {
+		if timeout, wished, err = h.timeout(r); err != nil {
+			refuse(w, r, err)
+			return
+		}
+	}
 	user, ok, err := h.Authenticator(r)
 	if err != nil || !ok {
 		if err != nil {
@@ -144,7 +142,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, apierrors.NewBadRequest("impersonation is not served yet: header "+name))
 		return
 	}
-	c := &call{r: r, user: user, path: parse(r), known: h.discovery.knows, answered: recorder{ResponseWriter: w}}
+	c := &call{r: r, user: user, path: path, known: h.discovery.knows, answered: recorder{ResponseWriter: w}}
 	c.w = &c.answered
 	if h.Serves(c.path.resource) {
 		c.kind = h.API.Kind(c.path.resource)
@@ -158,13 +156,30 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer release()
 	defer h.Metrics.begin(c, h.Clock.Now)()
-	if !c.path.long() {
-		ctx, cancel := context.WithTimeout(r.Context(), c.timeout(h.Limits.Call))
-		defer cancel()
-		c.r = r.WithContext(ctx)
+	if c.path.long() {
+		c.answered.guard = h.guard(w)
+		defer c.answered.guard.close()
+		h.dispatch(c)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	c.r = r.WithContext(ctx)
+	if r.Body != http.NoBody {
 		c.r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
+	if wished {
+		h.hurry(w, timeout)
+	}
 	h.dispatch(c)
+}
+
+// auditID is what names the call in logs: by the client's choice, or new.
+func auditID(r *http.Request) string {
+	if id := r.Header.Get("Audit-Id"); id != "" {
+		return id
+	}
+	return uuid.NewString()
 }
 
 // impersonation is the first header by which a client asks to act as another user; "" when it does not.
@@ -192,14 +207,6 @@ func (h *Handler) admit(c *call) (release func(), ok bool) {
 	default:
 		return nil, false
 	}
-}
-
-// timeout is what the client gives the call, most at most.
-func (c *call) timeout(most time.Duration) time.Duration {
-	if d, err := time.ParseDuration(c.r.URL.Query().Get("timeout")); err == nil && d > 0 && d < most {
-		return d
-	}
-	return most
 }
 
 func (h *Handler) dispatch(c *call) {

@@ -53,7 +53,7 @@ func (h *Handler) serveJoint(c *call) {
 		c.fail(api.Forbidden(c.user, attrs, ""))
 		return
 	}
-	lasts := h.Limits.Watch + h.spread(h.Limits.Watch)
+	lasts := h.watchLasts()
 	ctx, cancel := api.WithTimeout(c.r.Context(), h.Clock, lasts)
 	defer cancel()
 	defer context.AfterFunc(h.closing, cancel)()

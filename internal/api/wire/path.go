@@ -117,3 +117,11 @@ func (t *target) attributes() auth.Attributes {
 	}
 	return a
 }
+
+// queryValue is the first value of a parameter of the query. Most queries do not have it, and are not taken apart.
+func queryValue(r *http.Request, name string) string {
+	if query := r.URL.RawQuery; !strings.Contains(query, name) && !strings.Contains(query, "%") {
+		return ""
+	}
+	return r.URL.Query().Get(name)
+}

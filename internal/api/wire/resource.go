@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -292,18 +291,6 @@ func readQuery[T any](r *http.Request, into *T, convert func(*url.Values, *T, co
 		return apierrors.NewBadRequest(err.Error())
 	}
 	return nil
-}
-
-func readBody(r *http.Request) ([]byte, error) {
-	data, err := io.ReadAll(r.Body)
-	var tooLarge *http.MaxBytesError
-	switch {
-	case asError(err, &tooLarge):
-		return nil, apierrors.NewRequestEntityTooLargeError("limit is 3145728")
-	case err != nil:
-		return nil, apierrors.NewBadRequest("the body could not be read: " + err.Error())
-	}
-	return data, nil
 }
 
 // unsupportedMedia is upstream's answer to a body in a language that is not spoken here.

@@ -22,11 +22,12 @@ import (
 )
 
 const (
-	maxHeader   = 1 << 20
-	headerTime  = 32 * time.Second // to send a request's header, as upstream
-	idleTime    = 90 * time.Second
-	drainTime   = 5 * time.Second // calls in flight have this long to end after a stop
-	streamsEach = 1000            // calls at once on one HTTP/2 connection
+	maxHeader  = 1 << 20          // bytes of a request's line and header together, as upstream
+	headerTime = 32 * time.Second // to send a request's header, as upstream
+	idleTime   = 90 * time.Second
+	drainTime  = 5 * time.Second // calls in flight have this long to end after a stop
+	streamRoom = 256 << 10       // bytes of one call's body that are taken in before its handler asks for them, as upstream
+	connRoom   = 4 * streamRoom  // and of all calls of a connection
 )
 
 // Serve answers on the listener until ctx ends; then it refuses new calls, ends watches, and lets others finish for a
@@ -34,7 +35,11 @@ const (
 func (h *Handler) Serve(ctx context.Context, listener net.Listener, config *tls.Config) error {
 	server := &http.Server{
 		Handler: h, TLSConfig: config, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime,
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: streamsEach},
+		ReadTimeout: h.Limits.Call, WriteTimeout: h.Limits.Call + h.Limits.Last, // long calls take them away, see guard
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: h.Limits.Streams, MaxReadFrameSize: streamRoom,
+			MaxReceiveBufferPerStream: streamRoom, MaxReceiveBufferPerConnection: connRoom,
+		},
 		ErrorLog: stdlog.New(logWriter{h.Log}, "", 0),
 	}
 	ended := make(chan error, 1)

@@ -18,10 +18,7 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-const (
-	bookmarkEvery = time.Minute
-	writeDeadline = 30 * time.Second // a client that takes nothing for so long is gone
-)
+const bookmarkEvery = time.Minute
 
 // watcher writes one watch to one client.
 type watcher struct {
@@ -52,7 +49,7 @@ func (h *Handler) watch(c *call) {
 		return
 	}
 	defer from.Close()
-	lasts := h.Limits.Watch + h.spread(h.Limits.Watch)
+	lasts := h.watchLasts()
 	if opts.TimeoutSeconds != nil && *opts.TimeoutSeconds > 0 {
 		lasts = time.Duration(*opts.TimeoutSeconds) * time.Second
 	}
@@ -122,13 +119,10 @@ func (w *watcher) wait(ctx context.Context) (api.Event, error) {
 	return api.Event{}, errOver
 }
 
-// flush has a deadline of its own, so that a client that does not read holds nothing for long.
-func (w *watcher) flush() error {
-	if err := w.to.SetWriteDeadline(time.Now().Add(writeDeadline)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	return w.to.Flush()
-}
+// watchLasts is how long a watch lasts whose client does not say: between the least and twice as long, as upstream.
+func (h *Handler) watchLasts() time.Duration { return h.Limits.Watch + h.spread(h.Limits.Watch) }
+
+func (w *watcher) flush() error { return w.to.Flush() }
 
 func (w *watcher) write(e api.Event) error {
 	data, err := w.encoded(e)
