@@ -25,20 +25,13 @@ const (
 )
 
 // fail answers the call with a Status.
-func (c *call) fail(err error) { refuse(c.w, c.r, err) }
+func (c *call) fail(err error) { c.speaks.refuse(c.w, c.r, err) }
 
 // refuse answers with the Status that err is, in the media type that the client reads.
-func refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (l languages) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	status := statusOf(err)
 	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
-	f := format{media: mediaJSON, pretty: wantsPretty(r)}
-	for _, a := range acceptable(r) {
-		if media, ok := a.speaks(); ok && a.params["as"] == "" { // a refusal is never anything else than itself
-			f.media = media
-			break
-		}
-	}
-	f.pretty = f.pretty && f.media == mediaJSON
+	f := l.ofRefusal(r)
 	data, err := encode(f, &status, schema.GroupVersionKind{})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -52,7 +52,7 @@ func (c *call) decode(data []byte, into runtime.Object, gvk schema.GroupVersionK
 	case mediaProtobuf:
 		return c.decodeProtobuf(data, into, gvk)
 	}
-	return unsupportedMedia(spoken[:]...)
+	return unsupportedMedia(c.speaks...)
 }
 
 // bodyMedia is the media type of the request's body.

@@ -29,8 +29,8 @@ func (h *Handler) serveDiscovery(c *call) {
 		c.noResource()
 	case routed && c.r.Method != http.MethodGet:
 		c.methodNotAllowed()
-	case routed && !understood(c.r, spoken[:]):
-		c.fail(notProduced(spoken[:]))
+	case routed && !c.speaks.understand(c.r):
+		c.fail(notProduced(c.speaks))
 	case path == "/apis":
 		c.discovered(obj, h.discovery.groups)
 	case len(parts) == 1 && routed:
@@ -43,7 +43,7 @@ func (h *Handler) serveDiscovery(c *call) {
 // discovered answers with obj or, when the client wishes that first and it is there, with everything at once.
 func (c *call) discovered(obj runtime.Object, all func() aggregated) {
 	for _, a := range acceptable(c.r) {
-		media, ok := a.speaks()
+		media, ok := a.spokenIn(c.speaks)
 		f := format{media: media, pretty: media == mediaJSON && wantsPretty(c.r)}
 		switch {
 		case !ok:
@@ -62,7 +62,7 @@ func (c *call) discovered(obj runtime.Object, all func() aggregated) {
 			return
 		}
 	}
-	c.fail(notAcceptable("only the following media types are accepted: " + strings.Join(spoken[:], ", ")))
+	c.fail(onlyAccepted(c.speaks))
 }
 
 // encoded sends an object that knows its own type.

@@ -65,6 +65,7 @@ type Handler struct {
 	closing           context.Context
 	stop              context.CancelFunc // ends watches and what follows
 	discovery         discovery
+	speaks            languages
 	began             time.Time  // of this program's documents, which never change
 	randMu            sync.Mutex // guards Config.Rand
 }
@@ -87,6 +88,7 @@ func New(cfg Config) *Handler {
 	}
 	h := &Handler{Config: cfg, began: cfg.Clock.Now(), reading: places(cfg.Limits.Reading), changing: places(cfg.Limits.Changing)}
 	h.closing, h.stop = context.WithCancel(context.Background())
+	h.speaks = spoken
 	h.discovery = newDiscovery(slices.DeleteFunc(slices.Clone(cfg.API.Config.Kinds), func(k *kinds.Kind) bool { return !cfg.Serves(k.GVR()) }))
 	return h
 }
@@ -108,7 +110,9 @@ type call struct {
 	r    *http.Request
 	user auth.User
 	path target
-	kind *kinds.Kind // nil when the path is no resource that is served
+	// speaks are the server's languages.
+	speaks languages
+	kind   *kinds.Kind // nil when the path is no resource that is served
 	// known says whether a type of objects is known at all.
 	known func(schema.GroupVersionKind) bool
 
@@ -125,7 +129,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	timeout, wished, err := time.Duration(0), false, error(nil)
 	if !path.long() {
 		if timeout, wished, err = h.timeout(r); err != nil {
-			refuse(w, r, err)
+			h.speaks.refuse(w, r, err)
 			return
 		}
 	}
@@ -134,15 +138,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			h.Log.Info("a credential was refused", "remote", r.RemoteAddr, "err", err)
 		}
-		refuse(w, r, apierrors.NewUnauthorized("Unauthorized"))
+		h.speaks.refuse(w, r, apierrors.NewUnauthorized("Unauthorized"))
 		return
 	}
 	if name := impersonation(r.Header); name != "" {
 		// Never passed over: the call would run with the rights of who sent it, not of whom it names.
-		refuse(w, r, apierrors.NewBadRequest("impersonation is not served yet: header "+name))
+		h.speaks.refuse(w, r, apierrors.NewBadRequest("impersonation is not served yet: header "+name))
 		return
 	}
-	c := &call{r: r, user: user, path: path, known: h.discovery.knows, answered: recorder{ResponseWriter: w}}
+	c := &call{r: r, user: user, path: path, speaks: h.speaks, known: h.discovery.knows, answered: recorder{ResponseWriter: w}}
 	c.w = &c.answered
 	if h.Serves(c.path.resource) {
 		c.kind = h.API.Kind(c.path.resource)
@@ -151,7 +155,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		h.Metrics.refused(c)
 		w.Header().Set("Retry-After", "1")
-		refuse(w, r, apierrors.NewTooManyRequests("Too many requests, please try again later.", 1))
+		h.speaks.refuse(w, r, apierrors.NewTooManyRequests("Too many requests, please try again later.", 1))
 		return
 	}
 	defer release()
@@ -275,6 +279,6 @@ func (h *Handler) recover(w http.ResponseWriter, r *http.Request) {
 		panic(v)
 	default:
 		h.Log.Error("a request failed by a broken law", "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-		refuse(w, r, apierrors.NewInternalError(fmt.Errorf("panic serving %s %s", r.Method, r.URL.Path)))
+		h.speaks.refuse(w, r, apierrors.NewInternalError(fmt.Errorf("panic serving %s %s", r.Method, r.URL.Path)))
 	}
 }

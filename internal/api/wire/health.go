@@ -82,7 +82,7 @@ func (h *Handler) serveHealth(c *call, path string) {
 
 // serveVersion answers /version, and refuses what is below it, as upstream's router.
 func (h *Handler) serveVersion(c *call, path string) {
-	json := []string{mediaJSON}
+	json := languages{mediaJSON}
 	switch {
 	case path != "/version":
 		c.noResource()
@@ -90,7 +90,7 @@ func (h *Handler) serveVersion(c *call, path string) {
 	case c.r.Method != http.MethodGet:
 		c.methodNotAllowed()
 		return
-	case !understood(c.r, json):
+	case !json.understand(c.r):
 		c.fail(notProduced(json))
 		return
 	}

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -19,114 +18,225 @@ type format struct {
 	pretty  bool
 }
 
-// spoken are the media types of bodies and answers.
-var spoken = [...]string{mediaJSON, mediaYAML, mediaProtobuf}
+// languages are the media types that are spoken, the first by default.
+type languages []string
 
-// accepted is one element of an Accept header (RFC 9110 section 12.5.1).
+// streams are those of watches.
+func (l languages) streams() []string {
+	var out []string
+	for _, media := range l {
+		switch media {
+		case mediaYAML:
+		default:
+			out = append(out, media+";stream=watch")
+		}
+	}
+	return out
+}
+
+// accepted is one clause of an Accept header (RFC 9110 section 12.5.1).
 type accepted struct {
 	media  string
 	params map[string]string
 	weight float64
 }
 
-// acceptable reads the header, the most wanted first. What cannot be read is left out.
+// maxAccept bounds how much of an Accept header is read, in bytes. Each clause takes memory, and no client has more than a few.
+const maxAccept = 8 << 10
+
+// acceptable reads the header, the most wanted first. What cannot be read is left out. Without a header, there is one clause, for anything.
 func acceptable(r *http.Request) []accepted {
-	var list []accepted
-	for _, part := range strings.Split(strings.Join(r.Header.Values("Accept"), ","), ",") {
-		media, params, err := mime.ParseMediaType(strings.ReplaceAll(part, "@", ".")) // the older names of OpenAPI's types have one
-		if err != nil {
-			continue
-		}
-		a := accepted{media, params, 1}
-		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
-			a.weight = q
-		}
-		list = append(list, a)
+	rest := r.Header.Get("Accept")
+	if rest == "" {
+		return []accepted{{media: "*/*", weight: 1}}
 	}
-	if len(list) == 0 && len(r.Header.Values("Accept")) == 0 {
-		list = []accepted{{media: "*/*", weight: 1}}
-	}
-	slices.SortStableFunc(list, func(a, b accepted) int {
-		switch {
-		case a.weight > b.weight:
-			return -1
-		case a.weight < b.weight:
-			return 1
+	rest = rest[:min(len(rest), maxAccept)]
+	list := make([]accepted, 0, 1+strings.Count(rest, ","))
+	for more := true; more; {
+		var part string
+		part, rest, more = strings.Cut(rest, ",")
+		if a, ok := readClause(part); ok {
+			list = append(list, a)
 		}
-		return 0
-	})
+	}
+	slices.SortFunc(list, before)
 	return list
 }
 
-func (a accepted) speaks() (media string, ok bool) {
-	switch a.media {
-	case "*/*", "application/*":
+// before is upstream's order of clauses. It is not that of the RFC, nor is it an order in all cases: what names a type goes before what does not,
+// whatever their weights are.
+func before(a, b accepted) int {
+	anyType, anySubtype := strings.HasPrefix(b.media, "*/"), strings.HasSuffix(b.media, "/*")
+	switch {
+	case a.weight > b.weight,
+		anyType && !strings.HasPrefix(a.media, "*/"),
+		anySubtype && !strings.HasSuffix(a.media, "/*"):
+		return -1
+	}
+	return 1
+}
+
+// readClause reads a type and its parameters, as upstream: names are told apart by case, and nothing is quoted.
+func readClause(text string) (a accepted, ok bool) {
+	media, params, _ := strings.Cut(text, ";")
+	a = accepted{media: strings.Trim(media, " "), weight: 1}
+	if a.media == "*" {
+		a.media = "*/*"
+	}
+	if kind, subtype, _ := strings.Cut(a.media, "/"); subtype == "" || strings.Contains(subtype, "/") || strings.HasSuffix(kind, " ") {
+		return a, false
+	}
+	for params != "" {
+		var param string
+		param, params, _ = strings.Cut(params, ";")
+		name, value, _ := strings.Cut(param, "=")
+		if value == "" || strings.Contains(value, "=") {
+			continue
+		}
+		if name = strings.Trim(name, " "); name == "q" {
+			a.weight, _ = strconv.ParseFloat(value, 32) // what is no number is 0
+			continue
+		}
+		if a.params == nil {
+			a.params = map[string]string{}
+		}
+		a.params[name] = strings.Trim(value, " ")
+	}
+	return a, true
+}
+
+// spoken are the media types of bodies and answers by default.
+var spoken = languages{mediaJSON, mediaYAML, mediaProtobuf}
+
+func (a accepted) spokenIn(l languages) (media string, ok bool) {
+	switch {
+	case a.media == "*/*", a.media == "application/*":
 		return mediaJSON, true
-	case mediaJSON, mediaYAML, mediaProtobuf:
+	case slices.Contains(l, a.media):
 		return a.media, true
 	}
 	return "", false
 }
 
-// transforms says whether the wished transformation is one of those for objects.
-func (a accepted) transforms() bool {
-	switch as := a.params["as"]; as {
-	case "":
-		return true
-	case "Table":
-		return a.ofMeta() && a.media != mediaProtobuf
-	case "PartialObjectMetadata", "PartialObjectMetadataList":
-		return a.ofMeta()
-	}
-	return false
+// plain says that nothing is wished that only objects allow.
+func (a accepted) plain(media string) bool {
+	return a.params == nil || !a.converts() && a.params["sv"] == "" && a.streams(media)
 }
 
-// ofMeta says that what is wished is a type of meta.k8s.io, which are the same in both versions.
-func (a accepted) ofMeta() bool {
-	return a.params["g"] == metav1.GroupName && (a.params["v"] == "v1" || a.params["v"] == "v1beta1")
-}
-
-// negotiate chooses the format of an answer, or refuses the call.
-func (c *call) negotiate() (format, bool) {
-	streams := c.path.verb == "list" || c.path.verb == "watch"
-	if c.kind != nil && !understood(c.r, spoken[:]) {
-		list := spoken[:]
-		if streams {
-			list = append(slices.Clip(list), mediaJSON+";stream=watch", mediaProtobuf+";stream=watch")
-		}
-		c.fail(notProduced(list))
-		return format{}, false
-	}
-	for _, a := range acceptable(c.r) {
-		media, ok := a.speaks()
-		if !ok || !a.transforms() || media == mediaYAML && c.path.verb == "watch" {
-			continue
-		}
-		return format{media: media, as: a.params["as"], version: a.params["v"], pretty: media == mediaJSON && wantsPretty(c.r)}, true
-	}
-	c.fail(notAcceptable("only the following media types are accepted: " + strings.Join(spoken[:], ", ")))
-	return format{}, false
-}
-
-// understood says that the header names a media type that is produced, whatever is wished of it: upstream's router asks this before a handler
-// looks closer.
-func understood(r *http.Request, produced []string) bool {
-	header := r.Header.Get("Accept")
-	if header == "" {
-		return true
-	}
-	for _, part := range strings.Split(header, ",") {
-		media, _, _ := strings.Cut(part, ";")
-		if media = strings.TrimSpace(media); media == "*/*" || slices.Contains(produced, media) {
+// converts says that a transformation is wished.
+func (a accepted) converts() bool {
+	for _, name := range [...]string{"as", "g", "v"} {
+		if _, ok := a.params[name]; ok {
 			return true
 		}
 	}
 	return false
 }
 
+// streams says that no stream is wished, or the one that there is. YAML has none.
+func (a accepted) streams(media string) bool {
+	stream := a.params["stream"]
+	return stream == "" || stream == "watch" && media != mediaYAML
+}
+
+// transforms says whether all that is wished of an answer in a media type is something that objects allow.
+func (a accepted) transforms(media string) bool {
+	if a.params == nil {
+		return true
+	}
+	if sv := a.params["sv"]; sv != "" && sv != "v1" || !a.streams(media) {
+		return false
+	}
+	if !a.converts() {
+		return true
+	}
+	if v := a.params["v"]; a.params["g"] != metav1.GroupName || v != "v1" && v != "v1beta1" { // the types are the same in both versions
+		return false
+	}
+	switch a.params["as"] {
+	case "Table":
+		return media == mediaJSON || media == mediaYAML
+	case "PartialObjectMetadata", "PartialObjectMetadataList":
+		return true
+	}
+	return false
+}
+
+// only is the media type that a header names without more, as most do; ok false: the header is to be read.
+func (l languages) only(header string) (media string, ok bool) {
+	if header == "" {
+		return l[0], true
+	}
+	i := slices.Index(l, header)
+	if i < 0 {
+		return "", false
+	}
+	return l[i], true
+}
+
+// negotiate chooses the format of an answer, or refuses the call.
+func (c *call) negotiate() (format, bool) {
+	if media, ok := c.speaks.only(c.r.Header.Get("Accept")); ok && (media != mediaYAML || c.path.verb != "watch") {
+		return format{media: media, pretty: media == mediaJSON && wantsPretty(c.r)}, true
+	}
+	if c.kind != nil {
+		list := c.speaks
+		if c.path.verb == "list" || c.path.verb == "watch" {
+			list = append(slices.Clip(list), list.streams()...)
+		}
+		if !list.understand(c.r) {
+			c.fail(notProduced(list))
+			return format{}, false
+		}
+	}
+	for _, a := range acceptable(c.r) {
+		media, ok := a.spokenIn(c.speaks)
+		switch {
+		case !ok || !a.transforms(media):
+		case media == mediaYAML && c.path.verb == "watch":
+			c.fail(onlyAccepted(c.speaks.streams()))
+			return format{}, false
+		default:
+			pretty := media == mediaJSON && (a.params["pretty"] == "1" || wantsPretty(c.r))
+			return format{media: media, as: a.params["as"], version: a.params["v"], pretty: pretty}, true
+		}
+	}
+	c.fail(onlyAccepted(c.speaks))
+	return format{}, false
+}
+
+// understand says that the header names a media type that is spoken, whatever is wished of it: upstream's router asks this before a handler
+// looks closer.
+func (l languages) understand(r *http.Request) bool {
+	header := r.Header.Get("Accept")
+	if header == "" {
+		return true
+	}
+	for part := range strings.SplitSeq(header, ",") {
+		media, _, _ := strings.Cut(part, ";")
+		if media = strings.Trim(media, " "); media == "*/*" || slices.Contains(l, media) {
+			return true
+		}
+	}
+	return false
+}
+
+// ofRefusal is the format of a refusal. A client that accepts nothing that is spoken gets upstream's last resort, indented JSON.
+func (l languages) ofRefusal(r *http.Request) format {
+	if media, ok := l.only(r.Header.Get("Accept")); ok {
+		return format{media: media, pretty: media == mediaJSON && wantsPretty(r)}
+	}
+	for _, a := range acceptable(r) {
+		if media, ok := a.spokenIn(l); ok && a.plain(media) {
+			return format{media: media, pretty: media == mediaJSON && (a.params["pretty"] == "1" || wantsPretty(r))}
+		}
+	}
+	return format{media: mediaJSON, pretty: true}
+}
+
 // wantsPretty follows upstream: on request, and for programs behind which a person sits.
 func wantsPretty(r *http.Request) bool {
-	if text := r.URL.Query().Get("pretty"); text != "" {
+	if text := queryValue(r, "pretty"); text != "" {
 		pretty, err := strconv.ParseBool(text)
 		return err == nil && pretty
 	}
@@ -139,6 +249,10 @@ func notAcceptable(message string) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable, Message: message,
 	}}
+}
+
+func onlyAccepted(list []string) error {
+	return notAcceptable("only the following media types are accepted: " + strings.Join(list, ", "))
 }
 
 // notProduced is the router's refusal of media types that nothing here speaks.

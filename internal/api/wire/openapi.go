@@ -121,7 +121,7 @@ func (h *Handler) serveOpenAPI3(c *call, path string) {
 func (c *call) openAPIForm(version string) (form openapi.Form, media string, ok bool) {
 	c.w.Header().Add("Vary", "Accept")
 	for _, a := range acceptable(c.r) {
-		switch a.media {
+		switch strings.ReplaceAll(a.media, "@", ".") { // the older names of OpenAPI's types have one
 		case "*/*", "application/*", "*/json", mediaJSON:
 			return openapi.JSON, mediaJSON, true
 		case openAPIProtobuf[version]:
