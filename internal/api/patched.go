@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
+
+	"github.com/floe-k8s/floe/internal/api/jsonpatch"
 )
 
 // This file is what the patch languages make of an object. A JSON patch and a merge patch work on its JSON, a strategic merge patch on its fields.
@@ -83,7 +84,7 @@ func (p Patch) applyDocument(doc []byte) (out []byte, strict []error, err error)
 		if strict, err = p.unmarshal(&fields); err != nil {
 			return nil, nil, badPatch(err)
 		}
-		if out, err = jsonpatch.MergePatch(doc, p.Data); errors.Is(err, jsonpatch.ErrBadJSONPatch) {
+		if out, err = jsonpatch.Merge(doc, p.Data); errors.Is(err, jsonpatch.ErrBadPatch) {
 			err = apierrors.NewBadRequest(err.Error())
 		}
 		return out, strict, err
@@ -95,8 +96,8 @@ func (p Patch) applyDocument(doc []byte) (out []byte, strict []error, err error)
 	for i, e := range strict {
 		strict[i] = fmt.Errorf("json patch %w", e)
 	}
-	ops, err := jsonpatch.DecodePatch(p.Data)
-	switch {
+	var ops jsonpatch.Patch
+	switch err := json.Unmarshal(p.Data, &ops); {
 	case err != nil:
 		return nil, nil, apierrors.NewBadRequest(err.Error())
 	case len(ops) > maxPatchOps:

@@ -46,7 +46,7 @@ func (c *call) decode(data []byte, into runtime.Object, gvk schema.GroupVersionK
 	case mediaYAML:
 		doc, err := yaml.YAMLToJSON(data)
 		if err != nil {
-			return unrecognized(gvk, data, &noTypeError{err})
+			return unrecognized(gvk, data, err)
 		}
 		return c.decodeJSON(doc, into, gvk, validation)
 	case mediaProtobuf:

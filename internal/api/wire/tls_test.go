@@ -141,6 +141,7 @@ func TestQuietWatchLasts(t *testing.T) {
 				if err != nil || !strings.Contains(line, fmt.Sprintf(`"name":"c%d"`, i)) {
 					t.Fatalf("event %d: %v %.80s", i, err, line)
 				}
+				until(t, "nothing is being written", func() bool { return !d.deadlines.HasWaiters() })
 				d.deadlines.Step(time.Hour)
 			}
 		})
