@@ -25,6 +25,7 @@ const (
 	mediaJSON     = "application/json"
 	mediaYAML     = "application/yaml"
 	mediaProtobuf = "application/vnd.kubernetes.protobuf"
+	mediaText     = "text/plain; charset=utf-8" // of pages that are no objects
 )
 
 func asError[T error](err error, target *T) bool { return errors.As(err, target) }

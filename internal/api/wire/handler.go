@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,6 +48,13 @@ type Config struct {
 	// Deadlines times how long clients may take nothing; nil: the machine's clock, by which connections have their deadlines too.
 	Deadlines clock.WithDelayedExecution
 	Limits    Limits
+	// Hooks name what is done once after the API has begun to answer, by upstream's names without "poststarthook/" and in upstream's order. The health
+	// pages fail until Done was called for each, or SetReady; nil: only the namespaces that a cluster begins with.
+	Hooks []string
+	// Profiling serves /debug/pprof and /debug/flags to those who may get these paths (--profiling).
+	Profiling bool
+	// SetVerbosity changes how much is logged, as --v does; nil: it cannot be changed.
+	SetVerbosity func(level int)
 }
 
 // Build says from what a program was made; what is not known is "".
@@ -60,7 +66,7 @@ type Build struct {
 // Handler answers all paths of the API. It is safe for concurrent use.
 type Handler struct {
 	Config
-	ready             atomic.Bool
+	hooks             []*hook
 	reading, changing chan struct{} // a place for each call in flight; nil: no bound
 	closing           context.Context
 	stop              context.CancelFunc // ends watches and what follows
@@ -80,6 +86,9 @@ func (h *Handler) spread(most time.Duration) time.Duration {
 // New returns a handler that says it is not ready yet.
 func New(cfg Config) *Handler {
 	cfg.Limits = cfg.Limits.complete()
+	if cfg.Hooks == nil {
+		cfg.Hooks = []string{StartSystemNamespaces}
+	}
 	if cfg.Deadlines == nil {
 		cfg.Deadlines = clock.RealClock{}
 	}
@@ -88,6 +97,9 @@ func New(cfg Config) *Handler {
 	}
 	h := &Handler{Config: cfg, began: cfg.Clock.Now(), reading: places(cfg.Limits.Reading), changing: places(cfg.Limits.Changing)}
 	h.closing, h.stop = context.WithCancel(context.Background())
+	for _, name := range cfg.Hooks {
+		h.hooks = append(h.hooks, &hook{name: name})
+	}
 	h.speaks = spoken
 	h.discovery = newDiscovery(slices.DeleteFunc(slices.Clone(cfg.API.Config.Kinds), func(k *kinds.Kind) bool { return !cfg.Serves(k.GVR()) }))
 	return h
@@ -100,9 +112,6 @@ func places(n int) chan struct{} {
 	}
 	return make(chan struct{}, n)
 }
-
-// SetReady lets /readyz succeed.
-func (h *Handler) SetReady() { h.ready.Store(true) }
 
 // call is one request past authentication.
 type call struct {
@@ -236,6 +245,16 @@ func (h *Handler) unserved(c *call, refuse func()) {
 	refuse()
 }
 
+// allowed asks for the right to the call's verb on its resource, and refuses the call when there is none.
+func (h *Handler) allowed(c *call) bool {
+	attrs := c.request().Attributes(c.path.verb)
+	allowed, reason := h.API.Authorizer(c.user, attrs)
+	if !allowed {
+		c.fail(api.Forbidden(c.user, attrs, reason))
+	}
+	return allowed
+}
+
 // servePath serves what is no resource: health, version, discovery, OpenAPI.
 func (h *Handler) servePath(c *call) {
 	if c.path.joint && c.r.Method == http.MethodGet {
@@ -247,13 +266,17 @@ func (h *Handler) servePath(c *call) {
 		c.fail(api.Forbidden(c.user, attrs, reason))
 		return
 	}
+	if h.Profiling && strings.HasPrefix(c.r.URL.Path, debugPath) {
+		h.serveDebug(c)
+		return
+	}
 	path := strings.TrimSuffix(c.r.URL.Path, "/")
 	reads := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
 	switch {
 	case path == "/version", strings.HasPrefix(path, "/version/"):
 		h.serveVersion(c, path)
-	case path == "/healthz", path == "/livez", path == "/readyz", strings.HasPrefix(path, "/healthz/"), strings.HasPrefix(path, "/livez/"), strings.HasPrefix(path, "/readyz/"):
-		h.serveHealth(c, path)
+	case isHealth(c.r.URL.Path):
+		h.serveHealth(c, c.r.URL.Path)
 	case path == "/metrics" && h.Gather != nil:
 		promhttp.HandlerFor(h.Gather, promhttp.HandlerOpts{}).ServeHTTP(c.w, c.r)
 	case !reads && (path == history.Path || path == SnapshotPath):
@@ -262,7 +285,7 @@ func (h *Handler) servePath(c *call) {
 		h.serveHistory(c)
 	case path == SnapshotPath:
 		h.serveSnapshot(c)
-	case path == "":
+	case c.r.URL.Path == "/":
 		h.serveRoot(c)
 	case strings.HasPrefix(path, "/openapi/"):
 		h.serveOpenAPI(c)

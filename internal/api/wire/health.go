@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/version"
 )
 
@@ -17,21 +19,58 @@ type check struct {
 	fail func() string // "" when all is well
 }
 
-func (h *Handler) checks(path string) []check {
+// StartSystemNamespaces is upstream's name for making the namespaces that every cluster begins with.
+const StartSystemNamespaces = "start-system-namespaces-controller"
+
+// hook is something that is done once after the API has begun to answer.
+type hook struct {
+	name string
+	done atomic.Bool
+}
+
+// Done says that one of Config.Hooks has been done; ready is said when all have been. A name that is not among them panics.
+func (h *Handler) Done(name string) {
+	for _, k := range h.hooks {
+		if k.name == name {
+			k.done.Store(true)
+			return
+		}
+	}
+	panic(fmt.Sprintf("%q is none of the hooks %v", name, h.Hooks))
+}
+
+// SetReady says that all of Config.Hooks have been done.
+func (h *Handler) SetReady() {
+	for _, k := range h.hooks {
+		k.done.Store(true)
+	}
+}
+
+// checks are those of one health page, in upstream's order. What upstream has and floe does not (a certificate for itself, its aggregator, informers of its
+// own) is left out: nothing would stand behind the name.
+func (h *Handler) checks(kind string) []check {
 	well := func() string { return "" }
-	list := []check{{"ping", well}, {"log", well}, {"etcd", func() string {
+	stored := func() string {
 		if err := h.API.Store.Err(); err != nil {
 			return err.Error()
 		}
 		return ""
-	}}}
-	if strings.HasPrefix(path, "/readyz") {
-		list = append(list, check{"poststarthook/bootstrap", func() string {
-			if !h.ready.Load() {
+	}
+	list := []check{{"ping", well}, {"log", well}, {"etcd", stored}}
+	if kind == "readyz" {
+		// The table is what upstream's informers are, and was loaded before there was a server.
+		list = append(list, check{"etcd-readiness", stored}, check{"informer-sync", well})
+	}
+	for _, k := range h.hooks {
+		list = append(list, check{"poststarthook/" + k.name, func() string {
+			if !k.done.Load() {
 				return "not finished"
 			}
 			return ""
-		}}, check{"shutdown", func() string {
+		}})
+	}
+	if kind == "readyz" {
+		list = append(list, check{"shutdown", func() string {
 			if h.closing.Err() != nil {
 				return "process is shutting down"
 			}
@@ -44,40 +83,69 @@ func (h *Handler) checks(path string) []check {
 // serveHealth answers /healthz, /livez and /readyz, and each check below them, as upstream words them.
 func (h *Handler) serveHealth(c *call, path string) {
 	kind, one, single := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	list := h.checks(path)
+	list := h.checks(kind)
 	if single {
-		i := slices.IndexFunc(list, func(k check) bool { return k.name == one })
-		if i < 0 {
-			c.notFound()
-			return
-		}
-		list = list[i : i+1]
+		h.serveCheck(c, list, one)
+		return
 	}
-	excluded := c.r.URL.Query()["exclude"]
+	query := c.r.URL.Query()
+	unknown := sets.New(query["exclude"]...)
 	var out strings.Builder
 	failed := false
 	for _, k := range list {
-		switch reason := k.fail(); {
-		case slices.Contains(excluded, k.name):
+		if slices.Contains(query["exclude"], k.name) {
+			unknown.Delete(k.name)
 			fmt.Fprintf(&out, "[+]%s excluded: ok\n", k.name)
-		case reason != "":
-			failed = true
-			fmt.Fprintf(&out, "[-]%s failed: reason withheld\n", k.name)
-			h.Log.Info("a health check fails", "path", path, "check", k.name, "reason", reason)
-		default:
-			fmt.Fprintf(&out, "[+]%s ok\n", k.name)
+			continue
 		}
+		reason := k.fail()
+		if reason == "" {
+			fmt.Fprintf(&out, "[+]%s ok\n", k.name)
+			continue
+		}
+		failed = true
+		fmt.Fprintf(&out, "[-]%s failed: reason withheld\n", k.name)
+		h.Log.Info("a health check fails", "path", path, "check", k.name, "reason", reason)
+	}
+	if len(unknown) > 0 {
+		fmt.Fprintf(&out, "warn: some health checks cannot be excluded: no matches for %s\n", quoted(sets.List(unknown)))
+	}
+	text := "ok"
+	if query.Has("verbose") {
+		text = out.String() + kind + " check passed\n"
+	}
+	if failed {
+		http.Error(c.w, fmt.Sprintf("%s%s check failed", out.String(), kind), http.StatusInternalServerError)
+		return
 	}
 	c.w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, verbose := c.r.URL.Query()["verbose"]
-	switch {
-	case failed:
-		http.Error(c.w, fmt.Sprintf("%s%s check failed", out.String(), kind), http.StatusInternalServerError)
-	case verbose && !single:
-		send(c.w, "text/plain; charset=utf-8", http.StatusOK, []byte(out.String()+kind+" check passed\n"))
-	default:
-		send(c.w, "text/plain; charset=utf-8", http.StatusOK, []byte("ok"))
+	send(c.w, mediaText, http.StatusOK, []byte(text))
+}
+
+// quoted is a list of names as upstream writes it.
+func quoted(names []string) string {
+	var out strings.Builder
+	for i, name := range names {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		fmt.Fprintf(&out, "%q", name)
 	}
+	return out.String()
+}
+
+// serveCheck answers for one check. Whoever may ask for it is told why it fails.
+func (h *Handler) serveCheck(c *call, list []check, name string) {
+	i := slices.IndexFunc(list, func(k check) bool { return k.name == name })
+	if i < 0 {
+		c.notFound()
+		return
+	}
+	if reason := list[i].fail(); reason != "" {
+		http.Error(c.w, "internal server error: "+reason, http.StatusInternalServerError)
+		return
+	}
+	send(c.w, mediaText, http.StatusOK, []byte("ok"))
 }
 
 // serveVersion answers /version, and refuses what is below it, as upstream's router.
@@ -113,4 +181,12 @@ func (h *Handler) serveVersion(c *call, path string) {
 		return
 	}
 	send(c.w, mediaJSON, http.StatusOK, data)
+}
+
+// healthPages tell whether the server is well, the names of their checks below them.
+var healthPages = [...]string{"healthz", "livez", "readyz"}
+
+func isHealth(path string) bool {
+	page, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return slices.Contains(healthPages[:], page)
 }

@@ -142,3 +142,18 @@ func TestHostileRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestBodiesOfStrangersAreNotRead sends nonsense without the right to: the answer is about the right.
+func TestBodiesOfStrangersAreNotRead(t *testing.T) {
+	s := serve(t)
+	for _, request := range []string{"POST " + configMaps, "PUT " + configMaps + "/a", "PATCH " + configMaps + "/a", "DELETE " + configMaps + "/a", "DELETE " + configMaps} {
+		media := "application/json"
+		if strings.HasPrefix(request, "PATCH") {
+			media = "application/merge-patch+json"
+		}
+		resp := s.send(t, request+"\nX-User: somebody\nContent-Type: "+media+"\n\n{")
+		if text := show(t, resp); resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: %s", request, text)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -125,7 +126,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	switch {
 	case asError(err, &over):
 		return nil, tooLarge()
-	case errors.Is(err, os.ErrDeadlineExceeded), err != nil && r.Context().Err() != nil:
+	case errors.Is(err, os.ErrDeadlineExceeded), err != nil && errors.Is(r.Context().Err(), context.DeadlineExceeded):
 		return nil, apierrors.NewTimeoutError("request did not complete within the allotted timeout", 0)
 	case err != nil:
 		return nil, apierrors.NewBadRequest("the body could not be read: " + err.Error())

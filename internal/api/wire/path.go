@@ -24,6 +24,7 @@ type target struct {
 	follow      bool
 	snapshot    bool
 	joint       bool
+	profile     bool
 }
 
 // parse reads /api/v1/... and /apis/GROUP/VERSION/... as upstream does:
@@ -32,7 +33,9 @@ type target struct {
 //
 // where namespaces/NAME, namespaces/NAME/status and namespaces/NAME/finalize are about the namespace itself.
 func parse(r *http.Request) target {
-	t := target{method: r.Method, snapshot: r.URL.Path == SnapshotPath, joint: r.URL.Path == joint.Path}
+	t := target{
+		method: r.Method, snapshot: r.URL.Path == SnapshotPath, joint: r.URL.Path == joint.Path, profile: strings.HasPrefix(r.URL.Path, profilePath),
+	}
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	switch {
 	case len(parts) > 2 && parts[0] == "api":
@@ -101,7 +104,12 @@ func isTrue(values []string) bool {
 }
 
 // long says that the call lasts as long as the client wants.
-func (t *target) long() bool { return t.verb == "watch" || t.follow || t.snapshot || t.joint }
+func (t *target) long() bool {
+	return t.verb == "watch" || t.follow || t.snapshot || t.joint || t.profile || slices.Contains(connections[:], t.subresource)
+}
+
+// connections are the subresources that are answered by somebody else, for as long as it takes.
+var connections = [...]string{"attach", "exec", "log", "portforward", "proxy"}
 
 func (t *target) changes() bool {
 	return slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, t.verb)

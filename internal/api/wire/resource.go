@@ -70,6 +70,7 @@ func (h *Handler) serveResource(c *call) {
 		h.unserved(c, c.methodNotAllowed)
 	case part != nil && part.Node != nil:
 		h.serveNode(c, part)
+	case c.path.changes() && !h.allowed(c): // before a body is read: nobody's memory is for those who may not
 	default:
 		verbs := map[string]func(*call){
 			"get": h.get, "list": h.list, "watch": h.watch, "create": h.create, "update": h.update, "patch": h.patch,

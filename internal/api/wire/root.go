@@ -13,10 +13,10 @@ func (h *Handler) serveRoot(c *call) {
 	if h.Gather != nil {
 		paths = append(paths, "/metrics")
 	}
-	for _, page := range [...]string{"/healthz", "/livez", "/readyz"} {
-		paths = append(paths, page)
+	for _, page := range healthPages {
+		paths = append(paths, "/"+page)
 		for _, k := range h.checks(page) {
-			paths = append(paths, page+"/"+k.name)
+			paths = append(paths, "/"+page+"/"+k.name)
 		}
 	}
 	for _, gv := range h.discovery.versions() {

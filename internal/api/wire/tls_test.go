@@ -26,6 +26,7 @@ import (
 // door is an API behind the server that programs run, over TLS.
 type door struct {
 	*apitest.Cluster
+	handler   *wire.Handler
 	address   string
 	roots     *x509.CertPool
 	deadlines *clocktesting.FakeClock // of stalled clients
@@ -43,7 +44,9 @@ func open(t testing.TB, change func(*wire.Config)) *door {
 		change(&cfg)
 	}
 	handler := wire.New(cfg)
-	handler.SetReady()
+	if d.handler = handler; cfg.Hooks == nil {
+		handler.SetReady()
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
