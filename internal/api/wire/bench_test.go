@@ -2,10 +2,15 @@ package wire_test
 
 import (
 	"fmt"
+	"math/rand"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/floe-k8s/floe/internal/api/apitest"
+	"github.com/floe-k8s/floe/internal/api/wire"
+	"github.com/floe-k8s/floe/internal/observe"
 )
 
 const benchPod = `{"metadata":{"name":"%s","namespace":"default","labels":{"app":"web"}},"spec":{"nodeName":"one","containers":[{"name":"c","image":"i:1",` +
@@ -76,5 +81,27 @@ func BenchmarkPatchPod(b *testing.B) {
 		if w.Code != http.StatusOK {
 			b.Fatal(w.Body.String())
 		}
+	}
+}
+
+// BenchmarkCount asks for one object with metrics and without; the difference is what counting costs.
+func BenchmarkCount(b *testing.B) {
+	for _, metrics := range []*wire.Metrics{nil, wire.NewMetrics()} {
+		b.Run(fmt.Sprintf("metrics=%t", metrics != nil), func(b *testing.B) {
+			c := apitest.New(b)
+			handler := wire.New(wire.Config{
+				API: c.API, Authenticator: byHeader, Clock: c.Clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)), Metrics: metrics,
+			})
+			r := httptest.NewRequest(http.MethodGet, "/api/v1/namespaces/default", nil)
+			w := httptest.NewRecorder()
+			b.ReportAllocs()
+			for b.Loop() {
+				w.Body.Reset()
+				handler.ServeHTTP(w, r)
+			}
+			if w.Code != http.StatusOK {
+				b.Fatal(w.Body.String())
+			}
+		})
 	}
 }

@@ -33,7 +33,7 @@ func asError[T error](err error, target *T) bool { return errors.As(err, target)
 // body reads the request's object into into, which is empty and of kind gvk. What validation says of unknown and duplicate fields
 // becomes an error (Strict), warnings of the answer (Warn, the default) or nothing (Ignore).
 func (c *call) body(into runtime.Object, gvk schema.GroupVersionKind, validation string) error {
-	data, err := readBody(c.r)
+	data, err := c.readBody()
 	if err != nil {
 		return err
 	}

@@ -101,6 +101,7 @@ func New(cfg Config) *Handler {
 		h.hooks = append(h.hooks, &hook{name: name})
 	}
 	h.speaks = spoken
+	cfg.Metrics.tellBuild(h.version())
 	h.discovery = newDiscovery(slices.DeleteFunc(slices.Clone(cfg.API.Config.Kinds), func(k *kinds.Kind) bool { return !cfg.Serves(k.GVR()) }))
 	return h
 }
@@ -125,6 +126,7 @@ type call struct {
 	// known says whether a type of objects is known at all.
 	known func(schema.GroupVersionKind) bool
 
+	metrics  *Metrics // nil: nothing is counted
 	answered recorder // w
 }
 
@@ -155,7 +157,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.speaks.refuse(w, r, apierrors.NewBadRequest("impersonation is not served yet: header "+name))
 		return
 	}
-	c := &call{r: r, user: user, path: path, speaks: h.speaks, known: h.discovery.knows, answered: recorder{ResponseWriter: w}}
+	c := &call{r: r, user: user, path: path, speaks: h.speaks, known: h.discovery.knows, metrics: h.Metrics, answered: recorder{ResponseWriter: w}}
 	c.w = &c.answered
 	if h.Serves(c.path.resource) {
 		c.kind = h.API.Kind(c.path.resource)
@@ -168,7 +170,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer release()
-	defer h.Metrics.begin(c, h.Clock.Now)()
+	counting := h.Metrics.begin(c, h.Clock.Now)
+	defer counting.end()
 	if c.path.long() {
 		c.answered.guard = h.guard(w)
 		defer c.answered.guard.close()

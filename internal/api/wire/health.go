@@ -148,6 +148,22 @@ func (h *Handler) serveCheck(c *call, list []check, name string) {
 	send(c.w, mediaText, http.StatusOK, []byte("ok"))
 }
 
+// version is what the server says that it is.
+func (h *Handler) version() version.Info {
+	major, minor, before := "", "", ""
+	if parts := strings.SplitN(strings.TrimPrefix(h.GitVersion, "v"), ".", 3); len(parts) == 3 {
+		major, minor = parts[0], parts[1]
+		if n, err := strconv.Atoi(minor); err == nil && n > 0 {
+			before = strconv.Itoa(n - 1)
+		}
+	}
+	return version.Info{
+		Major: major, Minor: minor, EmulationMajor: major, EmulationMinor: minor, MinCompatibilityMajor: major, MinCompatibilityMinor: before,
+		GitVersion: h.GitVersion, GitCommit: h.Build.Commit, BuildDate: h.Build.Date, GitTreeState: "clean",
+		GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
+}
+
 // serveVersion answers /version, and refuses what is below it, as upstream's router.
 func (h *Handler) serveVersion(c *call, path string) {
 	json := languages{mediaJSON}
@@ -162,19 +178,7 @@ func (h *Handler) serveVersion(c *call, path string) {
 		c.fail(notProduced(json))
 		return
 	}
-	major, minor, before := "", "", ""
-	if parts := strings.SplitN(strings.TrimPrefix(h.GitVersion, "v"), ".", 3); len(parts) == 3 {
-		major, minor = parts[0], parts[1]
-		if n, err := strconv.Atoi(minor); err == nil && n > 0 {
-			before = strconv.Itoa(n - 1)
-		}
-	}
-	info := version.Info{
-		Major: major, Minor: minor, EmulationMajor: major, EmulationMinor: minor, MinCompatibilityMajor: major, MinCompatibilityMinor: before,
-		GitVersion: h.GitVersion, GitCommit: h.Build.Commit, BuildDate: h.Build.Date, GitTreeState: "clean",
-		GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-	}
-	data, _ := mustJSON(info)
+	data, _ := mustJSON(h.version())
 	data, err := indent(data)
 	if err != nil {
 		c.fail(err)

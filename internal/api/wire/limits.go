@@ -115,7 +115,8 @@ func (g *guard) close() {
 }
 
 // readBody returns the whole body, if it is not too large and comes in time.
-func readBody(r *http.Request) ([]byte, error) {
+func (c *call) readBody() ([]byte, error) {
+	r := c.r
 	if r.ContentLength > maxBody { // nobody needs to send it
 		return nil, tooLarge()
 	}
@@ -131,6 +132,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	case err != nil:
 		return nil, apierrors.NewBadRequest("the body could not be read: " + err.Error())
 	}
+	c.metrics.body(c, buf.Len())
 	return buf.Bytes(), nil
 }
 

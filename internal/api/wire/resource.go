@@ -209,7 +209,7 @@ func (h *Handler) patch(c *call) {
 	if !ok {
 		return
 	}
-	data, err := readBody(c.r)
+	data, err := c.readBody()
 	if err == nil {
 		err = api.CheckPatch(opts, kind)
 	}
@@ -275,7 +275,7 @@ func (h *Handler) deleteCollection(c *call) {
 // deleteOptions come in the body or, without one, in the query.
 func (c *call) deleteOptions() (metav1.DeleteOptions, error) {
 	var opts metav1.DeleteOptions
-	data, err := readBody(c.r)
+	data, err := c.readBody()
 	if err != nil {
 		return opts, err
 	}

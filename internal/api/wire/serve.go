@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -40,7 +41,7 @@ func (h *Handler) Serve(ctx context.Context, listener net.Listener, config *tls.
 			MaxConcurrentStreams: h.Limits.Streams, MaxReadFrameSize: streamRoom,
 			MaxReceiveBufferPerStream: streamRoom, MaxReceiveBufferPerConnection: connRoom,
 		},
-		ErrorLog: stdlog.New(logWriter{h.Log}, "", 0),
+		ErrorLog: stdlog.New(logWriter{h.Log, h.Metrics}, "", 0),
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.ServeTLS(listener, "", "") }()
@@ -88,9 +89,15 @@ func (c *call) nodeRefusal(resp *http.Response) error {
 }
 
 // logWriter takes net/http's complaints about clients, which are nobody's fault here.
-type logWriter struct{ log *slog.Logger }
+type logWriter struct {
+	log     *slog.Logger
+	metrics *Metrics // nil: nothing is counted
+}
 
 func (l logWriter) Write(p []byte) (int, error) {
+	if l.metrics != nil && bytes.Contains(p, []byte("TLS handshake error from")) {
+		l.metrics.handshakes.Inc()
+	}
 	l.log.Debug("http", "says", string(p))
 	return len(p), nil
 }
@@ -136,7 +143,7 @@ func (h *Handler) serveNode(c *call, part *kinds.Subresource) {
 	defer cancel()
 	defer context.AfterFunc(h.closing, cancel)()
 	proxy := httputil.ReverseProxy{
-		Transport: transport, FlushInterval: -1, ErrorLog: stdlog.New(logWriter{h.Log}, "", 0),
+		Transport: transport, FlushInterval: -1, ErrorLog: stdlog.New(logWriter{h.Log, nil}, "", 0),
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = target.Scheme, target.Host, target.Host
 			p.Out.URL.Path, p.Out.URL.RawPath, p.Out.URL.RawQuery = path, "", query.Encode()

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,7 +27,8 @@ type watcher struct {
 	from      *api.Watch
 	to        *http.ResponseController
 	table     *metav1.TableOptions // nil without a table
-	sent      prometheus.Counter   // nil: nothing is counted
+	sent      sending
+	began     time.Time // by the handler's clock, as until is
 	bookmarks bool
 	until     time.Time // by the handler's clock
 }
@@ -62,8 +62,9 @@ func (h *Handler) watch(c *call) {
 	}
 	c.w.Header().Set("Content-Type", media)
 	c.w.WriteHeader(http.StatusOK)
+	now := h.Clock.Now()
 	w := &watcher{
-		h: h, c: c, f: f, from: from, to: http.NewResponseController(c.w), table: table, bookmarks: opts.AllowWatchBookmarks, until: h.Clock.Now().Add(lasts),
+		h: h, c: c, f: f, from: from, to: http.NewResponseController(c.w), table: table, bookmarks: opts.AllowWatchBookmarks, began: now, until: now.Add(lasts),
 		sent: h.Metrics.sent(c.path.resource),
 	}
 	if err := w.run(ctx); err != nil {
@@ -90,6 +91,9 @@ func (w *watcher) run(ctx context.Context) error {
 		}
 		if err := w.write(e); err != nil {
 			return err
+		}
+		if e.Initial {
+			w.h.Metrics.listed(w.c, w.h.Clock.Now().Sub(w.began))
 		}
 	}
 }
@@ -144,9 +148,7 @@ func (w *watcher) status(err error) error {
 
 // frame writes one event: a line of JSON, or a length and a WatchEvent in protobuf.
 func (w *watcher) frame(kind watch.EventType, object []byte) error {
-	if w.sent != nil {
-		w.sent.Inc()
-	}
+	w.sent.count(len(object))
 	if w.f.media == mediaProtobuf {
 		event := metav1.WatchEvent{Type: string(kind), Object: runtime.RawExtension{Raw: object}}
 		size := event.Size()

@@ -1,0 +1,50 @@
+package wire
+
+import "net/http"
+
+// recorder is a response writer that knows what was answered.
+type recorder struct {
+	http.ResponseWriter
+	code  int
+	bytes int
+	guard *guard // nil: the connection's own deadlines hold
+}
+
+// Unwrap lets http.ResponseController find what it needs.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (r *recorder) WriteHeader(code int) {
+	if r.code == 0 {
+		r.code = code
+	}
+	r.ResponseWriter.WriteHeader(code)
+}
+
+// Write implements http.ResponseWriter.
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.code == 0 {
+		r.code = http.StatusOK
+	}
+	if r.guard == nil {
+		n, err := r.ResponseWriter.Write(b)
+		r.bytes += n
+		return n, err
+	}
+	n := 0
+	err := r.guard.during(func() (err error) {
+		n, err = r.ResponseWriter.Write(b)
+		return err
+	})
+	r.bytes += n
+	return n, err
+}
+
+// FlushError lets http.ResponseController flush, in the time that the client has for it.
+func (r *recorder) FlushError() error {
+	flush := http.NewResponseController(r.ResponseWriter).Flush
+	if r.guard == nil {
+		return flush()
+	}
+	return r.guard.during(flush)
+}
