@@ -49,6 +49,12 @@ check: deps ## formatting, vet, staticcheck, house rules and quick unit tests
 nightly: build ## the store's tests with kills and random histories, thousands of them
 	@hack/test "$(TEST_TAGS),nightly" ./internal/store/...
 
+FUZZTIME ?= 3m
+
+.PHONY: fuzz
+fuzz: deps ## every fuzz target in turn, each for FUZZTIME (3m: about an hour and a half)
+	@hack/fuzz "$(TEST_TAGS)" $(FUZZTIME)
+
 .PHONY: generate
 generate: ## make the data files that are made from the API's Go types
 	@hack/generate

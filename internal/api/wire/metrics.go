@@ -277,7 +277,7 @@ func (n *counting) end() {
 	broken := recover()
 	n.running.Dec()
 	s := n.c.series(n.c.answered.code)
-	if broken == http.ErrAbortHandler { //nolint:errorlint // the value itself is what net/http looks for
+	if broken == http.ErrAbortHandler { // net/http looks for the value itself, too
 		n.m.aborted.WithLabelValues(s.labels()[:6]...).Inc()
 	}
 	if broken != nil {

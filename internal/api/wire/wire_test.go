@@ -294,34 +294,3 @@ func TestConcurrentPatchesAllCount(t *testing.T) {
 		t.Errorf("%d of %d patches are there", len(c.Data), n)
 	}
 }
-
-// FuzzBody sends anything as a pod: the answer is a Status or the pod, never a fault of the server.
-func FuzzBody(f *testing.F) {
-	s := serve(f)
-	for _, media := range []string{"application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "text/plain"} {
-		for _, body := range []string{"", "{", "[]", "null", `{"kind":"Pod"}`, `{"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}}`, "k8s\x00\x0a\x00", "a: [&x 1, *x]"} {
-			f.Add(media, body)
-		}
-	}
-	f.Fuzz(func(t *testing.T, media, body string) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/v1/namespaces/default/pods?dryRun=All", strings.NewReader(body))
-		if err != nil {
-			return
-		}
-		req.Header["Content-Type"] = []string{strings.Map(func(r rune) rune {
-			if r < ' ' || r > '~' {
-				return -1
-			}
-			return r
-		}, media)}
-		resp, err := s.Client().Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode >= 500 {
-			data, _ := io.ReadAll(resp.Body)
-			t.Errorf("%q as %q: %d %s", body, media, resp.StatusCode, data)
-		}
-	})
-}
