@@ -107,6 +107,11 @@ func (c *call) answerList(h *Handler, f format, list api.List) {
 		c.whole(f, data, err)
 		return
 	}
+	if f.media == mediaCBOR {
+		data, err := listCBOR(c.kind, list)
+		c.whole(f, data, err)
+		return
+	}
 	size := 0
 	for _, item := range list.Items {
 		size += len(item.Value)

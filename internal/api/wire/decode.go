@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -52,6 +53,10 @@ func (c *call) decode(data []byte, into runtime.Object, gvk schema.GroupVersionK
 		return c.decodeJSON(doc, into, gvk, validation)
 	case mediaProtobuf:
 		return c.decodeProtobuf(data, into, gvk)
+	case mediaCBOR:
+		if slices.Contains(c.speaks, mediaCBOR) {
+			return c.decodeCBOR(data, into, gvk, validation)
+		}
 	}
 	return unsupportedMedia(c.speaks...)
 }

@@ -62,8 +62,11 @@ func encode(f format, obj runtime.Object, gvk schema.GroupVersionKind) ([]byte, 
 	if own := obj.GetObjectKind().GroupVersionKind(); !own.Empty() {
 		gvk = own
 	}
-	if f.media == mediaProtobuf {
+	switch f.media {
+	case mediaProtobuf:
 		return objectProtobuf(obj, gvk)
+	case mediaCBOR:
+		return objectCBOR(obj, gvk)
 	}
 	doc, err := json.Marshal(obj)
 	if err != nil {
@@ -119,6 +122,12 @@ func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {
 		return h.transformed(c, f, opts, []kinds.Object{obj}, metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, false)
 	case result.Item != nil && f.media == mediaProtobuf:
 		return itemProtobuf(c.kind, result.Item, result.Item.Revision)
+	case result.Item != nil && f.media == mediaCBOR:
+		stored, err := api.Object(result.Item)
+		if err != nil {
+			return nil, err
+		}
+		return objectCBOR(stored, c.kind.GVK)
 	case result.Item != nil:
 		doc, err := itemJSON(result.Item)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math/rand"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +13,9 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/floe-k8s/floe/internal/api/wire"
+	"github.com/floe-k8s/floe/internal/observe"
 )
 
 // The fuzz targets of this file send anything in one place of a request. The law is the same for all: the answer comes, it is no fault of the server, and
@@ -69,6 +73,9 @@ func excused(body string) bool {
 
 func fuzzServe(f *testing.F) *served {
 	s := serve(f)
+	s.Config.Handler = wire.New(wire.Config{
+		API: s.API, Authenticator: byHeader, Clock: s.Clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)), CBORServingAndStorage: true,
+	})
 	for path, body := range map[string]string{"/api/v1/namespaces/default/pods": fuzzPod, "/apis/apps/v1/namespaces/default/deployments": fuzzDeployment} {
 		if w := s.fuzz(f, fuzzed{method: http.MethodPost, path: path, body: body}); w.Code != http.StatusCreated {
 			f.Fatal(w.Body)
@@ -87,6 +94,8 @@ func FuzzBody(f *testing.F) {
 			f.Add(kind, body)
 		}
 	}
+	f.Add(cborMedia, "\xd9\xd9\xf7\xa1Hmetadata\xa1DnameBc1")
+	f.Add(cborMedia, inCBOR(f, map[string]any{"kind": "Pod", "spec": map[string]any{"nodeName": 5, "containers": []any{map[string]any{"name": "c", "image": "i"}}}}))
 	f.Fuzz(func(t *testing.T, kind, body string) {
 		s.fuzz(t, fuzzed{method: http.MethodPost, path: "/api/v1/namespaces/default/pods", query: "dryRun=All", header: media(kind), body: body})
 	})
@@ -108,7 +117,7 @@ func FuzzOptions(f *testing.F) {
 func FuzzPatch(f *testing.F) {
 	s := fuzzServe(f)
 	for kind, bodies := range map[string][]string{
-		"application/json-patch+json": {`[{"op":"add","path":"/metadata/labels","value":{"a":"b"}}]`, `[{"op":"copy","from":"/spec","path":"/x"}]`, `[{"op":"test","path":"/spec/replicas","value":1}]`},
+		"application/json-patch+json":  {`[{"op":"add","path":"/metadata/labels","value":{"a":"b"}}]`, `[{"op":"copy","from":"/spec","path":"/x"}]`, `[{"op":"test","path":"/spec/replicas","value":1}]`},
 		"application/merge-patch+json": {`{"spec":{"replicas":2,"template":{"spec":{"containers":null}}}}`, `{"metadata":{"labels":5}}`},
 		"application/strategic-merge-patch+json": {
 			`{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"j"},{"$patch":"delete","name":"x"}],"$setElementOrder/containers":[{"name":"c"}]}}}}`,
@@ -120,6 +129,7 @@ func FuzzPatch(f *testing.F) {
 			f.Add(kind, body)
 		}
 	}
+	f.Add("application/apply-patch+cbor", inCBOR(f, map[string]any{"kind": "Deployment", "apiVersion": "apps/v1", "spec": map[string]any{"replicas": 2}}))
 	f.Fuzz(func(t *testing.T, kind, body string) {
 		s.fuzz(t, fuzzed{method: http.MethodPatch, path: deployment, query: "dryRun=All&fieldManager=f", header: media(kind), body: body})
 	})

@@ -51,6 +51,8 @@ type Config struct {
 	// Hooks name what is done once after the API has begun to answer, by upstream's names without "poststarthook/" and in upstream's order. The health
 	// pages fail until Done was called for each, or SetReady; nil: only the namespaces that a cluster begins with.
 	Hooks []string
+	// CBORServingAndStorage is the feature gate of that name: application/cbor is spoken.
+	CBORServingAndStorage bool
 	// Profiling serves /debug/pprof and /debug/flags to those who may get these paths (--profiling).
 	Profiling bool
 	// SetVerbosity changes how much is logged, as --v does; nil: it cannot be changed.
@@ -101,6 +103,9 @@ func New(cfg Config) *Handler {
 		h.hooks = append(h.hooks, &hook{name: name})
 	}
 	h.speaks = spoken
+	if cfg.CBORServingAndStorage {
+		h.speaks = append(slices.Clip(spoken), mediaCBOR)
+	}
 	cfg.Metrics.tellBuild(h.version())
 	h.discovery = newDiscovery(slices.DeleteFunc(slices.Clone(cfg.API.Config.Kinds), func(k *kinds.Kind) bool { return !cfg.Serves(k.GVR()) }))
 	return h

@@ -27,6 +27,8 @@ func (l languages) streams() []string {
 	for _, media := range l {
 		switch media {
 		case mediaYAML:
+		case mediaCBOR:
+			out = append(out, mediaCBORStream)
 		default:
 			out = append(out, media+";stream=watch")
 		}

@@ -201,7 +201,8 @@ func (h *Handler) update(c *call) {
 func (h *Handler) patch(c *call) {
 	media, _, _ := strings.Cut(c.r.Header.Get("Content-Type"), ";")
 	kind := types.PatchType(strings.TrimSpace(media))
-	if !slices.Contains([]types.PatchType{types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType}, kind) {
+	inCBOR := kind == types.ApplyCBORPatchType && slices.Contains(c.speaks, mediaCBOR)
+	if !inCBOR && !slices.Contains([]types.PatchType{types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType}, kind) {
 		c.fail(plainStatus(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "415: Unsupported Media Type"))
 		return
 	}
@@ -210,6 +211,10 @@ func (h *Handler) patch(c *call) {
 		return
 	}
 	data, err := c.readBody()
+	if err == nil && inCBOR {
+		kind = types.ApplyYAMLPatchType
+		data, err = applyFromCBOR(data)
+	}
 	if err == nil {
 		err = api.CheckPatch(opts, kind)
 	}

@@ -57,8 +57,11 @@ func (h *Handler) watch(c *call) {
 	defer cancel()
 	defer context.AfterFunc(h.closing, cancel)()
 	media := f.media
-	if media == mediaProtobuf {
+	switch media {
+	case mediaProtobuf:
 		media += ";stream=watch"
+	case mediaCBOR:
+		media = mediaCBORStream
 	}
 	c.w.Header().Set("Content-Type", media)
 	c.w.WriteHeader(http.StatusOK)
@@ -160,6 +163,13 @@ func (w *watcher) frame(kind watch.EventType, object []byte) error {
 		_, err := w.c.w.Write(out)
 		return err
 	}
+	if w.f.media == mediaCBOR {
+		out, err := frameCBOR(string(kind), object)
+		if err == nil {
+			_, err = w.c.w.Write(out)
+		}
+		return err
+	}
 	if n := len(object); n > 0 && object[n-1] == '\n' {
 		object = object[:n-1]
 	}
@@ -181,7 +191,7 @@ func (w *watcher) encoded(e api.Event) ([]byte, error) {
 		return w.bookmark(e)
 	case plain && w.f.media == mediaProtobuf:
 		return itemProtobuf(k, e.Item, e.Revision)
-	case plain && e.Type != watch.Deleted:
+	case plain && e.Type != watch.Deleted && w.f.media != mediaCBOR:
 		doc, err := itemJSON(e.Item)
 		if err != nil {
 			return nil, err
@@ -195,6 +205,9 @@ func (w *watcher) encoded(e api.Event) ([]byte, error) {
 	if e.Type == watch.Deleted { // its last state, at the revision of the deletion
 		obj = obj.DeepCopyObject().(kinds.Object)
 		obj.SetResourceVersion(api.Version(e.Revision))
+	}
+	if plain && w.f.media == mediaCBOR {
+		return objectCBOR(obj, k.GVK)
 	}
 	if plain {
 		doc, err := json.Marshal(obj)
