@@ -34,7 +34,7 @@ func (d *door) dial(t testing.TB, protocol string) *tls.Conn {
 
 // TestBrokenHTTP1 sends what is no good request; the beginning of the answer is upstream's.
 func TestBrokenHTTP1(t *testing.T) {
-	d := open(t, func(cfg *wire.Config) { cfg.Limits.Call = 300 * time.Millisecond })
+	d := open(t, func(cfg *wire.Config) { cfg.Limits.Call = 1500 * time.Millisecond })
 	const (
 		rest    = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 		post    = "POST " + configMaps + "?dryRun=All" + rest + "Content-Type: application/json\r\n"
@@ -210,7 +210,7 @@ func TestLargeHeaders2(t *testing.T) {
 // and leave room for others.
 func TestStalledAnswersEnd(t *testing.T) {
 	d := open(t, func(cfg *wire.Config) {
-		cfg.Limits = wire.Limits{Call: 200 * time.Millisecond, Last: 100 * time.Millisecond, Reading: 50}
+		cfg.Limits = wire.Limits{Last: 100 * time.Millisecond, Reading: 50}
 	})
 	client := d.client(t, "HTTP/2.0")
 	for i := range 4 {
@@ -218,7 +218,7 @@ func TestStalledAnswersEnd(t *testing.T) {
 	}
 	f := d.frames(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	for range 60 {
-		if _, err := f.request(configMaps); err != nil {
+		if _, err := f.request(configMaps + "?timeout=200ms"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -242,14 +242,14 @@ func TestStalledAnswersEnd(t *testing.T) {
 // TestStalledList does the same over HTTP/1.
 func TestStalledList(t *testing.T) {
 	d := open(t, func(cfg *wire.Config) {
-		cfg.Limits = wire.Limits{Call: 200 * time.Millisecond, Last: 100 * time.Millisecond, Reading: 1}
+		cfg.Limits = wire.Limits{Last: 100 * time.Millisecond, Reading: 1}
 	})
 	client := d.client(t, "HTTP/1.1")
 	for i := range 16 { // more than sockets hold
 		d.create(t, client, fmt.Sprint("c", i), 900<<10)
 	}
 	conn := d.dial(t, "http/1.1")
-	if _, err := io.WriteString(conn, "GET "+configMaps+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET "+configMaps+"?timeout=200ms HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(make([]byte, 1)); err != nil {

@@ -152,22 +152,6 @@ type typeError struct {
 
 func (e *typeError) Error() string { return e.text }
 
-// maxWarnings bounds what a body of nonsense makes the answer say.
-const maxWarnings = 64
-
-func (c *call) warn(text string) {
-	if lines, ok := strings.CutPrefix(text, "error converting YAML to JSON: yaml: unmarshal errors:\n"); ok {
-		for line := range strings.SplitSeq(lines, "\n") { // each of them is one, as upstream has it
-			c.warn(strings.TrimSpace(line))
-		}
-		return
-	}
-	if h := c.w.Header(); len(h["Warning"]) < maxWarnings {
-		text = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", " ", "\r", " ").Replace(text)
-		h.Add("Warning", fmt.Sprintf("299 - \"%s\"", text))
-	}
-}
-
 func (c *call) decodeProtobuf(data []byte, into runtime.Object, gvk schema.GroupVersionKind) error {
 	rest, ok := strings.CutPrefix(string(data), api.Magic)
 	if !ok {

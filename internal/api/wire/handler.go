@@ -132,6 +132,7 @@ type call struct {
 	known func(schema.GroupVersionKind) bool
 
 	metrics  *Metrics // nil: nothing is counted
+	warned   warnings
 	answered recorder // w
 }
 
@@ -147,6 +148,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if timeout, wished, err = h.timeout(r); err != nil {
 			h.speaks.refuse(w, r, err)
 			return
+		}
+		if wished {
+			h.hurry(w, timeout)
 		}
 	}
 	user, ok, err := h.Authenticator(r)
@@ -188,9 +192,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.r = r.WithContext(ctx)
 	if r.Body != http.NoBody {
 		c.r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	}
-	if wished {
-		h.hurry(w, timeout)
 	}
 	h.dispatch(c)
 }
