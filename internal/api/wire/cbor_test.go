@@ -71,6 +71,11 @@ func TestCBOR(t *testing.T) {
 	if meta.Kind != "PartialObjectMetadataList" || len(meta.Items) != 1 || meta.Items[0].Name != "c" {
 		t.Errorf("the metadata are %+v", meta)
 	}
+	applied := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c"}, "data": map[string]any{"k2": "v2"}}
+	d.said(t, client, http.MethodPatch, configMaps+"/c?fieldManager=x&dryRun=All", speak+"\nContent-Type: application/apply-patch+cbor", inCBOR(t, applied), 200, &got)
+	if got.Data["k2"] != "v2" || got.Data["k"] != "v" {
+		t.Errorf("what was applied is %+v", got.Data)
+	}
 	var status metav1.Status
 	d.said(t, client, http.MethodDelete, configMaps+"/c", both, inCBOR(t, metav1.DeleteOptions{}), 200, &status)
 	if status.Status != metav1.StatusSuccess {

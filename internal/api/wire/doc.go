@@ -12,7 +12,13 @@
 //     only where upstream answers plain text.
 //   - An object is encoded once per media type while the table's cache holds it; lists and frames are made around those bytes.
 //   - Nothing that a client sends or leaves unread holds more than a bounded amount of memory: bodies, headers and calls in flight
-//     have limits, a watch holds a cursor only and each write to a connection has a deadline.
+//     have limits, a watch holds a cursor only and each write to a connection has a deadline. Metrics have series for what is served only.
+//
+// # Health
+//
+// The pages have upstream's checks as far as floe has what stands behind them: ping, log, etcd and etcd-readiness (the log, whatever it is),
+// informer-sync (the table), shutdown, and under poststarthook/ what Config.Hooks names. Not there are loopback-serving-certificate, the checks of
+// informers and of the aggregator's controllers: floe's parts read the table, in the process.
 //
 // # What it leaves to others
 //
