@@ -32,7 +32,7 @@ func (s *Server) Create(ctx context.Context, req Request, given kinds.Object, op
 	if err := CheckCreate(opts); err != nil {
 		return Result{}, err
 	}
-	return s.create(ctx, req.by(opts.FieldManager), given, isDryRun(opts.DryRun))
+	return s.create(ctx, req.by(opts.FieldManager), owned(req.Kind, given), isDryRun(opts.DryRun))
 }
 
 func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dryRun bool) (Result, error) {
@@ -102,7 +102,7 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 		errs = append(errs, f(obj)...)
 	}
 	if len(errs) > 0 {
-		return on, apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
+		return on, apierrors.NewInvalid(req.Kind.Stored().GVK.GroupKind(), obj.GetName(), errs)
 	}
 	if f := req.Kind.Canonical; f != nil {
 		f(obj)

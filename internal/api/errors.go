@@ -85,7 +85,7 @@ func conflict(req Request, cause error) error {
 
 // preconditionFailed is a conflict of a deletion, in which upstream names the kind.
 func preconditionFailed(req Request, cause error) error {
-	return apierrors.NewConflict(schema.GroupResource{Group: req.Kind.GVK.Group, Resource: req.Kind.GVK.Kind}, req.Name, cause)
+	return apierrors.NewConflict(schema.GroupResource{Group: req.Kind.Stored().GVK.Group, Resource: req.Kind.GVK.Kind}, req.Name, cause)
 }
 
 // mismatch says that an object is not the one that a client means.

@@ -14,7 +14,7 @@ const expirer = "system:apiserver"
 func (s *Server) Expire(ctx context.Context) (removed int, err error) {
 	now, snapshot := s.Clock.Now(), s.Store.Snapshot()
 	for _, k := range s.Config.Kinds {
-		if k.Expires == nil {
+		if k.Expires == nil || k.View != nil {
 			continue
 		}
 		for item := range snapshot.Ascend(k.Prefix(), "") {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -44,8 +45,8 @@ func (s *Server) Patch(ctx context.Context, req Request, p Patch, opts metav1.Pa
 		return s.patchScale(ctx, req, part.Scale, p, isDryRun(opts.DryRun))
 	}
 	return s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
-		obj := req.Kind.New()
-		if err := p.apply(req.Kind.GVK, old, obj); err != nil {
+		obj, err := p.object(req.Kind, old)
+		if err != nil {
 			return decision{}, err
 		}
 		if obj.GetNamespace() == "" {
@@ -59,4 +60,20 @@ func (s *Server) Patch(ctx context.Context, req Request, p Patch, opts metav1.Pa
 		}
 		return s.decideUpdate(ctx, req, part, obj, old, isDryRun(opts.DryRun))
 	})
+}
+
+// object returns old with the patch on it, private to the caller. The patch applies to the form that the kind's clients see.
+func (p Patch) object(k *kinds.Kind, old kinds.Object) (kinds.Object, error) {
+	shown, err := k.Shown(old)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	obj := k.New()
+	if err := p.apply(k.GVK, shown, obj); err != nil {
+		return nil, err
+	}
+	if k.View != nil {
+		obj = k.View.Own(obj)
+	}
+	return obj, nil
 }

@@ -31,7 +31,7 @@ type selector struct {
 }
 
 func newSelector(req Request, opts metav1.ListOptions) (selector, error) {
-	sel := selector{kind: req.Kind, prefix: req.prefix(), header: envelopeHeader(req.Kind.GVK)}
+	sel := selector{kind: req.Kind, prefix: req.prefix(), header: envelopeHeader(req.Kind.Stored().GVK)}
 	var err error
 	if sel.labels, err = labels.Parse(opts.LabelSelector); err != nil {
 		return sel, apierrors.NewBadRequest(err.Error())
@@ -39,7 +39,10 @@ func newSelector(req Request, opts metav1.ListOptions) (selector, error) {
 	if sel.fields, err = fields.ParseSelector(opts.FieldSelector); err != nil {
 		return sel, apierrors.NewBadRequest(err.Error())
 	}
-	known := selectable(req.Kind, req.Kind.New())
+	if err := sel.translate(); err != nil {
+		return sel, err
+	}
+	known := selectable(req.Kind, req.Kind.Stored().New())
 	for _, r := range sel.fields.Requirements() {
 		if _, ok := known[r.Field]; !ok {
 			return sel, apierrors.NewBadRequest(unknownField(req.Kind, r.Field))
@@ -57,6 +60,21 @@ func newSelector(req Request, opts metav1.ListOptions) (selector, error) {
 		sel.chooseIndex()
 	}
 	return sel, nil
+}
+
+// translate puts the hub's names of fields in place of a view's.
+func (sel *selector) translate() (err error) {
+	if sel.kind.View == nil || sel.kind.View.Fields == nil {
+		return nil
+	}
+	sel.fields, err = sel.fields.Transform(func(name, value string) (string, string, error) {
+		own, ok := sel.kind.View.Fields[name]
+		if !ok {
+			return "", "", apierrors.NewBadRequest(unknownField(sel.kind, name))
+		}
+		return own, value, nil
+	})
+	return err
 }
 
 // unknownField is upstream's answer, which differs for kinds that have fields of their own.

@@ -32,6 +32,9 @@ type Message interface {
 func Collections(list []*kinds.Kind) []store.Collection {
 	var out []store.Collection
 	for _, k := range list {
+		if k.View != nil {
+			continue
+		}
 		header := envelopeHeader(k.GVK)
 		c := store.Collection{Prefix: k.Prefix(), Canonical: canonical(k), Decode: func(item *store.Item) (any, int, error) {
 			obj, err := decodeStored(k, header, item)
@@ -57,11 +60,36 @@ func Object(item *store.Item) (kinds.Object, error) {
 	return obj.(kinds.Object), nil
 }
 
-// Raw returns a function that returns the protobuf message of a stored object of the kind, without its envelope and resourceVersion. The
-// message shares the item's bytes.
+// Raw returns a function that returns the protobuf message of a stored object as the kind's clients see it, without its envelope and
+// resourceVersion. The message shares the item's bytes but where the kind is a view.
 func Raw(k *kinds.Kind) func(item *store.Item) ([]byte, error) {
+	if k.View != nil {
+		return func(item *store.Item) ([]byte, error) { return viewed(k, item) }
+	}
 	header := envelopeHeader(k.GVK)
 	return func(item *store.Item) ([]byte, error) { return unwrap(header, item.Value) }
+}
+
+// viewed is a stored object's message in a view's form.
+func viewed(k *kinds.Kind, item *store.Item) ([]byte, error) {
+	obj, err := Shown(k, item)
+	if err != nil {
+		return nil, err
+	}
+	obj.SetResourceVersion("")
+	m := obj.(Message)
+	out := make([]byte, m.Size())
+	_, err = m.MarshalToSizedBuffer(out)
+	return out, err
+}
+
+// Shown returns an item's object in the form that the kind's clients see. It is shared, but for its metadata where the kind is a view.
+func Shown(k *kinds.Kind, item *store.Item) (kinds.Object, error) {
+	obj, err := Object(item)
+	if err != nil {
+		return nil, err
+	}
+	return k.Shown(obj)
 }
 
 // Envelope wraps a message of the given kind as a runtime.Unknown behind Magic. fill writes the message's size bytes.
@@ -115,7 +143,7 @@ func encodeStored(k *kinds.Kind, obj kinds.Object) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s %T has no protobuf encoding", k.GVK.Kind, obj)
 	}
-	return Envelope(k.GVK, m.Size(), func(b []byte) error {
+	return Envelope(k.Stored().GVK, m.Size(), func(b []byte) error {
 		_, err := m.MarshalToSizedBuffer(b)
 		return err
 	})
@@ -180,7 +208,15 @@ func Version(rev store.Revision) string { return strconv.FormatUint(uint64(rev),
 // copyOf returns a deep copy that the caller owns.
 func copyOf(obj kinds.Object) kinds.Object { return obj.DeepCopyObject().(kinds.Object) }
 
+// owned returns an object in the form that the kind's clients see as what is stored of it. It is given itself but for a view.
+func owned(k *kinds.Kind, given kinds.Object) kinds.Object {
+	if k.View == nil {
+		return given
+	}
+	return k.View.Own(copyOf(given))
+}
+
 // typed sets the kind that objects handed out alone carry. obj is private to the caller.
 func typed(k *kinds.Kind, obj metav1.Object) {
-	obj.(runtime.Object).GetObjectKind().SetGroupVersionKind(k.GVK)
+	obj.(runtime.Object).GetObjectKind().SetGroupVersionKind(k.Stored().GVK)
 }

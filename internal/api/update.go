@@ -32,6 +32,7 @@ func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, 
 	if !ok {
 		return Result{}, apierrors.NewBadRequest(fmt.Sprintf("%T has no metadata", given))
 	}
+	obj = owned(req.Kind, obj)
 	if err := sameName(req, obj); err != nil {
 		return Result{}, err
 	}
@@ -107,7 +108,7 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 		}
 	}
 	if len(errs) > 0 {
-		return decision{}, apierrors.NewInvalid(req.Kind.GVK.GroupKind(), obj.GetName(), errs)
+		return decision{}, apierrors.NewInvalid(req.Kind.Stored().GVK.GroupKind(), obj.GetName(), errs)
 	}
 	if f := req.Kind.Canonical; f != nil {
 		f(obj)

@@ -4,7 +4,8 @@
 //
 // A kind is a named schema in a group and version (Pod in v1); its resource is the plural under which it is
 // served (pods). A subresource is a part or a verb of a resource with a path of its own (pods/status,
-// pods/binding). A column is one cell of the tables that kubectl prints. An index names a value of an object by
+// pods/binding). A view is a kind whose objects are
+// those of another, its hub, in a second version or group. A column is one cell of the tables that kubectl prints. An index names a value of an object by
 // which readers look it up.
 //
 // # Laws
@@ -79,7 +80,7 @@ type Admission struct {
 }
 
 // Kind is all that is particular to one served kind. Functions may be nil where there is nothing to do.
-// They are called with objects of the type that New returns, which the callee may change only where said.
+// They are called with objects of the type that New returns, which the callee may change only where said; those of a view with objects of its hub.
 type Kind struct {
 	GVK        schema.GroupVersionKind
 	Resource   string // plural, lower case
@@ -92,6 +93,8 @@ type Kind struct {
 	Verbs      []string // as discovery lists them; nil: all eight. Namespaces, for example, have no deletecollection
 	New        func() Object
 	NewList    func() runtime.Object
+	// View: the kind has no objects of its own and shows another's. nil: it has.
+	View *View
 
 	// ValidName says what is wrong with a name, or with prefix set with a generateName. nil: the rules of a DNS subdomain.
 	ValidName func(name string, prefix bool) []string
@@ -245,10 +248,12 @@ func (k *Kind) ReadJSON(doc []byte) (Object, error) {
 	return nil, fmt.Errorf("%s is no stored form of %s", gvk, k.GVK)
 }
 
-// Prefix is where the kind's objects stand in the store, such as "/registry/pods/".
-func (k *Kind) Prefix() string {
+// Prefix is where the kind's objects stand in the store, such as "/registry/pods/"; those of a view stand where its hub's do.
+func (k *Kind) Prefix() string { return "/registry/" + k.storage() + "/" }
+
+func (k *Kind) storage() string {
 	if k.Storage != "" {
-		return "/registry/" + k.Storage + "/"
+		return k.Storage
 	}
-	return "/registry/" + k.Resource + "/"
+	return k.Resource
 }

@@ -33,6 +33,18 @@ func itemJSON(item *store.Item) ([]byte, error) {
 	})
 }
 
+// shownJSON is itemJSON in the form that the kind's clients see. Those of a view are not cached.
+func shownJSON(k *kinds.Kind, item *store.Item) ([]byte, error) {
+	if k.View == nil {
+		return itemJSON(item)
+	}
+	obj, err := api.Shown(k, item)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(obj)
+}
+
 // withType puts apiVersion and kind in front of the other fields of an object's JSON.
 func withType(doc []byte, gvk schema.GroupVersionKind) []byte {
 	head := fmt.Sprintf("{\"kind\":%q,\"apiVersion\":%q", gvk.Kind, gvk.GroupVersion())
@@ -129,17 +141,21 @@ func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {
 		}
 		return objectCBOR(stored, c.kind.GVK)
 	case result.Item != nil:
-		doc, err := itemJSON(result.Item)
+		doc, err := shownJSON(c.kind, result.Item)
 		if err != nil {
 			return nil, err
 		}
 		return f.finish(withType(doc, c.kind.GVK))
 	}
 	gvk := schema.GroupVersionKind{Version: "v1", Kind: "Status"}
-	if ours {
-		gvk = c.kind.GVK
+	if !ours {
+		return encode(f, result.Object, gvk)
 	}
-	return encode(f, result.Object, gvk)
+	shown, err := c.kind.Shown(obj)
+	if err != nil {
+		return nil, err
+	}
+	return encode(f, shown, c.kind.GVK)
 }
 
 // isKind says whether the result is the call's kind itself, not the body of a subresource or a Status.
@@ -148,7 +164,7 @@ func isKind(k *kinds.Kind, result api.Result) bool {
 		return true
 	}
 	gvk := result.Object.GetObjectKind().GroupVersionKind()
-	return gvk.Empty() || gvk == k.GVK
+	return gvk.Empty() || gvk == k.Stored().GVK
 }
 
 // listGVK is the kind of a kind's lists.
@@ -174,7 +190,7 @@ func listJSON(k *kinds.Kind, list api.List, write func([]byte) error) error {
 		return err
 	}
 	for i, item := range list.Items {
-		doc, err := itemJSON(item)
+		doc, err := shownJSON(k, item)
 		if err != nil {
 			return err
 		}

@@ -76,6 +76,10 @@ func rowObject(k *kinds.Kind, version string, policy metav1.IncludeObjectPolicy,
 	case metav1.IncludeNone:
 		return nil, nil
 	case metav1.IncludeObject:
+		obj, err := k.Shown(obj)
+		if err != nil {
+			return nil, err
+		}
 		doc, err := json.Marshal(obj)
 		if err != nil || !obj.GetObjectKind().GroupVersionKind().Empty() {
 			return doc, err

@@ -32,9 +32,9 @@ func (h *Handler) transformed(c *call, f format, opts *metav1.TableOptions, obje
 		}
 		return encode(f, table, metaGVK(f.version, f.as))
 	case f.as == asPartial && many:
-		return nil, notAcceptable(fmt.Sprintf("you requested %s, but the requested object is a list (*%s.%sList)", f.as, hubName(c.kind.GVK.Group), c.kind.GVK.Kind))
+		return nil, notAcceptable(fmt.Sprintf("you requested %s, but the requested object is a list (*%s.%sList)", f.as, hubName(c.kind.Stored().GVK.Group), c.kind.GVK.Kind))
 	case f.as == asPartialList && !many:
-		return nil, notAcceptable(fmt.Sprintf("you requested %s, but the requested object is not a list (*%s.%s)", f.as, hubName(c.kind.GVK.Group), c.kind.GVK.Kind))
+		return nil, notAcceptable(fmt.Sprintf("you requested %s, but the requested object is not a list (*%s.%s)", f.as, hubName(c.kind.Stored().GVK.Group), c.kind.GVK.Kind))
 	case many:
 		return encode(f, partialList(f.version, objects, meta), metaGVK(f.version, f.as))
 	}

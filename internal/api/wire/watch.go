@@ -192,7 +192,7 @@ func (w *watcher) encoded(e api.Event) ([]byte, error) {
 	case plain && w.f.media == mediaProtobuf:
 		return itemProtobuf(k, e.Item, e.Revision)
 	case plain && e.Type != watch.Deleted && w.f.media != mediaCBOR:
-		doc, err := itemJSON(e.Item)
+		doc, err := shownJSON(k, e.Item)
 		if err != nil {
 			return nil, err
 		}
@@ -205,6 +205,11 @@ func (w *watcher) encoded(e api.Event) ([]byte, error) {
 	if e.Type == watch.Deleted { // its last state, at the revision of the deletion
 		obj = obj.DeepCopyObject().(kinds.Object)
 		obj.SetResourceVersion(api.Version(e.Revision))
+	}
+	if plain {
+		if obj, err = k.Shown(obj); err != nil {
+			return nil, err
+		}
 	}
 	if plain && w.f.media == mediaCBOR {
 		return objectCBOR(obj, k.GVK)

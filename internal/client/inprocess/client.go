@@ -77,8 +77,8 @@ func (c *Client) request(ctx context.Context, verb string, res client.Resource, 
 	return api.Request{User: c.user, Kind: k, Namespace: namespace, Name: name, Subresource: subresource, Cause: client.Cause(ctx), Manager: c.manager}, nil
 }
 
-// object is what a write or Get returns.
-func object(r api.Result, err error) (kinds.Object, error) {
+// object is what a write or Get of req returns.
+func object(req api.Request, r api.Result, err error) (kinds.Object, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,10 @@ func object(r api.Result, err error) (kinds.Object, error) {
 	if r.Removed { // the API answers with the version before; no table holds this copy
 		obj.SetResourceVersion(api.Version(r.Revision))
 	}
-	return obj, nil
+	if req.Subresource == "scale" { // a body of its own
+		return obj, nil
+	}
+	return req.Kind.Shown(obj)
 }
 
 // Get implements client.Reader.
@@ -98,7 +101,8 @@ func (c *Client) Get(ctx context.Context, res client.Resource, namespace, name s
 	if err != nil {
 		return nil, err
 	}
-	return object(c.api.Get(ctx, req, metav1.GetOptions{}))
+	result, err := c.api.Get(ctx, req, metav1.GetOptions{})
+	return object(req, result, err)
 }
 
 // Create implements client.Writer.
@@ -107,7 +111,8 @@ func (c *Client) Create(ctx context.Context, res client.Resource, obj kinds.Obje
 	if err != nil {
 		return nil, err
 	}
-	return object(c.api.Create(ctx, req, obj, opts))
+	result, err := c.api.Create(ctx, req, obj, opts)
+	return object(req, result, err)
 }
 
 // Update implements client.Writer.
@@ -116,7 +121,8 @@ func (c *Client) Update(ctx context.Context, res client.Resource, obj kinds.Obje
 	if err != nil {
 		return nil, err
 	}
-	return object(c.api.Update(ctx, req, obj, metav1.UpdateOptions{}))
+	result, err := c.api.Update(ctx, req, obj, metav1.UpdateOptions{})
+	return object(req, result, err)
 }
 
 // Patch implements client.Writer.
@@ -128,7 +134,8 @@ func (c *Client) Patch(ctx context.Context, res client.Resource, namespace, name
 	p := api.Patch{Type: pt, Data: data, Validation: metav1.FieldValidationIgnore, Decode: func(doc []byte, into runtime.Object) ([]error, error) {
 		return nil, json.Unmarshal(doc, into)
 	}}
-	return object(c.api.Patch(ctx, req, p, metav1.PatchOptions{}))
+	result, err := c.api.Patch(ctx, req, p, metav1.PatchOptions{})
+	return object(req, result, err)
 }
 
 // Delete implements client.Writer.

@@ -39,10 +39,11 @@ func Kinds() []*kinds.Kind { return KindsFor(Config{}) }
 
 // KindsFor returns new values that the caller owns.
 func KindsFor(cfg Config) []*kinds.Kind {
+	event, autoscaler := core.Event(), autoscaling.HorizontalPodAutoscaler() // each is served in two forms
 	return []*kinds.Kind{
 		core.ConfigMap(),
 		core.Endpoints(),
-		core.Event(),
+		event,
 		core.LimitRange(),
 		core.Namespace(),
 		core.Node(),
@@ -61,7 +62,9 @@ func KindsFor(cfg Config) []*kinds.Kind {
 		apps.Deployment(),
 		apps.ReplicaSet(),
 		apps.StatefulSet(),
-		autoscaling.HorizontalPodAutoscaler(),
+		core.EventView(event),
+		autoscaler,
+		autoscaling.HorizontalPodAutoscalerV1(autoscaler),
 		batch.CronJob(),
 		batch.Job(),
 		certificates.CertificateSigningRequest(),

@@ -8,7 +8,9 @@ import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/untagged"
 )
 
@@ -19,6 +21,18 @@ const (
 	conditionsAnnotation     = "autoscaling.alpha.kubernetes.io/conditions"      // []autoscalingv1.HorizontalPodAutoscalerCondition
 	behaviorAnnotation       = "autoscaling.alpha.kubernetes.io/behavior"        // the behavior, with Go's field names
 )
+
+// HorizontalPodAutoscalerV1 is autoscaling/v1 HorizontalPodAutoscaler, which shows the objects of hub.
+func HorizontalPodAutoscalerV1(hub *kinds.Kind) *kinds.Kind {
+	return kinds.ViewOf(autoscalingv1.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler"), kinds.View{
+		Hub: hub,
+		To: func(hub kinds.Object) (kinds.Object, error) {
+			return ToV1(hub.(*autoscalingv2.HorizontalPodAutoscaler))
+		},
+		From:    func(obj kinds.Object) kinds.Object { return FromV1(obj.(*autoscalingv1.HorizontalPodAutoscaler)) },
+		Default: func(obj kinds.Object) { def(&obj.(*autoscalingv1.HorizontalPodAutoscaler).Spec.MinReplicas, 1) },
+	}, func() kinds.Object { return &autoscalingv1.HorizontalPodAutoscaler{} }, func() runtime.Object { return &autoscalingv1.HorizontalPodAutoscalerList{} })
+}
 
 // withoutCarried returns annotations without those of a v1 object, two older ones among them; the same map when there are none.
 func withoutCarried(in map[string]string) map[string]string {

@@ -1,13 +1,17 @@
 package autoscaling_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/randfill"
 
 	"github.com/floe-k8s/floe/internal/kinds/autoscaling"
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
@@ -100,4 +104,71 @@ func TestAnnotationsOfNoUse(t *testing.T) {
 	if m := h.Spec.Metrics; len(m) != 1 || *m[0].Resource.Target.AverageUtilization != 80 || h.Spec.Behavior != nil || len(h.Annotations) != 1 || *h.Status.CurrentMetrics[0].Resource.Current.AverageUtilization != 7 {
 		t.Errorf("got %+v, %v", h.Spec, h.Annotations)
 	}
+}
+
+// TestVersion1IsLossless: of what upstream's validation lets through, v1 keeps all.
+func TestVersion1IsLossless(t *testing.T) {
+	fill := kindtest.Filler(time.Now().UnixNano()).Funcs(
+		func(m *autoscalingv2.MetricSpec, c randfill.Continue) { *m = randomMetric(c) },
+		func(m *autoscalingv2.MetricStatus, c randfill.Continue) { *m = randomStatus(c) },
+	)
+	kindtest.Lossless(t, autoscaling.HorizontalPodAutoscalerV1(autoscaling.HorizontalPodAutoscaler()), fill)
+}
+
+// randomTarget has one of the two amounts.
+func randomTarget(c randfill.Continue) autoscalingv2.MetricTarget {
+	amount := quantity(fmt.Sprint(1 + c.Intn(1000)))
+	if c.Bool() {
+		return autoscalingv2.MetricTarget{Type: autoscalingv2.ValueMetricType, Value: amount}
+	}
+	return autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: amount}
+}
+
+// randomMetric is a metric that validation takes, but for its names. Two of the use of the whole pods' CPU would be one in v1, and are refused.
+func randomMetric(c randfill.Continue) (m autoscalingv2.MetricSpec) {
+	var name autoscalingv2.MetricIdentifier
+	c.Fill(&name)
+	average := autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: quantity("7")}
+	half := autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: ptr.To(c.Int31n(100) + 1)}
+	switch m.Type = types[c.Intn(len(types))]; m.Type {
+	case autoscalingv2.ObjectMetricSourceType:
+		m.Object = &autoscalingv2.ObjectMetricSource{Metric: name, Target: randomTarget(c)}
+		c.Fill(&m.Object.DescribedObject)
+	case autoscalingv2.PodsMetricSourceType:
+		m.Pods = &autoscalingv2.PodsMetricSource{Metric: name, Target: average}
+	case autoscalingv2.ResourceMetricSourceType:
+		m.Resource = &autoscalingv2.ResourceMetricSource{Name: corev1.ResourceMemory, Target: half}
+	case autoscalingv2.ContainerResourceMetricSourceType:
+		m.ContainerResource = &autoscalingv2.ContainerResourceMetricSource{Name: corev1.ResourceCPU, Container: c.String(5), Target: half}
+	case autoscalingv2.ExternalMetricSourceType:
+		m.External = &autoscalingv2.ExternalMetricSource{Metric: name, Target: randomTarget(c)}
+	}
+	return m
+}
+
+var types = [...]autoscalingv2.MetricSourceType{
+	autoscalingv2.ObjectMetricSourceType, autoscalingv2.PodsMetricSourceType, autoscalingv2.ResourceMetricSourceType,
+	autoscalingv2.ContainerResourceMetricSourceType, autoscalingv2.ExternalMetricSourceType,
+}
+
+func randomStatus(c randfill.Continue) (m autoscalingv2.MetricStatus) {
+	var name autoscalingv2.MetricIdentifier
+	c.Fill(&name)
+	now := autoscalingv2.MetricValueStatus{AverageValue: quantity(fmt.Sprint(c.Intn(1000)))}
+	share := now
+	share.AverageUtilization = ptr.To(c.Int31n(100))
+	switch m.Type = types[c.Intn(len(types))]; m.Type {
+	case autoscalingv2.ObjectMetricSourceType:
+		m.Object = &autoscalingv2.ObjectMetricStatus{Metric: name, Current: autoscalingv2.MetricValueStatus{Value: quantity("3")}}
+		c.Fill(&m.Object.DescribedObject)
+	case autoscalingv2.PodsMetricSourceType:
+		m.Pods = &autoscalingv2.PodsMetricStatus{Metric: name, Current: now}
+	case autoscalingv2.ResourceMetricSourceType:
+		m.Resource = &autoscalingv2.ResourceMetricStatus{Name: corev1.ResourceCPU, Current: share}
+	case autoscalingv2.ContainerResourceMetricSourceType:
+		m.ContainerResource = &autoscalingv2.ContainerResourceMetricStatus{Name: corev1.ResourceCPU, Container: c.String(5), Current: share}
+	case autoscalingv2.ExternalMetricSourceType:
+		m.External = &autoscalingv2.ExternalMetricStatus{Metric: name, Current: autoscalingv2.MetricValueStatus{Value: quantity("4")}}
+	}
+	return m
 }

@@ -25,7 +25,7 @@ func Event() *kinds.Kind {
 		New:            func() kinds.Object { return &corev1.Event{} },
 		NewList:        func() runtime.Object { return &corev1.EventList{} },
 		ValidName:      kinds.PathSegment, // recorders put the name of any object into that of an event
-		Validate:       validateEvent,
+		Validate:       func(obj kinds.Object) field.ErrorList { return legacyEvent(obj, "reportingComponent") },
 		Expires: func(obj kinds.Object) time.Time {
 			e := obj.(*corev1.Event)
 			_, last := eventTimes(e)
@@ -63,8 +63,9 @@ const (
 	eventMessageBytes = 1024
 )
 
-// validateEvent takes an event without an eventTime for one of an older client, of which little is asked.
-func validateEvent(obj kinds.Object) (errs field.ErrorList) {
+// legacyEvent is asked of the events of both groups. It takes an event without an eventTime for one of an older client, of which little is asked. reporter is
+// the name of the reporting controller's field in the version of the request.
+func legacyEvent(obj kinds.Object, reporter string) (errs field.ErrorList) {
 	e := obj.(*corev1.Event)
 	about := e.InvolvedObject.Namespace
 	astray := about != e.Namespace
@@ -80,7 +81,7 @@ func validateEvent(obj kinds.Object) (errs field.ErrorList) {
 		errs = append(errs, field.Invalid(field.NewPath("involvedObject", "namespace"), about, "does not match event.namespace"))
 	}
 	if !e.EventTime.IsZero() {
-		errs = append(errs, validateEventTexts(e)...)
+		errs = append(errs, validateEventTexts(e, reporter)...)
 	}
 	for _, msg := range utilvalidation.IsDNS1123Subdomain(e.Namespace) {
 		errs = append(errs, field.Invalid(field.NewPath("namespace"), e.Namespace, msg))
@@ -88,7 +89,7 @@ func validateEvent(obj kinds.Object) (errs field.ErrorList) {
 	return errs
 }
 
-func validateEventTexts(e *corev1.Event) (errs field.ErrorList) {
+func validateEventTexts(e *corev1.Event, reporter string) (errs field.ErrorList) {
 	required := func(name, value string) {
 		if value == "" {
 			errs = append(errs, field.Required(field.NewPath(name), ""))
@@ -99,9 +100,9 @@ func validateEventTexts(e *corev1.Event) (errs field.ErrorList) {
 			errs = append(errs, field.Invalid(field.NewPath(name), "", fmt.Sprintf("can have at most %d characters", limit)))
 		}
 	}
-	required("reportingComponent", e.ReportingController)
+	required(reporter, e.ReportingController)
 	for _, msg := range utilvalidation.IsQualifiedName(e.ReportingController) {
-		errs = append(errs, field.Invalid(field.NewPath("reportingComponent"), e.ReportingController, msg))
+		errs = append(errs, field.Invalid(field.NewPath(reporter), e.ReportingController, msg))
 	}
 	for _, text := range []struct{ name, value string }{
 		{"reportingInstance", e.ReportingInstance}, {"action", e.Action}, {"reason", e.Reason},

@@ -130,7 +130,30 @@ func Laws(t *testing.T, seed int64, list ...*kinds.Kind) {
 // LawsWith is Laws for kinds with parts that cannot be just anything: special has randfill's functions for their types.
 func LawsWith(t *testing.T, seed int64, special []any, list ...*kinds.Kind) {
 	t.Helper()
-	fill := randfill.NewWithSeed(seed).NilChance(0.3).NumElements(0, 2).MaxDepth(14).Funcs(
+	fill := Filler(seed).Funcs(special...)
+	for _, k := range list {
+		if k.View != nil {
+			views(t, fmt.Sprintf("%s, seed %d", k.GVK, seed), k, fill)
+			continue
+		}
+		for range 50 {
+			obj, old := k.New(), k.New()
+			fill.Fill(obj)
+			fill.Fill(old)
+			at := fmt.Sprintf("%s, seed %d", k.GVK.Kind, seed)
+			survives(t, at, k, obj)
+			defaults(t, at, k, obj)
+			defaults(t, at, k, old)
+			reads(t, at, k, obj, old)
+			prepares(t, at, k, obj, old)
+			canonical(t, at, k, obj)
+		}
+	}
+}
+
+// Filler fills objects with what follows from seed.
+func Filler(seed int64) *randfill.Filler {
+	return randfill.NewWithSeed(seed).NilChance(0.3).NumElements(0, 2).MaxDepth(14).Funcs(
 		func(v *metav1.Time, c randfill.Continue) { *v = metav1.Unix(int64(c.Uint32()), 0) },
 		func(v *metav1.MicroTime, c randfill.Continue) {
 			*v = metav1.NewMicroTime(time.Unix(int64(c.Uint32()), 0))
@@ -146,21 +169,7 @@ func LawsWith(t *testing.T, seed int64, special []any, list ...*kinds.Kind) {
 		func(v *runtime.RawExtension, _ randfill.Continue) { v.Raw = []byte(`{"a":1}`) },
 		func(v *metav1.FieldsV1, _ randfill.Continue) { v.SetRawBytes([]byte("{}")) },
 		func(v *metav1.TypeMeta, _ randfill.Continue) { *v = metav1.TypeMeta{} },
-	).Funcs(special...)
-	for _, k := range list {
-		for range 50 {
-			obj, old := k.New(), k.New()
-			fill.Fill(obj)
-			fill.Fill(old)
-			at := fmt.Sprintf("%s, seed %d", k.GVK.Kind, seed)
-			survives(t, at, k, obj)
-			defaults(t, at, k, obj)
-			defaults(t, at, k, old)
-			reads(t, at, k, obj, old)
-			prepares(t, at, k, obj, old)
-			canonical(t, at, k, obj)
-		}
-	}
+	)
 }
 
 func defaults(t *testing.T, at string, k *kinds.Kind, obj kinds.Object) {
