@@ -20,14 +20,18 @@ import (
 func (s *Server) apply(ctx context.Context, req Request, part *kinds.Subresource, p Patch, opts metav1.PatchOptions) (Result, error) {
 	kind := managed.Applied{
 		GVK: req.Kind.GVK, Document: document(req.Kind), New: func() managed.Object { return req.Kind.New() },
-		Default: func(obj managed.Object) {
-			if f := req.Kind.Default; f != nil {
-				f(obj)
-			}
-		},
+		Default: defaulting(req.Kind),
 	}
 	declare := func(old kinds.Object) (kinds.Object, error) {
-		return s.declared(s.writeOf(req, part), kind, old, p, opts)
+		shown, err := req.Kind.Shown(old)
+		if err != nil {
+			return nil, apierrors.NewInternalError(err)
+		}
+		obj, err := s.declared(s.writeOf(req, part), kind, shown, p, opts)
+		if err != nil || req.Kind.View == nil {
+			return obj, err
+		}
+		return req.Kind.View.Own(obj), nil
 	}
 	req.tracked = true
 	for range attempts {
@@ -55,9 +59,22 @@ func (s *Server) apply(ctx context.Context, req Request, part *kinds.Subresource
 	return Result{}, apierrors.NewServerTimeout(req.resource(), "patch", 1)
 }
 
+// defaulting fills unset fields of an object in the form that the kind's clients see.
+func defaulting(k *kinds.Kind) func(managed.Object) {
+	f := k.Default
+	if k.View != nil {
+		f = k.View.Default
+	}
+	return func(obj managed.Object) {
+		if f != nil {
+			f(obj)
+		}
+	}
+}
+
 // createDeclared creates what an apply declares of an object that there is not.
 func (s *Server) createDeclared(ctx context.Context, req Request, declare func(old kinds.Object) (kinds.Object, error), dryRun bool) (Result, error) {
-	obj, err := declare(req.Kind.New())
+	obj, err := declare(req.Kind.Stored().New())
 	switch {
 	case err != nil:
 		return Result{}, Classed(err)

@@ -32,6 +32,9 @@ func (s *Server) Create(ctx context.Context, req Request, given kinds.Object, op
 	if err := CheckCreate(opts); err != nil {
 		return Result{}, err
 	}
+	if req.Kind.Answered {
+		return s.answerCreate(ctx, req, given, opts)
+	}
 	return s.create(ctx, req.by(opts.FieldManager), owned(req.Kind, given), isDryRun(opts.DryRun))
 }
 

@@ -15,7 +15,11 @@ func (r Request) by(manager string) Request {
 
 // track sets who owns which field of obj, defaulted and not yet prepared, now that the request has made it of old; old nil: obj is new.
 func (s *Server) track(req Request, part *kinds.Subresource, old, obj kinds.Object) {
-	if req.tracked {
+	switch {
+	case req.tracked:
+		return
+	case req.Kind.View != nil:
+		s.trackView(req, part, old, obj)
 		return
 	}
 	if old == nil {
@@ -23,6 +27,23 @@ func (s *Server) track(req Request, part *kinds.Subresource, old, obj kinds.Obje
 		return
 	}
 	s.fields.Update(s.writeOf(req, part), old, obj)
+}
+
+// trackView is track for a view, whose fields are those of the form that its clients see. What cannot be shown so is nobody's.
+func (s *Server) trackView(req Request, part *kinds.Subresource, old, obj kinds.Object) {
+	shown, err := req.Kind.Shown(copyOf(obj))
+	if err != nil {
+		obj.SetManagedFields(nil)
+		return
+	}
+	var live managed.Object
+	if old != nil {
+		if was, err := req.Kind.Shown(old); err == nil {
+			live = was
+		}
+	}
+	s.fields.Update(s.writeOf(req, part), live, shown)
+	obj.SetManagedFields(shown.GetManagedFields())
 }
 
 // writeOf is how the request writes.

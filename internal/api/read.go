@@ -34,6 +34,9 @@ func (s *Server) Get(ctx context.Context, req Request, opts metav1.GetOptions) (
 	if err := s.authorize(req, "get"); err != nil {
 		return Result{}, err
 	}
+	if req.Kind.Answered {
+		return s.answerGet(ctx, req)
+	}
 	part, err := subresource(req, "get")
 	if err != nil {
 		return Result{}, err

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/big"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
@@ -29,6 +31,8 @@ type Config struct {
 	Random     io.Reader // of names and UIDs, safe for concurrent use; nil: the system's
 	// NoAdmission names the admission plug-ins, as upstream calls them, that are switched off.
 	NoAdmission []string
+	// Answers serve the kinds of which nothing is stored, but v1 Binding, which the Server answers itself.
+	Answers Answers
 }
 
 // Server answers requests for all kinds. It is safe for concurrent use, and runs nothing by itself.
@@ -37,6 +41,8 @@ type Server struct {
 	kinds, kept map[schema.GroupVersionResource]*kinds.Kind
 	fields      *managed.Tracker
 	pages       pages
+	// answers are Config.Answers and the Server's own.
+	answers Answers
 }
 
 // New returns a server over cfg.Store, which must have the collections that Collections names.
@@ -47,6 +53,8 @@ func New(cfg Config) *Server {
 	s := &Server{
 		Config: cfg, kinds: byResource(cfg.Kinds), kept: byResource(cfg.Kept), pages: pages{clock: cfg.Clock}, fields: managed.NewTracker(),
 	}
+	s.answers = Answers{corev1.SchemeGroupVersion.WithResource("bindings"): s.bindings()}
+	maps.Copy(s.answers, cfg.Answers)
 	return s
 }
 

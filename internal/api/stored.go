@@ -32,7 +32,7 @@ type Message interface {
 func Collections(list []*kinds.Kind) []store.Collection {
 	var out []store.Collection
 	for _, k := range list {
-		if k.View != nil {
+		if !k.Keeps() {
 			continue
 		}
 		header := envelopeHeader(k.GVK)

@@ -22,6 +22,11 @@ func (s *Server) CreatePart(ctx context.Context, req Request, body runtime.Objec
 	if err := CheckCreate(opts); err != nil {
 		return Result{}, err
 	}
+	return s.createPart(ctx, req, body, opts)
+}
+
+// createPart is CreatePart for who has been authorized.
+func (s *Server) createPart(ctx context.Context, req Request, body runtime.Object, opts metav1.CreateOptions) (Result, error) {
 	part, err := subresource(req, "create")
 	if err != nil {
 		return Result{}, err

@@ -9,11 +9,11 @@ var (
 )
 
 // Policy returns the rules of upstream's bootstrap policy for the identities that exist in a cluster so far.
-func Policy() Authorizer {
-	return Grants(append(people(), components()...))
-}
+func Policy() Authorizer { return Grants(policy()) }
 
-// people are the grants to users' groups: cluster-admin, system:discovery, system:public-info-viewer.
+func policy() []Grant { return append(people(), components()...) }
+
+// people are the grants to users' groups: cluster-admin, system:discovery, system:basic-user, system:public-info-viewer.
 func people() []Grant {
 	all := []string{"*"}
 	return []Grant{
@@ -21,6 +21,10 @@ func people() []Grant {
 		{Groups: []string{Authenticated}, Rules: []Rule{{Verbs: []string{"get"}, Paths: []string{
 			"/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/",
 		}}}},
+		{Groups: []string{Authenticated}, Rules: []Rule{
+			{Verbs: []string{"create"}, Groups: []string{"authorization.k8s.io"}, Resources: []string{"selfsubjectaccessreviews", "selfsubjectrulesreviews"}},
+			{Verbs: []string{"create"}, Groups: []string{"authentication.k8s.io"}, Resources: []string{"selfsubjectreviews"}},
+		}},
 		{Groups: []string{Authenticated, Unauthenticated}, Rules: []Rule{{Verbs: []string{"get"}, Paths: []string{
 			"/healthz", "/livez", "/readyz", "/version", "/version/",
 		}}}},

@@ -49,7 +49,10 @@ func (s *server) components() ([]part, error) {
 	sched := scheduler.New(scheduler.Config{
 		Client: s.client("system:kube-scheduler"), Clock: s.Clock, Rand: s.random(randomScheduler), Log: s.Log.With("component", "scheduler"),
 	})
-	list := []part{{"controllers", controllers.Run}, {"node port repair", s.nodePorts().Run}, {"scheduler", sched.Run}}
+	list := []part{
+		marked(&s.running.controllers, part{"controllers", controllers.Run}), {"node port repair", s.nodePorts().Run},
+		marked(&s.running.scheduler, part{"scheduler", sched.Run}),
+	}
 	if s.Config.Node.Disabled {
 		return list, nil
 	}
@@ -71,6 +74,9 @@ func (s *server) controllers() (*engine.Engine, error) {
 	var resources []garbage.Resource
 	var namespaced []client.Resource
 	for _, k := range s.kinds {
+		if !k.Keeps() {
+			continue
+		}
 		resources = append(resources, garbage.Resource{Resource: k.GVR(), Kind: k.GVK.Kind, Namespaced: k.Namespaced})
 		if k.Namespaced {
 			namespaced = append(namespaced, k.GVR())

@@ -51,6 +51,7 @@ type server struct {
 	listener  net.Listener
 	nodes     *nodeDoor
 	begun     chan struct{} // closed by bootstrap
+	running   running
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -93,8 +94,10 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	authorizer := auth.Policy()
+	authenticator := auth.First(auth.Certificates(s.authority.Pool(), s.Clock), auth.NoTokens, auth.AnonymousUser)
 	s.api = api.New(api.Config{
-		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: auth.Policy(), Clock: s.Clock, Log: s.Log.With("component", "api"), NoAdmission: served.off,
+		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Answers: s.answers(authorizer, authenticator), Clock: s.Clock, Log: s.Log.With("component", "api"), NoAdmission: served.off,
 	})
 	metrics := wire.NewMetrics()
 	s.door = wire.New(wire.Config{
@@ -104,7 +107,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 			Call: cfg.RequestTimeout.Duration, Watch: time.Duration(cfg.MinRequestTimeout) * time.Second,
 		},
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
-		Authenticator: auth.First(auth.Certificates(s.authority.Pool(), s.Clock), auth.NoTokens, auth.AnonymousUser),
+		Authenticator: authenticator,
 	})
 	address := net.JoinHostPort(s.Config.BindAddress, strconv.Itoa(s.Config.SecurePort))
 	if s.listener, err = net.Listen("tcp", address); err != nil {

@@ -95,6 +95,9 @@ type Kind struct {
 	NewList    func() runtime.Object
 	// View: the kind has no objects of its own and shows another's. nil: it has.
 	View *View
+	// Answered: objects of the kind are never stored, but answered by package api's Answer of its resource. Nothing of the kind but its names, its
+	// types, Validate and Columns is asked then, and NewList may be nil.
+	Answered bool
 
 	// ValidName says what is wrong with a name, or with prefix set with a generateName. nil: the rules of a DNS subdomain.
 	ValidName func(name string, prefix bool) []string

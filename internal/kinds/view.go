@@ -51,6 +51,9 @@ func (k *Kind) Stored() *Kind {
 	return k
 }
 
+// Keeps says whether objects are stored under the kind's own name: it is no view, and they are not just answered.
+func (k *Kind) Keeps() bool { return k.View == nil && !k.Answered }
+
 // Shown returns an object as stored in the form that the kind's clients see. It is obj itself but for a view.
 func (k *Kind) Shown(obj Object) (Object, error) {
 	if k.View == nil {

@@ -6,6 +6,7 @@ package apitest
 
 import (
 	"context"
+	"errors"
 	"math/rand"
 	"slices"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/review"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe"
@@ -49,6 +51,11 @@ func (c *chance) Read(p []byte) (int, error) {
 	return c.rand.Read(p)
 }
 
+// components are a scheduler that does not run, and a log that does.
+func components(context.Context) []review.Component {
+	return []review.Component{{Name: "scheduler", Err: errors.New("it is not running")}, {Name: "etcd-0"}}
+}
+
 // New returns a cluster that ends with the test.
 func New(t testing.TB) *Cluster {
 	t.Helper()
@@ -76,7 +83,10 @@ func New(t testing.TB) *Cluster {
 		}
 	})
 	c := &Cluster{Log: log, Clock: clk}
-	c.API = api.New(api.Config{Store: table, Kinds: kinds, Kept: all.Kept(), Authorizer: auth.Policy(), Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
+	answers := review.Answers(review.Config{
+		Authenticator: auth.First(auth.NoTokens, auth.AnonymousUser), Authorizer: auth.Policy(), Rules: auth.PolicyRules(), Clock: clk, Components: components,
+	})
+	c.API = api.New(api.Config{Store: table, Kinds: kinds, Kept: all.Kept(), Authorizer: auth.Policy(), Answers: answers, Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		req := api.Request{User: Administrator(), Kind: c.API.Kind(corev1.SchemeGroupVersion.WithResource("namespaces"))}

@@ -11,7 +11,9 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/api"
@@ -142,6 +144,34 @@ func (c *call) answerList(h *Handler, f format, list api.List) {
 		h.Log.Debug("a list was not delivered whole", "path", c.r.URL.Path, "err", err)
 		panic(http.ErrAbortHandler) // what was sent must not look complete
 	}
+}
+
+// answerObjects writes a list of objects that are not stored.
+func (c *call) answerObjects(h *Handler, f format, objects []kinds.Object, err error) {
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	opts, err := c.tableOptions(f)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	if f.as != "" {
+		data, err := h.transformed(c, f, opts, objects, metav1.ListMeta{}, true)
+		c.whole(f, data, err)
+		return
+	}
+	list, items := c.kind.NewList(), make([]runtime.Object, len(objects))
+	for i, obj := range objects {
+		items[i] = obj
+	}
+	if err := meta.SetList(list, items); err != nil {
+		c.fail(apierrors.NewInternalError(err))
+		return
+	}
+	data, err := encode(f, list, listGVK(c.kind))
+	c.whole(f, data, err)
 }
 
 func (c *call) whole(f format, data []byte, err error) {

@@ -175,6 +175,7 @@ func storageHash(k *kinds.Kind) string {
 	if !slices.Contains(verbsOf(k), "watch") {
 		return ""
 	}
+	k = k.Stored()
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s", k.GVK.Group, cmp.Or(k.StoredIn, k.GVK.Version), k.GVK.Kind))
 	return base64.StdEncoding.EncodeToString(sum[:8])
 }

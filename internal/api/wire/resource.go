@@ -135,6 +135,11 @@ func (h *Handler) list(c *call) {
 	if !ok {
 		return
 	}
+	if c.kind.Answered {
+		objects, err := h.API.Answered(c.r.Context(), c.request(), opts)
+		c.answerObjects(h, f, objects, err)
+		return
+	}
 	list, err := h.API.List(c.r.Context(), c.request(), opts)
 	if err != nil {
 		c.fail(err)

@@ -11,6 +11,8 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/apiextensions"
 	"github.com/floe-k8s/floe/internal/kinds/apiregistration"
 	"github.com/floe-k8s/floe/internal/kinds/apps"
+	"github.com/floe-k8s/floe/internal/kinds/authentication"
+	"github.com/floe-k8s/floe/internal/kinds/authorization"
 	"github.com/floe-k8s/floe/internal/kinds/autoscaling"
 	"github.com/floe-k8s/floe/internal/kinds/batch"
 	"github.com/floe-k8s/floe/internal/kinds/certificates"
@@ -41,6 +43,8 @@ func Kinds() []*kinds.Kind { return KindsFor(Config{}) }
 func KindsFor(cfg Config) []*kinds.Kind {
 	event, autoscaler := core.Event(), autoscaling.HorizontalPodAutoscaler() // each is served in two forms
 	return []*kinds.Kind{
+		core.Binding(),
+		core.ComponentStatus(),
 		core.ConfigMap(),
 		core.Endpoints(),
 		event,
@@ -63,6 +67,12 @@ func KindsFor(cfg Config) []*kinds.Kind {
 		apps.ReplicaSet(),
 		apps.StatefulSet(),
 		core.EventView(event),
+		authentication.SelfSubjectReview(),
+		authentication.TokenReview(),
+		authorization.LocalSubjectAccessReview(),
+		authorization.SelfSubjectAccessReview(),
+		authorization.SelfSubjectRulesReview(),
+		authorization.SubjectAccessReview(),
 		autoscaler,
 		autoscaling.HorizontalPodAutoscalerV1(autoscaler),
 		batch.CronJob(),

@@ -1,26 +1,13 @@
 package rbac
 
 import (
-	"time"
-
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/validate/content"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-
-	"github.com/floe-k8s/floe/internal/kinds"
 )
 
 // validName allows all that fits into a URL, so that roles can have names such as "system:node".
 func validName(name string, _ bool) []string { return content.IsPathSegmentName(name) }
-
-// roleColumns are those of kinds that upstream has no table of their own for.
-func roleColumns() []kinds.Column {
-	return []kinds.Column{kinds.NameColumn(), {
-		Name: "Created At", Type: "date", Description: metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
-		Cell: func(_ kinds.Env, obj kinds.Object) any { return obj.GetCreationTimestamp().UTC().Format(time.RFC3339) },
-	}}
-}
 
 func validateRules(rules []rbacv1.PolicyRule, namespaced bool) (errs field.ErrorList) {
 	for i, r := range rules {
