@@ -128,3 +128,11 @@ func (s *Server) bindings() Answer {
 		return result.Object, err
 	}}
 }
+
+// Authorize says whether the request's user may.
+func (s *Server) Authorize(req Request, verb string) error { return s.authorize(req, verb) }
+
+// Place says where a proxied request goes.
+func (s *Server) Place(req Request, part *kinds.Subresource) (kinds.Place, error) {
+	return part.Proxy(s.env(req), &reader{server: s}, req.Namespace, req.Name)
+}

@@ -199,8 +199,8 @@ type Fact struct {
 	Index bool
 }
 
-// Subresource is a part or a verb of a resource with a path of its own. Exactly one of Update, Create, Node and
-// Scale says how it is served.
+// Subresource is a part or a verb of a resource with a path of its own. Exactly one of Update, Create, Node,
+// Proxy and Scale says how it is served.
 type Subresource struct {
 	Name  string
 	GVK   schema.GroupVersionKind // kind of its body, such as Scale in autoscaling/v1
@@ -219,6 +219,17 @@ type Subresource struct {
 	// Node says where the node that runs obj answers (log, exec): the node's name, and the path and query on its own API. It returns
 	// an API status error for bad options; node "" says that there is nothing to answer yet.
 	Node func(obj Object, query url.Values) (node, path string, rest url.Values, err error)
+	// Upgrade says that the node's answer is a connection in another protocol (exec).
+	Upgrade bool
+	// Proxy says where all of a request goes, with what its path has after the subresource. id is the name in the path, which may be SCHEME:NAME:PORT. It
+	// returns an API status error when there is no such place.
+	Proxy func(env Env, see Reader, namespace, id string) (Place, error)
+}
+
+// Place is where a proxy leads: to the API of a node, or else to a scheme and host.
+type Place struct {
+	Node string
+	URL  *url.URL
 }
 
 // Scale maps an object to and from autoscaling/v1's Scale.

@@ -37,6 +37,8 @@ type Config struct {
 	Build         Build  // of this program
 	// Node returns how to reach the API of the named node.
 	Node func(ctx context.Context, name string) (*url.URL, http.RoundTripper, error)
+	// Proxy reaches pods, services and other ports of nodes; nil: their addresses as they are.
+	Proxy http.RoundTripper
 	// Snapshot writes a snapshot of the whole store; nil: the API gives none.
 	Snapshot func(ctx context.Context, w io.Writer) error
 	// Serves says of a kind of API whether it is served at all; nil: all are.
@@ -70,6 +72,7 @@ type Handler struct {
 	Config
 	hooks             []*hook
 	reading, changing chan struct{} // a place for each call in flight; nil: no bound
+	connections       *connections
 	closing           context.Context
 	stop              context.CancelFunc // ends watches and what follows
 	discovery         discovery
@@ -98,6 +101,7 @@ func New(cfg Config) *Handler {
 		cfg.Serves = func(schema.GroupVersionResource) bool { return true }
 	}
 	h := &Handler{Config: cfg, began: cfg.Clock.Now(), reading: places(cfg.Limits.Reading), changing: places(cfg.Limits.Changing)}
+	h.connections = newConnections()
 	h.closing, h.stop = context.WithCancel(context.Background())
 	for _, name := range cfg.Hooks {
 		h.hooks = append(h.hooks, &hook{name: name})

@@ -175,7 +175,7 @@ func (m *Metrics) of(s series) *counted {
 // countedVerb is a verb as upstream counts it; what is no verb is "other".
 func (t *target) countedVerb(r *http.Request) string {
 	switch {
-	case slices.Contains(connections[:], t.subresource):
+	case slices.Contains(connecting[:], t.subresource):
 		return "CONNECT"
 	case t.verb == "patch":
 		if media := r.Header.Get("Content-Type"); media == string(types.ApplyYAMLPatchType) || media == string(types.ApplyCBORPatchType) {

@@ -105,11 +105,8 @@ func isTrue(values []string) bool {
 
 // long says that the call lasts as long as the client wants.
 func (t *target) long() bool {
-	return t.verb == "watch" || t.follow || t.snapshot || t.joint || t.profile || slices.Contains(connections[:], t.subresource)
+	return t.verb == "watch" || t.follow || t.snapshot || t.joint || t.profile || t.connects()
 }
-
-// connections are the subresources that are answered by somebody else, for as long as it takes.
-var connections = [...]string{"attach", "exec", "log", "portforward", "proxy"}
 
 func (t *target) changes() bool {
 	return slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, t.verb)
@@ -133,3 +130,6 @@ func queryValue(r *http.Request, name string) string {
 	}
 	return r.URL.Query().Get(name)
 }
+
+// connecting are the subresources that metrics count as connections, as upstream's do: those that somebody else answers.
+var connecting = [...]string{"attach", "exec", "log", "portforward", "proxy"}

@@ -58,7 +58,8 @@ func (c *call) serves() bool {
 	case c.kind.Namespaced && t.namespace == "" && t.name != "":
 		return false
 	}
-	return t.subresource == "" && t.rest == "" || t.rest == "" && c.part() != nil
+	part := c.part()
+	return t.subresource == "" && t.rest == "" || part != nil && (t.rest == "" || part.Proxy != nil)
 }
 
 func (h *Handler) serveResource(c *call) {
@@ -68,6 +69,10 @@ func (h *Handler) serveResource(c *call) {
 		h.unserved(c, c.noResource)
 	case !c.allowsVerb():
 		h.unserved(c, c.methodNotAllowed)
+	case part != nil && part.Proxy != nil:
+		h.serveProxy(c, part)
+	case part != nil && part.Upgrade:
+		h.serveStream(c, part)
 	case part != nil && part.Node != nil:
 		h.serveNode(c, part)
 	case c.path.changes() && !h.allowed(c): // before a body is read: nobody's memory is for those who may not
@@ -88,6 +93,9 @@ func (c *call) allowsVerb() bool {
 		verbs = part.Verbs
 	} else if verbs == nil {
 		verbs = everyVerb[:]
+	}
+	if part := c.part(); part != nil && part.Proxy != nil && t.name != "" { // all methods
+		return true
 	}
 	if t.method == http.MethodHead || t.watching && t.method != http.MethodGet {
 		return false

@@ -59,6 +59,8 @@ func (h *Handler) Serve(ctx context.Context, listener net.Listener, config *tls.
 		h.Log.Info("calls in flight were cut off", "after", drainTime)
 		err = server.Close()
 	}
+	h.connections.open.Wait() // the stop has closed what they hold
+	h.connections.direct.CloseIdleConnections()
 	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}

@@ -29,6 +29,7 @@ import (
 type served struct {
 	*httptest.Server
 	*apitest.Cluster
+	handler *wire.Handler
 	watches map[string]*bufio.Scanner
 }
 
@@ -39,6 +40,7 @@ func serve(t testing.TB) *served {
 		API: s.API, Authenticator: byHeader, Clock: s.Clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)),
 	})
 	handler.SetReady()
+	s.handler = handler
 	s.Server = httptest.NewServer(handler)
 	t.Cleanup(func() {
 		s.CloseClientConnections()

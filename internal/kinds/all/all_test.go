@@ -14,20 +14,14 @@ import (
 
 // notServed are the resources and subresources that upstream serves and floe does not, yet. An entry that is no longer needed fails the test.
 var notServed = []string{
-	"nodes/proxy",
-	"pods/attach",
 	"pods/ephemeralcontainers",
 	"pods/eviction",
-	"pods/exec",
-	"pods/portforward",
-	"pods/proxy",
 	"pods/resize",
 	"resource.k8s.io/v1/deviceclasses",
 	"resource.k8s.io/v1/resourceclaims",
 	"resource.k8s.io/v1/resourceclaimtemplates",
 	"resource.k8s.io/v1/resourceslices",
 	"serviceaccounts/token",
-	"services/proxy",
 }
 
 // resource is what upstream's discovery says of a kind, as testdata/resources.json keeps it.
@@ -140,7 +134,7 @@ func TestKindsAreWhole(t *testing.T) {
 		}
 		for _, sub := range k.Subresources {
 			ways := 0
-			for _, set := range []bool{sub.Update != nil, sub.Create != nil, sub.Node != nil, sub.Scale != nil} {
+			for _, set := range []bool{sub.Update != nil, sub.Create != nil, sub.Node != nil, sub.Proxy != nil, sub.Scale != nil} {
 				if set {
 					ways++
 				}

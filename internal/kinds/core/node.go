@@ -58,7 +58,7 @@ func Node() *kinds.Kind {
 			return fields.Set{"spec.unschedulable": strconv.FormatBool(obj.(*corev1.Node).Spec.Unschedulable)}
 		},
 		Resets: []string{"status"},
-		Subresources: []kinds.Subresource{{
+		Subresources: []kinds.Subresource{proxyOf("NodeProxyOptions", nodePlace), {
 			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"},
 			Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				n, was := obj.(*corev1.Node), old.(*corev1.Node)

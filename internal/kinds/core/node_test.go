@@ -146,7 +146,7 @@ func TestNodeStatusIsItsOwn(t *testing.T) {
 		t.Errorf("updated: %+v", next)
 	}
 	next = node(change)
-	if errs := k.Subresources[0].Update(env(), next, old); len(errs) > 0 || next.Spec.Unschedulable || next.Status.Phase != corev1.NodeRunning {
+	if errs := k.Subresources[1].Update(env(), next, old); len(errs) > 0 || next.Spec.Unschedulable || next.Status.Phase != corev1.NodeRunning {
 		t.Errorf("status updated: %v, %+v", errs, next)
 	}
 }

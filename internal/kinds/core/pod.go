@@ -62,8 +62,12 @@ func Pod() *kinds.Kind {
 		},
 		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{
+			stream("attach", "PodAttachOptions", intoContainer("attach")),
 			{Name: "binding", GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Verbs: []string{"create"}, New: func() runtime.Object { return &corev1.Binding{} }, Create: bindPod},
+			stream("exec", "PodExecOptions", intoContainer("exec")),
 			{Name: "log", GVK: gvk, Verbs: []string{"get"}, Node: podLog},
+			stream("portforward", "PodPortForwardOptions", intoPorts),
+			proxyOf("PodProxyOptions", podPlace),
 			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec", "metadata.deletionTimestamp", "metadata.ownerReferences"}, Update: podStatus},
 		},
 	}

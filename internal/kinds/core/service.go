@@ -57,7 +57,7 @@ func Service(network ServiceNetwork) *kinds.Kind {
 		},
 		Facts:  []kinds.Fact{{Name: "spec.clusterIP", Path: []int32{2, 3}}, {Name: "spec.type", Path: []int32{2, 4}}},
 		Resets: []string{"status"},
-		Subresources: []kinds.Subresource{{
+		Subresources: []kinds.Subresource{proxyOf("ServiceProxyOptions", servicePlace), {
 			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"},
 			Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
 				s, was := obj.(*corev1.Service), old.(*corev1.Service)

@@ -85,10 +85,10 @@ func TestServiceStatus(t *testing.T) {
 	want := "status.loadBalancer.ingress[0].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)\n" +
 		"status.loadBalancer.ingress[1].ipMode: Forbidden: may not be specified when `ip` is not set\n" +
 		`status.loadBalancer.ingress[1].hostname: Invalid value: "1.2.3.4": must be a DNS name, not an IP address`
-	if got := texts(k.Subresources[0].Update(env(), parse(t, k, status), balanced)); got != want {
+	if got := texts(k.Subresources[1].Update(env(), parse(t, k, status), balanced)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if got := texts(k.Subresources[0].Update(env(), parse(t, k, status), plain)); got != "status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is 'LoadBalancer'" {
+	if got := texts(k.Subresources[1].Update(env(), parse(t, k, status), plain)); got != "status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is 'LoadBalancer'" {
 		t.Error(got)
 	}
 }
