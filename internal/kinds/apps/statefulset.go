@@ -16,6 +16,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/podspec"
+	"github.com/floe-k8s/floe/internal/kinds/volumespec"
 	"github.com/floe-k8s/floe/internal/kinds/untagged"
 )
 
@@ -120,7 +121,7 @@ func validateStatefulSet(s *appsv1.StatefulSetSpec, what extent, path *field.Pat
 	errs = append(errs, validateStatefulStrategy(&s.UpdateStrategy, path.Child("updateStrategy"))...)
 	errs = append(errs, validateRetention(s.PersistentVolumeClaimRetentionPolicy, path.Child("persistentVolumeClaimRetentionPolicy"))...)
 	for i := 0; what == all && i < len(s.VolumeClaimTemplates); i++ {
-		errs = append(errs, validateClaim(&s.VolumeClaimTemplates[i].Spec, path.Child("volumeClaimTemplates").Index(i).Child("spec"))...)
+		errs = append(errs, volumespec.Claim(&s.VolumeClaimTemplates[i].Spec, nil, path.Child("volumeClaimTemplates").Index(i).Child("spec"))...)
 	}
 	errs = append(errs, notNegative(replicas(s.Replicas), path.Child("replicas"))...)
 	errs = append(errs, notNegative(s.MinReadySeconds, path.Child("minReadySeconds"))...)

@@ -7,93 +7,21 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/diff"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds/untagged"
+	"github.com/floe-k8s/floe/internal/kinds/volumespec"
 )
 
 // Rules of persistent volume claims.
-
-// validateClaim checks s as the next state of was; nil: there is none. What was odd before may stay so.
-func validateClaim(s, was *corev1.PersistentVolumeClaimSpec) field.ErrorList {
-	path := field.NewPath("spec")
-	var errs field.ErrorList
-	if len(s.AccessModes) == 0 {
-		errs = append(errs, field.Required(path.Child("accessModes"), "at least 1 access mode is required"))
-	}
-	if s.Selector != nil {
-		strict := metavalidation.LabelSelectorValidationOptions{}
-		lax := was != nil && len(metavalidation.ValidateLabelSelector(was.Selector, strict, nil)) > 0
-		errs = append(errs, metavalidation.ValidateLabelSelector(s.Selector, metavalidation.LabelSelectorValidationOptions{AllowInvalidLabelValueInSelector: lax}, path.Child("selector"))...)
-	}
-	errs = append(errs, validateModes(s.AccessModes, path.Child("accessModes"))...)
-	at := path.Child("resources").Key("storage") // so upstream names it
-	if q, ok := s.Resources.Requests[corev1.ResourceStorage]; !ok {
-		errs = append(errs, field.Required(at, ""))
-	} else if q.Sign() <= 0 {
-		errs = append(errs, field.Invalid(at, q.String(), "must be greater than zero"))
-	}
-	if s.StorageClassName != nil {
-		errs = append(errs, validateClass(*s.StorageClassName, path.Child("storageClassName"))...)
-	}
-	if s.VolumeMode != nil {
-		errs = append(errs, oneOf(path.Child("volumeMode"), *s.VolumeMode, corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)...)
-	}
-	lax := was != nil && (was.DataSource != nil && was.DataSource.APIGroup != nil || was.DataSourceRef != nil && was.DataSourceRef.APIGroup != nil)
-	errs = append(errs, validateFilling(s, lax, path)...)
-	if s.VolumeAttributesClassName != nil {
-		errs = append(errs, validateClass(*s.VolumeAttributesClassName, path.Child("volumeAttributesClassName"))...)
-	}
-	return errs
-}
-
-// validateFilling checks what a volume is filled from. Both forms, where both are given, mean the same.
-func validateFilling(s *corev1.PersistentVolumeClaimSpec, lax bool, path *field.Path) (errs field.ErrorList) {
-	older, newer := s.DataSource, s.DataSourceRef
-	if older != nil {
-		errs = append(errs, validateFiller(older.APIGroup, older.Kind, older.Name, lax, path.Child("dataSource"))...)
-	}
-	if newer == nil {
-		return errs
-	}
-	at := path.Child("dataSourceRef")
-	errs = append(errs, validateFiller(newer.APIGroup, newer.Kind, newer.Name, lax, at)...)
-	elsewhere := newer.Namespace != nil && *newer.Namespace != ""
-	if elsewhere {
-		errs = append(errs, invalid(at.Child("namespace"), *newer.Namespace, validation.ValidateNamespaceName(*newer.Namespace, false))...)
-	}
-	switch {
-	case older == nil:
-	case elsewhere:
-		errs = append(errs, field.Invalid(path, path.Child("dataSource"), "may not be specified when dataSourceRef.namespace is specified"))
-	case !sameSource(older, newer):
-		errs = append(errs, field.Invalid(path, path.Child("dataSource"), "must match dataSourceRef"))
-	}
-	return errs
-}
-
-func validateFiller(group *string, kind, name string, lax bool, path *field.Path) field.ErrorList {
-	errs := need(path, "name", name, "kind", kind)
-	if group == nil || *group == "" {
-		if kind != "PersistentVolumeClaim" {
-			errs = append(errs, field.Invalid(path, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup"))
-		}
-		return errs
-	}
-	if lax {
-		return errs
-	}
-	return append(errs, invalid(path.Child("apiGroup"), *group, utilvalidation.IsDNS1123Subdomain(*group))...)
-}
 
 // validateClaimUpdate checks what may change: the volume and the class once, and of a bound claim its size and the class of its attributes.
 func validateClaimUpdate(c, was *corev1.PersistentVolumeClaim) field.ErrorList {
 	was = was.DeepCopy()
 	agree(&was.Spec) // as those stored since are
-	errs := validateClaim(&c.Spec, &was.Spec)
+	errs := volumespec.Claim(&c.Spec, &was.Spec, field.NewPath("spec"))
 	next, before := c.DeepCopy(), was.DeepCopy()
 	if before.Spec.VolumeName == "" {
 		before.Spec.VolumeName = next.Spec.VolumeName

@@ -71,7 +71,7 @@ func defaultLimit(item *corev1.LimitRangeItem) {
 		complete(item.DefaultRequest, item.Default)
 		complete(item.DefaultRequest, item.Min)
 	}
-	roundUp(item.Max, item.Min, item.Default, item.DefaultRequest, item.MaxLimitRequestRatio)
+	kinds.RoundUp(item.Max, item.Min, item.Default, item.DefaultRequest, item.MaxLimitRequestRatio)
 }
 
 // complete adds to list what it lacks and from has.

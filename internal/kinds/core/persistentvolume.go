@@ -77,7 +77,7 @@ func defaultVolume(pv *corev1.PersistentVolume) {
 	or(&pv.Status.Phase, corev1.VolumePending)
 	or(&s.PersistentVolumeReclaimPolicy, corev1.PersistentVolumeReclaimRetain)
 	orNew(&s.VolumeMode, corev1.PersistentVolumeFilesystem)
-	roundUp(s.Capacity)
+	kinds.RoundUp(s.Capacity)
 	if v := s.HostPath; v != nil {
 		orNew(&v.Type, corev1.HostPathUnset)
 	}

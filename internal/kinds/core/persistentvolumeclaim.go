@@ -1,13 +1,12 @@
 package core
 
 import (
-	"reflect"
-
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/volumespec"
 )
 
 // PersistentVolumeClaim is v1 PersistentVolumeClaim: what a namespace asks of storage. What it asks for stays, but that a bound claim may grow.
@@ -21,8 +20,8 @@ func PersistentVolumeClaim() *kinds.Kind {
 		Default: func(obj kinds.Object) {
 			c := obj.(*corev1.PersistentVolumeClaim)
 			or(&c.Status.Phase, corev1.ClaimPending)
-			orNew(&c.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
-			roundUp(c.Spec.Resources.Limits, c.Spec.Resources.Requests, c.Status.Capacity, c.Status.AllocatedResources)
+			volumespec.DefaultClaim(&c.Spec)
+			kinds.RoundUp(c.Status.Capacity, c.Status.AllocatedResources)
 		},
 		Admission: []kinds.Admission{kinds.ProtectInUse(protectClaim)},
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
@@ -39,7 +38,7 @@ func PersistentVolumeClaim() *kinds.Kind {
 			if isStored(obj) {
 				return nil
 			}
-			return validateClaim(&obj.(*corev1.PersistentVolumeClaim).Spec, nil)
+			return volumespec.Claim(&obj.(*corev1.PersistentVolumeClaim).Spec, nil, field.NewPath("spec"))
 		},
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return validateClaimUpdate(obj.(*corev1.PersistentVolumeClaim), old.(*corev1.PersistentVolumeClaim))
@@ -91,10 +90,6 @@ func agree(s *corev1.PersistentVolumeClaimSpec) {
 		newer = newer.DeepCopy()
 		s.DataSource = &corev1.TypedLocalObjectReference{APIGroup: newer.APIGroup, Kind: newer.Kind, Name: newer.Name}
 	}
-}
-
-func sameSource(older *corev1.TypedLocalObjectReference, newer *corev1.TypedObjectReference) bool {
-	return older.Kind == newer.Kind && older.Name == newer.Name && reflect.DeepEqual(older.APIGroup, newer.APIGroup)
 }
 
 func claimColumns() []kinds.Column {

@@ -27,7 +27,7 @@ func ResourceQuota() *kinds.Kind {
 		ReturnDeleted: true,
 		Default: func(obj kinds.Object) {
 			q := obj.(*corev1.ResourceQuota)
-			roundUp(q.Spec.Hard, q.Status.Hard, q.Status.Used)
+			kinds.RoundUp(q.Spec.Hard, q.Status.Hard, q.Status.Used)
 		},
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			obj.(*corev1.ResourceQuota).Status = corev1.ResourceQuotaStatus{}

@@ -14,16 +14,6 @@ import (
 
 // What kinds that count resources (limits, quotas, volumes) share: which names there are, and which quantities they may have.
 
-// roundUp makes every quantity a whole number of thousandths, the finest that the API keeps.
-func roundUp(lists ...corev1.ResourceList) {
-	for _, list := range lists {
-		for name, q := range list {
-			q.RoundUp(resource.Milli)
-			list[name] = q
-		}
-	}
-}
-
 // isQuotaName says that a quota may count a resource under this name, which has no domain.
 func isQuotaName(name corev1.ResourceName) bool {
 	switch name {

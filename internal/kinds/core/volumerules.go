@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds/untagged"
+	"github.com/floe-k8s/floe/internal/kinds/volumespec"
 )
 
 // Rules of persistent volumes, besides those of each source.
@@ -30,7 +31,7 @@ func validateVolume(pv, was *corev1.PersistentVolume) field.ErrorList {
 	if len(s.AccessModes) == 0 {
 		errs = append(errs, field.Required(path.Child("accessModes"), ""))
 	}
-	errs = append(errs, validateModes(s.AccessModes, path.Child("accessModes"))...)
+	errs = append(errs, volumespec.Modes(s.AccessModes, path.Child("accessModes"))...)
 	errs = append(errs, validateCapacity(s.Capacity, path.Child("capacity"))...)
 	if p := s.PersistentVolumeReclaimPolicy; p != "" {
 		errs = append(errs, oneOf(path.Child("persistentVolumeReclaimPolicy"), p, corev1.PersistentVolumeReclaimDelete, corev1.PersistentVolumeReclaimRecycle, corev1.PersistentVolumeReclaimRetain)...)
@@ -40,7 +41,7 @@ func validateVolume(pv, was *corev1.PersistentVolume) field.ErrorList {
 	if isRoot(s) && s.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRecycle {
 		errs = append(errs, field.Forbidden(path.Child("persistentVolumeReclaimPolicy"), "may not be 'recycle' for a hostPath mount of '/'"))
 	}
-	errs = append(errs, validateClass(s.StorageClassName, path.Child("storageClassName"))...)
+	errs = append(errs, volumespec.Class(s.StorageClassName, path.Child("storageClassName"))...)
 	if s.VolumeMode != nil {
 		errs = append(errs, oneOf(path.Child("volumeMode"), *s.VolumeMode, corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)...)
 	}
@@ -49,7 +50,7 @@ func validateVolume(pv, was *corev1.PersistentVolume) field.ErrorList {
 		if *class == "" {
 			errs = append(errs, field.Required(at, "an empty string is disallowed"))
 		}
-		errs = append(errs, validateClass(*class, at)...)
+		errs = append(errs, volumespec.Class(*class, at)...)
 		if s.CSI == nil {
 			errs = append(errs, field.Required(path.Child("csi"), "has to be specified when using volumeAttributesClassName"))
 		}
@@ -63,27 +64,6 @@ func oneOf[T ~string](path *field.Path, value T, allowed ...T) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.NotSupported(path, value, allowed)}
-}
-
-func validateModes(list []corev1.PersistentVolumeAccessMode, path *field.Path) (errs field.ErrorList) {
-	known := []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOnce, corev1.ReadWriteOncePod}
-	others := false
-	for _, m := range list {
-		bad := oneOf(path, m, known...)
-		errs = append(errs, bad...)
-		others = others || len(bad) == 0 && m != corev1.ReadWriteOncePod
-	}
-	if others && slices.Contains(list, corev1.ReadWriteOncePod) {
-		errs = append(errs, field.Forbidden(path, "may not use ReadWriteOncePod with other access modes"))
-	}
-	return errs
-}
-
-func validateClass(name string, path *field.Path) field.ErrorList {
-	if name == "" {
-		return nil
-	}
-	return invalid(path, name, validation.NameIsDNSSubdomain(name, false))
 }
 
 func validateCapacity(list corev1.ResourceList, path *field.Path) (errs field.ErrorList) {

@@ -6,6 +6,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	resourcehelper "k8s.io/component-helpers/resource"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/volumespec"
 )
 
 // def sets *p to v when nothing is there.
@@ -45,6 +49,10 @@ func Default(s *corev1.PodSpec) {
 	for i := range s.EphemeralContainers {
 		defaultContainer((*corev1.Container)(&s.EphemeralContainers[i].EphemeralContainerCommon))
 	}
+	kinds.RoundUp(s.Overhead)
+	if r := s.Resources; r != nil {
+		kinds.RoundUp(r.Limits, r.Requests)
+	}
 	for i := range s.Volumes {
 		defaultVolume(&s.Volumes[i].VolumeSource)
 	}
@@ -62,6 +70,51 @@ func DefaultPod(s *corev1.PodSpec) {
 				}
 			}
 		}
+	}
+	if r := s.Resources; r != nil {
+		defaultPages(s, r)
+		defaultTotals(s, r)
+	}
+}
+
+// defaultPages lets a pod as a whole take the huge pages that its containers may, where it says nothing of them.
+func defaultPages(s *corev1.PodSpec, r *corev1.ResourceRequirements) {
+	if len(r.Limits)+len(r.Requests) == 0 {
+		return
+	}
+	for name, sum := range resourcehelper.AggregateContainerLimits(&corev1.Pod{Spec: *s}, resourcehelper.PodResourcesOptions{}) {
+		_, asked := r.Requests[name]
+		_, said := r.Limits[name]
+		if isPages(name) && resourcehelper.IsSupportedPodLevelResource(name) && !asked && !said {
+			if r.Limits == nil {
+				r.Limits = corev1.ResourceList{}
+			}
+			r.Limits[name] = sum.DeepCopy()
+		}
+	}
+}
+
+// defaultTotals lets a pod with limits ask, as a whole, for what its containers ask together, and for its limit where they ask for nothing.
+func defaultTotals(s *corev1.PodSpec, r *corev1.ResourceRequirements) {
+	if len(r.Limits) == 0 {
+		return
+	}
+	ask := func(name corev1.ResourceName, q resource.Quantity) {
+		if _, said := r.Requests[name]; said || !resourcehelper.IsSupportedPodLevelResource(name) {
+			return
+		}
+		if r.Requests == nil {
+			r.Requests = corev1.ResourceList{}
+		}
+		r.Requests[name] = q.DeepCopy()
+	}
+	for name, sum := range resourcehelper.AggregateContainerRequests(&corev1.Pod{Spec: *s}, resourcehelper.PodResourcesOptions{}) {
+		if shared(name) {
+			ask(name, sum)
+		}
+	}
+	for name, limit := range r.Limits {
+		ask(name, limit)
 	}
 }
 
@@ -91,16 +144,7 @@ func defaultContainer(c *corev1.Container) {
 			}
 		}
 	}
-	roundUp(c.Resources.Limits)
-	roundUp(c.Resources.Requests)
-}
-
-// roundUp makes every quantity a whole number of thousandths, the finest that the API keeps.
-func roundUp(list corev1.ResourceList) {
-	for name, q := range list {
-		q.RoundUp(resource.Milli)
-		list[name] = q
-	}
+	kinds.RoundUp(c.Resources.Limits, c.Resources.Requests)
 }
 
 // pullPolicy is Always for the newest of a name, which may become another image, else IfNotPresent.
@@ -175,10 +219,7 @@ func defaultVolume(v *corev1.VolumeSource) {
 	case v.HostPath != nil:
 		def(&v.HostPath.Type, corev1.HostPathUnset)
 	case v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil:
-		claim := &v.Ephemeral.VolumeClaimTemplate.Spec
-		def(&claim.VolumeMode, corev1.PersistentVolumeFilesystem)
-		roundUp(claim.Resources.Limits)
-		roundUp(claim.Resources.Requests)
+		volumespec.DefaultClaim(&v.Ephemeral.VolumeClaimTemplate.Spec)
 	case v.Image != nil:
 		word(&v.Image.PullPolicy, pullPolicy(v.Image.Reference))
 	default:
