@@ -74,7 +74,7 @@ func TestSelectorsStay(t *testing.T) {
 	next := old.DeepCopy()
 	next.Spec.Selector.MatchLabels["app"] = "x"
 	errs := apps.Deployment().ValidateUpdate(next, old)
-	if len(errs) != 1 || errs[0].Field != "spec.selector" || errs[0].Detail != "field is immutable" {
+	if len(errs) != 2 || errs[0].Field != "spec.template.metadata.labels" || errs[1].Field != "spec.selector" || errs[1].Detail != "field is immutable" {
 		t.Errorf("got %v", errs)
 	}
 }

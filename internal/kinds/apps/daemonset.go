@@ -33,6 +33,7 @@ func DaemonSet() *kinds.Kind {
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			d := obj.(*appsv1.DaemonSet)
 			d.Status, d.Generation = appsv1.DaemonSetStatus{}, 1
+			podspec.DropDisabledTemplate(&d.Spec.Template, nil)
 			if n, err := templateGeneration(d); err == nil { // Validate refuses the rest
 				setTemplateGeneration(d, max(n, 1))
 			}
@@ -40,6 +41,7 @@ func DaemonSet() *kinds.Kind {
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			d, was := obj.(*appsv1.DaemonSet), old.(*appsv1.DaemonSet)
 			d.Status = *was.Status.DeepCopy()
+			podspec.DropDisabledTemplate(&d.Spec.Template, &was.Spec.Template)
 			if changed(d.Spec, was.Spec) {
 				d.Generation = was.Generation + 1
 			}
@@ -49,12 +51,12 @@ func DaemonSet() *kinds.Kind {
 			if !isNew(obj) {
 				return nil // ValidateUpdate says all
 			}
-			return validateDaemonSet(obj.(*appsv1.DaemonSet), false)
+			return validateDaemonSet(obj.(*appsv1.DaemonSet), nil)
 		},
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
-			d, before := obj.(*appsv1.DaemonSet), old.(*appsv1.DaemonSet).Spec.Selector
-			errs := validation.ValidateImmutableField(d.Spec.Selector, before, field.NewPath("spec", "selector"))
-			return append(errs, validateDaemonSet(d, metavalidation.LabelSelectorHasInvalidLabelValue(before))...)
+			d, was := obj.(*appsv1.DaemonSet), &old.(*appsv1.DaemonSet).Spec
+			errs := validation.ValidateImmutableField(d.Spec.Selector, was.Selector, field.NewPath("spec", "selector"))
+			return append(errs, validateDaemonSet(d, was)...)
 		},
 		Columns:      daemonSetColumns(),
 		Resets:       []string{"status"},
@@ -112,8 +114,12 @@ func defaultDaemonSet(obj kinds.Object) {
 	podspec.Default(&s.Template.Spec)
 }
 
-// validateDaemonSet checks a daemon set. anyValue lets its selector name values that no label can have, as an older one did.
-func validateDaemonSet(d *appsv1.DaemonSet, anyValue bool) (errs field.ErrorList) {
+// validateDaemonSet checks a daemon set. What is odd in was, the specification before, may stay so; was is nil for a new one.
+func validateDaemonSet(d *appsv1.DaemonSet, was *appsv1.DaemonSetSpec) (errs field.ErrorList) {
+	anyValue, before := false, (*corev1.PodTemplateSpec)(nil)
+	if was != nil {
+		anyValue, before = metavalidation.LabelSelectorHasInvalidLabelValue(was.Selector), &was.Template
+	}
 	s, path := &d.Spec, field.NewPath("spec")
 	if _, err := templateGeneration(d); err != nil {
 		at := field.NewPath("metadata", "annotations").Key(appsv1.DeprecatedTemplateGeneration)
@@ -127,7 +133,7 @@ func validateDaemonSet(d *appsv1.DaemonSet, anyValue bool) (errs field.ErrorList
 	if s.Selector != nil && len(s.Selector.MatchLabels)+len(s.Selector.MatchExpressions) == 0 {
 		errs = append(errs, field.Invalid(at, s.Selector, "empty selector is invalid for daemonset"))
 	}
-	errs = append(errs, podspec.ValidateTemplate(&s.Template, path.Child("template"))...)
+	errs = append(errs, podspec.ValidateTemplate(&s.Template, before, path.Child("template"))...)
 	errs = append(errs, alwaysRestarts(&s.Template, "DaemonSet", path.Child("template", "spec"))...)
 	errs = append(errs, notNegative(s.MinReadySeconds, path.Child("minReadySeconds"))...)
 	errs = append(errs, validateDaemonStrategy(&s.UpdateStrategy, path.Child("updateStrategy"))...)

@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -30,18 +31,24 @@ func Deployment() *kinds.Kind {
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			d := obj.(*appsv1.Deployment)
 			d.Status, d.Generation = appsv1.DeploymentStatus{}, 1
+			podspec.DropDisabledTemplate(&d.Spec.Template, nil)
 		},
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			d, was := obj.(*appsv1.Deployment), old.(*appsv1.Deployment)
 			d.Status = *was.Status.DeepCopy()
+			podspec.DropDisabledTemplate(&d.Spec.Template, &was.Spec.Template)
 			bump(d, was, d.Spec, was.Spec)
 		},
-		Validate: validateDeployment,
-		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
-			if s, was := obj.(*appsv1.Deployment).Spec.Selector, old.(*appsv1.Deployment).Spec.Selector; changed(s, was) {
-				return field.ErrorList{field.Invalid(field.NewPath("spec", "selector"), s, "field is immutable")}
+		Validate: func(obj kinds.Object) field.ErrorList {
+			if !isNew(obj) {
+				return nil // ValidateUpdate says all
 			}
-			return nil
+			return validateDeployment(obj, nil)
+		},
+		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
+			s, was := obj.(*appsv1.Deployment).Spec.Selector, &old.(*appsv1.Deployment).Spec
+			errs := validateDeployment(obj, &was.Template)
+			return append(errs, validation.ValidateImmutableField(s, was.Selector, field.NewPath("spec", "selector"))...)
 		},
 		Columns: deploymentColumns(),
 		Resets:  []string{"status"},
@@ -86,10 +93,11 @@ func defaultDeployment(obj kinds.Object) {
 	}
 }
 
-func validateDeployment(obj kinds.Object) (errs field.ErrorList) {
+// validateDeployment checks a deployment; was is its template before, nil for a new one.
+func validateDeployment(obj kinds.Object, was *corev1.PodTemplateSpec) (errs field.ErrorList) {
 	s, path := &obj.(*appsv1.Deployment).Spec, field.NewPath("spec")
 	errs = append(errs, notNegative(replicas(s.Replicas), path.Child("replicas"))...)
-	errs = append(errs, validateSelector(s.Selector, &s.Template, path, "empty selector is invalid for deployment")...)
+	errs = append(errs, validateSelector(s.Selector, &s.Template, was, path, "empty selector is invalid for deployment")...)
 	errs = append(errs, validateStrategy(&s.Strategy, path.Child("strategy"))...)
 	errs = append(errs, notNegative(s.MinReadySeconds, path.Child("minReadySeconds"))...)
 	if n := s.RevisionHistoryLimit; n != nil {

@@ -3,6 +3,7 @@ package apps
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -29,25 +30,26 @@ func ReplicaSet() *kinds.Kind {
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			rs := obj.(*appsv1.ReplicaSet)
 			rs.Status, rs.Generation = appsv1.ReplicaSetStatus{}, 1
+			podspec.DropDisabledTemplate(&rs.Spec.Template, nil)
 		},
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			rs, was := obj.(*appsv1.ReplicaSet), old.(*appsv1.ReplicaSet)
 			rs.Status = *was.Status.DeepCopy()
+			podspec.DropDisabledTemplate(&rs.Spec.Template, &was.Spec.Template)
 			if changed(rs.Spec, was.Spec) {
 				rs.Generation++
 			}
 		},
-		Validate: func(obj kinds.Object) (errs field.ErrorList) {
-			s, path := &obj.(*appsv1.ReplicaSet).Spec, field.NewPath("spec")
-			errs = append(errs, notNegative(replicas(s.Replicas), path.Child("replicas"))...)
-			errs = append(errs, notNegative(s.MinReadySeconds, path.Child("minReadySeconds"))...)
-			return append(errs, validateSelector(s.Selector, &s.Template, path, "empty selector is invalid for deployment")...)
+		Validate: func(obj kinds.Object) field.ErrorList {
+			if !isNew(obj) {
+				return nil // ValidateUpdate says all
+			}
+			return validateReplicaSet(&obj.(*appsv1.ReplicaSet).Spec, nil, field.NewPath("spec"))
 		},
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
-			if s, was := obj.(*appsv1.ReplicaSet).Spec.Selector, old.(*appsv1.ReplicaSet).Spec.Selector; changed(s, was) {
-				return field.ErrorList{field.Invalid(field.NewPath("spec", "selector"), s, "field is immutable")}
-			}
-			return nil
+			s, was, path := &obj.(*appsv1.ReplicaSet).Spec, &old.(*appsv1.ReplicaSet).Spec, field.NewPath("spec")
+			errs := validateReplicaSet(s, &was.Template, path)
+			return append(errs, validation.ValidateImmutableField(s.Selector, was.Selector, path.Child("selector"))...)
 		},
 		Columns: replicaSetColumns(),
 		Resets:  []string{"status"},
@@ -94,4 +96,11 @@ func replicaSetColumns() []kinds.Column {
 		cell("Images", "string", "Images referenced by each container in the template.", 1, func(rs *appsv1.ReplicaSet) any { return containerImages(&rs.Spec.Template) }),
 		cell("Selector", "string", spec["selector"], 1, func(rs *appsv1.ReplicaSet) any { return selectorText(rs.Spec.Selector) }),
 	}
+}
+
+// validateReplicaSet checks a set; was is its template before, nil for a new one.
+func validateReplicaSet(s *appsv1.ReplicaSetSpec, was *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	errs := notNegative(replicas(s.Replicas), path.Child("replicas"))
+	errs = append(errs, notNegative(s.MinReadySeconds, path.Child("minReadySeconds"))...)
+	return append(errs, validateSelector(s.Selector, &s.Template, was, path, "empty selector is invalid for deployment")...)
 }

@@ -16,8 +16,8 @@ import (
 
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/podspec"
-	"github.com/floe-k8s/floe/internal/kinds/volumespec"
 	"github.com/floe-k8s/floe/internal/kinds/untagged"
+	"github.com/floe-k8s/floe/internal/kinds/volumespec"
 )
 
 // StatefulSet is apps/v1 StatefulSet.
@@ -32,11 +32,13 @@ func StatefulSet() *kinds.Kind {
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			s := obj.(*appsv1.StatefulSet)
 			s.Status, s.Generation = appsv1.StatefulSetStatus{}, 1
+			podspec.DropDisabledTemplate(&s.Spec.Template, nil)
 			dropMaxUnavailable(s, &appsv1.StatefulSet{})
 		},
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			s, was := obj.(*appsv1.StatefulSet), old.(*appsv1.StatefulSet)
 			s.Status = *was.Status.DeepCopy()
+			podspec.DropDisabledTemplate(&s.Spec.Template, &was.Spec.Template)
 			dropMaxUnavailable(s, was)
 			if changed(s.Spec, was.Spec) {
 				s.Generation = was.Generation + 1
@@ -46,7 +48,7 @@ func StatefulSet() *kinds.Kind {
 			if !isNew(obj) {
 				return nil // validateStatefulSetUpdate says all
 			}
-			return validateStatefulSet(&obj.(*appsv1.StatefulSet).Spec, all, field.NewPath("spec"))
+			return validateStatefulSet(&obj.(*appsv1.StatefulSet).Spec, nil, all, field.NewPath("spec"))
 		},
 		ValidateUpdate: validateStatefulSetUpdate,
 		Columns:        statefulSetColumns(),
@@ -110,7 +112,8 @@ const (
 	notTheTemplate        // nor the template: the old set was invalid already, and pods say more about it
 )
 
-func validateStatefulSet(s *appsv1.StatefulSetSpec, what extent, path *field.Path) (errs field.ErrorList) {
+// validateStatefulSet checks a set; was is its template before, nil for a new one.
+func validateStatefulSet(s *appsv1.StatefulSetSpec, was *corev1.PodTemplateSpec, what extent, path *field.Path) (errs field.ErrorList) {
 	switch at := path.Child("podManagementPolicy"); s.PodManagementPolicy {
 	case appsv1.OrderedReadyPodManagement, appsv1.ParallelPodManagement:
 	case "":
@@ -133,11 +136,11 @@ func validateStatefulSet(s *appsv1.StatefulSetSpec, what extent, path *field.Pat
 			errs = append(errs, field.Invalid(path.Child("serviceName"), s.ServiceName, msg))
 		}
 	}
-	errs = append(errs, validateStatefulSelector(s, what, path)...)
+	errs = append(errs, validateStatefulSelector(s, was, what, path)...)
 	return append(errs, alwaysRestarts(&s.Template, "StatefulSet", path.Child("template", "spec"))...)
 }
 
-func validateStatefulSelector(s *appsv1.StatefulSetSpec, what extent, path *field.Path) (errs field.ErrorList) {
+func validateStatefulSelector(s *appsv1.StatefulSetSpec, was *corev1.PodTemplateSpec, what extent, path *field.Path) (errs field.ErrorList) {
 	at := path.Child("selector")
 	if s.Selector == nil {
 		errs = append(errs, field.Required(at, ""))
@@ -156,7 +159,7 @@ func validateStatefulSelector(s *appsv1.StatefulSetSpec, what extent, path *fiel
 		errs = append(errs, field.Invalid(template.Child("metadata", "labels"), s.Template.Labels, "`selector` does not match template `labels`"))
 	}
 	if what != notTheTemplate {
-		errs = append(errs, podspec.ValidateTemplate(asItsPods(s), template)...)
+		errs = append(errs, podspec.ValidateTemplate(asItsPods(s), was, template)...)
 	}
 	// Upstream checks these twice, and so are they listed.
 	errs = append(errs, metavalidation.ValidateLabels(s.Template.Labels, template.Child("labels"))...)
@@ -231,10 +234,10 @@ func validateRetention(p *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy
 func validateStatefulSetUpdate(obj, old kinds.Object) field.ErrorList {
 	s, was := &obj.(*appsv1.StatefulSet).Spec, &old.(*appsv1.StatefulSet).Spec
 	what, path := whatMayAlter, field.NewPath("spec")
-	if len(validateStatefulSet(was, what, path)) > 0 {
+	if len(validateStatefulSet(was, &was.Template, what, path)) > 0 {
 		what = notTheTemplate
 	}
-	errs := validateStatefulSet(s, what, path)
+	errs := validateStatefulSet(s, &was.Template, what, path)
 	now := *s // what may change is made equal, and the rest must be
 	now.Replicas, now.Template, now.UpdateStrategy, now.MinReadySeconds = was.Replicas, was.Template, was.UpdateStrategy, was.MinReadySeconds
 	now.Ordinals, now.RevisionHistoryLimit, now.PersistentVolumeClaimRetentionPolicy = was.Ordinals, was.RevisionHistoryLimit, was.PersistentVolumeClaimRetentionPolicy

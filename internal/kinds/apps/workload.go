@@ -30,8 +30,8 @@ func bump(obj, old kinds.Object, spec, was any) {
 	}
 }
 
-// validateSelector checks a workload's selector, and that it chooses the pods of its own template.
-func validateSelector(s *metav1.LabelSelector, template *corev1.PodTemplateSpec, path *field.Path, empty string) (errs field.ErrorList) {
+// validateSelector checks a workload's selector, and that it chooses the pods of its own template. was is the template before, nil for a new workload.
+func validateSelector(s *metav1.LabelSelector, template, was *corev1.PodTemplateSpec, path *field.Path, empty string) (errs field.ErrorList) {
 	if s == nil {
 		errs = append(errs, field.Required(path.Child("selector"), ""))
 	} else {
@@ -47,7 +47,7 @@ func validateSelector(s *metav1.LabelSelector, template *corev1.PodTemplateSpec,
 	case !sel.Empty() && !sel.Matches(labels.Set(template.Labels)):
 		errs = append(errs, field.Invalid(path.Child("template", "metadata", "labels"), template.Labels, "`selector` does not match template `labels`"))
 	}
-	return append(errs, podspec.Template(template, path.Child("template"))...)
+	return append(errs, podspec.ValidateLasting(template, was, "ReplicaSet", path.Child("template"))...)
 }
 
 // alwaysRestarts wants a template of pods that never end by themselves; kind is the workload's, for the message.

@@ -5,12 +5,14 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/batch/cron"
+	"github.com/floe-k8s/floe/internal/kinds/podspec"
 )
 
 // longestCronJob is what leaves room in a job's name, a label of 63 bytes, for the time at which it was due.
@@ -27,10 +29,12 @@ func CronJob() *kinds.Kind {
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			c := obj.(*batchv1.CronJob)
 			c.Status, c.Generation = batchv1.CronJobStatus{}, 1
+			podspec.DropDisabledTemplate(&c.Spec.JobTemplate.Spec.Template, nil)
 		},
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			c, was := obj.(*batchv1.CronJob), old.(*batchv1.CronJob)
 			c.Status = *was.Status.DeepCopy()
+			podspec.DropDisabledTemplate(&c.Spec.JobTemplate.Spec.Template, &was.Spec.JobTemplate.Spec.Template)
 			if !equality.Semantic.DeepEqual(c.Spec, was.Spec) {
 				c.Generation = was.Generation + 1
 			}
@@ -77,7 +81,11 @@ func validateCronJob(s, was *batchv1.CronJobSpec, path *field.Path) (errs field.
 		errs = append(errs, validateZone(s.TimeZone, path.Child("timeZone"))...)
 	}
 	errs = append(errs, validateConcurrency(s.ConcurrencyPolicy, path.Child("concurrencyPolicy"))...)
-	errs = append(errs, validateJobTemplate(&s.JobTemplate.Spec, path.Child("jobTemplate", "spec"))...)
+	var before *corev1.PodTemplateSpec
+	if was != nil {
+		before = &was.JobTemplate.Spec.Template
+	}
+	errs = append(errs, validateJobTemplate(&s.JobTemplate.Spec, before, path.Child("jobTemplate", "spec"))...)
 	errs = append(errs, notNegative(s.SuccessfulJobsHistoryLimit, path.Child("successfulJobsHistoryLimit"))...)
 	return append(errs, notNegative(s.FailedJobsHistoryLimit, path.Child("failedJobsHistoryLimit"))...)
 }
@@ -142,8 +150,8 @@ func validateConcurrency(p batchv1.ConcurrencyPolicy, path *field.Path) field.Er
 }
 
 // validateJobTemplate checks the specification of jobs to come, whose selectors are always their own.
-func validateJobTemplate(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
-	errs := validateTemplateSpec(s, path)
+func validateJobTemplate(s *batchv1.JobSpec, was *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	errs := validateTemplateSpec(s, was, path)
 	if s.Selector != nil {
 		errs = append(errs, field.Invalid(path.Child("selector"), s.Selector, "`selector` will be auto-generated"))
 	}

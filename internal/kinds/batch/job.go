@@ -40,7 +40,7 @@ func Job() *kinds.Kind {
 			if !isNew(obj) {
 				return nil // validateJobUpdate says all
 			}
-			return validateJob(obj.(*batchv1.Job), true)
+			return validateJob(obj.(*batchv1.Job), nil, true)
 		},
 		ValidateUpdate: validateJobUpdate,
 		Columns:        jobColumns(),
@@ -109,6 +109,7 @@ func prepareJob(_ kinds.Env, obj kinds.Object) {
 	}
 	ownLabels(j)
 	j.Status, j.Generation = batchv1.JobStatus{}, 1
+	podspec.DropDisabledTemplate(&j.Spec.Template, nil)
 }
 
 // ownLabels gives a job without labels its template's, and ends that the two are one map. Upstream stores none and gives them to every reader.
@@ -148,6 +149,7 @@ func prepareJobUpdate(_ kinds.Env, obj, old kinds.Object) {
 	j, was := obj.(*batchv1.Job), old.(*batchv1.Job)
 	ownLabels(j)
 	j.Status = *was.Status.DeepCopy()
+	podspec.DropDisabledTemplate(&j.Spec.Template, &was.Spec.Template)
 	if !equality.Semantic.DeepEqual(j.Spec, was.Spec) {
 		j.Generation = was.Generation + 1
 	}

@@ -28,9 +28,9 @@ const (
 )
 
 // validateJob checks a job. prefixed: its template must have the labels with a prefix, as all have that were made since there are such.
-func validateJob(j *batchv1.Job, prefixed bool) (errs field.ErrorList) {
+func validateJob(j *batchv1.Job, was *corev1.PodTemplateSpec, prefixed bool) (errs field.ErrorList) {
 	errs = append(errs, validateOwnSelector(j, prefixed)...)
-	errs = append(errs, validateSpec(&j.Spec, field.NewPath("spec"))...)
+	errs = append(errs, validateSpec(&j.Spec, was, field.NewPath("spec"))...)
 	if s := &j.Spec; indexed(s) && s.Completions != nil && *s.Completions > 0 {
 		// Each pod's host name is the job's name and its index.
 		host := fmt.Sprintf("%s-%d", j.Name, *s.Completions-1)
@@ -77,8 +77,8 @@ func validateOwnSelector(j *batchv1.Job, prefixed bool) (errs field.ErrorList) {
 }
 
 // validateSpec checks a job's specification, selector included.
-func validateSpec(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
-	errs := validateTemplateSpec(s, path)
+func validateSpec(s *batchv1.JobSpec, was *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	errs := validateTemplateSpec(s, was, path)
 	if s.Selector == nil {
 		errs = append(errs, field.Required(path.Child("selector"), ""))
 	} else {
@@ -91,7 +91,7 @@ func validateSpec(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
 }
 
 // validateTemplateSpec checks what jobs and templates of jobs share: everything but the selector.
-func validateTemplateSpec(s *batchv1.JobSpec, path *field.Path) (errs field.ErrorList) {
+func validateTemplateSpec(s *batchv1.JobSpec, was *corev1.PodTemplateSpec, path *field.Path) (errs field.ErrorList) {
 	errs = append(errs, notNegative(s.Parallelism, path.Child("parallelism"))...)
 	errs = append(errs, notNegative(s.Completions, path.Child("completions"))...)
 	errs = append(errs, notNegative(s.ActiveDeadlineSeconds, path.Child("activeDeadlineSeconds"))...)
@@ -118,7 +118,7 @@ func validateTemplateSpec(s *batchv1.JobSpec, path *field.Path) (errs field.Erro
 		errs = append(errs, field.Invalid(at, untagged.Value(s.SuccessPolicy), "requires indexed completion mode"))
 	}
 	errs = append(errs, validateReplacement(s, path.Child("podReplacementPolicy"))...)
-	errs = append(errs, podspec.ValidateTemplate(&s.Template, path.Child("template"))...)
+	errs = append(errs, podspec.ValidateTemplate(&s.Template, was, path.Child("template"))...)
 	return append(errs, validateRestart(s, path.Child("template", "spec", "restartPolicy"))...)
 }
 

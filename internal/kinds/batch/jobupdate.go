@@ -19,8 +19,8 @@ func validateJobUpdate(obj, old kinds.Object) field.ErrorList {
 	s, o, path := &j.Spec, &was.Spec, field.NewPath("spec")
 	_, name := o.Template.Labels[batchv1.JobNameLabel]
 	_, uid := o.Template.Labels[batchv1.ControllerUidLabel]
-	errs := validateJob(j, name && uid)
-	errs = append(errs, validateSpec(s, path)...)
+	errs := validateJob(j, &o.Template, name && uid)
+	errs = append(errs, validateSpec(s, &o.Template, path)...)
 	errs = append(errs, validateCompletionsChange(s, o, path)...)
 	errs = append(errs, validation.ValidateImmutableField(s.Selector, o.Selector, path.Child("selector"))...)
 	errs = append(errs, validateTemplateChange(s, was, path)...)

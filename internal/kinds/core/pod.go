@@ -35,14 +35,18 @@ func Pod() *kinds.Kind {
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			pod, was := obj.(*corev1.Pod), old.(*corev1.Pod)
 			pod.Status = *was.Status.DeepCopy()
+			podspec.DropDisabled(&pod.Spec, &was.Spec)
 			if changed(pod.Spec, was.Spec) {
 				pod.Generation++
 			}
 		},
 		Validate: func(obj kinds.Object) field.ErrorList {
-			return podspec.ValidatePod(&obj.(*corev1.Pod).Spec, field.NewPath("spec"))
+			if isStored(obj) {
+				return nil // validatePodUpdate says all
+			}
+			return podspec.ValidatePod(obj.(*corev1.Pod), nil)
 		},
-		ValidateCreate: validateNewPod,
+		ValidateCreate: func(obj kinds.Object) field.ErrorList { return podspec.ValidateNewPod(obj.(*corev1.Pod)) },
 		ValidateUpdate: validatePodUpdate,
 		Delete:         deletePod,
 		Columns:        podColumns(),
@@ -79,24 +83,15 @@ func defaultPod(obj kinds.Object) {
 	podspec.DefaultPod(spec)
 }
 
-// validateNewPod refuses what a pod can only come to later.
-func validateNewPod(obj kinds.Object) (errs field.ErrorList) {
-	s, path := &obj.(*corev1.Pod).Spec, field.NewPath("spec")
-	if len(s.EphemeralContainers) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("ephemeralContainers"), "cannot be set on create"))
-	}
-	if s.NodeName != "" && len(s.SchedulingGates) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
-	}
-	return errs
-}
-
 // preparePod makes a new pod's first status.
 func preparePod(env kinds.Env, obj kinds.Object) {
 	pod := obj.(*corev1.Pod)
 	pod.Generation = 1
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: podspec.QOSClass(&pod.Spec)}
+	podspec.DropDisabled(&pod.Spec, nil)
 	markGates(env, pod)
+	podspec.MergeLabelKeys(pod)
+	podspec.ApplyArmor(pod)
 }
 
 // markGates says of a new pod with scheduling gates that it is not to be scheduled yet (KEP-3521). Who schedules it says more later.

@@ -21,14 +21,25 @@ func PodTemplate() *kinds.Kind {
 		NewList:       func() runtime.Object { return &corev1.PodTemplateList{} },
 		ReturnDeleted: true,
 		Default:       func(obj kinds.Object) { defaultTemplate(&obj.(*corev1.PodTemplate).Template) },
-		PrepareCreate: func(_ kinds.Env, obj kinds.Object) { obj.SetGeneration(1) },
+		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
+			obj.SetGeneration(1)
+			podspec.DropDisabledTemplate(&obj.(*corev1.PodTemplate).Template, nil)
+		},
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
-			if changed(obj.(*corev1.PodTemplate).Template, old.(*corev1.PodTemplate).Template) {
+			t, was := &obj.(*corev1.PodTemplate).Template, &old.(*corev1.PodTemplate).Template
+			podspec.DropDisabledTemplate(t, was)
+			if changed(*t, *was) {
 				obj.SetGeneration(old.GetGeneration() + 1)
 			}
 		},
 		Validate: func(obj kinds.Object) field.ErrorList {
-			return podspec.ValidateTemplate(&obj.(*corev1.PodTemplate).Template, field.NewPath("template"))
+			if isStored(obj) {
+				return nil // ValidateUpdate says all
+			}
+			return podspec.ValidateTemplate(&obj.(*corev1.PodTemplate).Template, nil, field.NewPath("template"))
+		},
+		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
+			return podspec.ValidateTemplate(&obj.(*corev1.PodTemplate).Template, &old.(*corev1.PodTemplate).Template, field.NewPath("template"))
 		},
 		Columns: []kinds.Column{
 			kinds.NameColumn(),

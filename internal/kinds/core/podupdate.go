@@ -2,30 +2,67 @@ package core
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/diff"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/podspec"
 )
 
-// validatePodUpdate allows what may change of a pod: images, a nearer deadline, more tolerations, fewer gates, a negative grace made 1.
-func validatePodUpdate(obj, old kinds.Object) (errs field.ErrorList) {
+// validatePodUpdate allows what may change of a pod: images, a nearer deadline, more tolerations, fewer gates, a negative grace made 1. It says all that
+// is wrong with an updated pod, in upstream's order.
+func validatePodUpdate(obj, old kinds.Object) field.ErrorList {
 	pod, was := obj.(*corev1.Pod), old.(*corev1.Pod)
 	path := field.NewPath("spec")
-	if len(pod.Spec.Containers) != len(was.Spec.Containers) {
-		return field.ErrorList{field.Forbidden(path.Child("containers"), "pod updates may not add or remove containers")}
+	errs := podspec.ValidatePod(pod, was)
+	errs = append(errs, podspec.ValidateAnnotationsUpdate(pod, was, field.NewPath("metadata", "annotations"))...)
+	for _, list := range []struct {
+		name     string
+		now, was []corev1.Container
+	}{{"containers", pod.Spec.Containers, was.Spec.Containers}, {"initContainers", pod.Spec.InitContainers, was.Spec.InitContainers}} {
+		if len(list.now) != len(list.was) {
+			return append(errs, field.Forbidden(path.Child(list.name), "pod updates may not add or remove containers"))
+		}
+		errs = append(errs, newImages(list.now, path.Child(list.name))...)
 	}
-	if len(pod.Spec.InitContainers) != len(was.Spec.InitContainers) {
-		return field.ErrorList{field.Forbidden(path.Child("initContainers"), "pod updates may not add or remove containers")}
+	bad, stop := deadlineUpdate(pod.Spec.ActiveDeadlineSeconds, was.Spec.ActiveDeadlineSeconds, path.Child("activeDeadlineSeconds"))
+	if errs = append(errs, bad...); stop {
+		return errs
 	}
-	errs = append(errs, deadlineUpdate(pod.Spec.ActiveDeadlineSeconds, was.Spec.ActiveDeadlineSeconds, path.Child("activeDeadlineSeconds"))...)
 	if !keepsTolerations(pod.Spec.Tolerations, was.Spec.Tolerations) {
 		errs = append(errs, field.Forbidden(path.Child("tolerations"), "existing toleration can not be modified except its tolerationSeconds"))
+	} else {
+		errs = append(errs, podspec.ValidateTolerations(&pod.Spec, &was.Spec, path.Child("tolerations"))...)
 	}
 	errs = append(errs, newGates(pod.Spec.SchedulingGates, was.Spec.SchedulingGates, path.Child("schedulingGates"))...)
+	if !changed(pod.Spec, was.Spec) {
+		return errs
+	}
+	return append(errs, validateRest(pod, was, path)...)
+}
+
+// newImages checks the images again, as upstream does: who is refused reads it twice.
+func newImages(list []corev1.Container, path *field.Path) (errs field.ErrorList) {
+	for i := range list {
+		image, at := list[i].Image, path.Index(i).Child("image")
+		if image == "" {
+			errs = append(errs, field.Required(at, ""))
+		}
+		if strings.TrimSpace(image) != image {
+			errs = append(errs, field.Invalid(at, image, "must not have leading or trailing whitespace"))
+		}
+	}
+	return errs
+}
+
+// validateRest makes equal what may differ, and refuses every other difference.
+func validateRest(pod, was *corev1.Pod, path *field.Path) (errs field.ErrorList) {
 	like := *pod.Spec.DeepCopy()
 	for i := range like.Containers {
 		like.Containers[i].Image = was.Spec.Containers[i].Image
@@ -48,14 +85,19 @@ func validatePodUpdate(obj, old kinds.Object) (errs field.ErrorList) {
 	return errs
 }
 
-func deadlineUpdate(now, was *int64, path *field.Path) field.ErrorList {
+// deadlineUpdate lets a deadline come nearer. stop: upstream looks no further.
+func deadlineUpdate(now, was *int64, path *field.Path) (errs field.ErrorList, stop bool) {
 	switch {
 	case now == nil && was != nil:
-		return field.ErrorList{field.Invalid(path, now, "must not update from a positive integer to nil value")}
-	case now != nil && was != nil && *now > *was:
-		return field.ErrorList{field.Invalid(path, *now, "must be less than or equal to previous value")}
+		return field.ErrorList{field.Invalid(path, now, "must not update from a positive integer to nil value")}, false
+	case now == nil:
+		return nil, false
+	case *now < 0 || *now > math.MaxInt32:
+		return field.ErrorList{field.Invalid(path, *now, utilvalidation.InclusiveRangeError(0, math.MaxInt32))}, true
+	case was != nil && *now > *was:
+		return field.ErrorList{field.Invalid(path, *now, "must be less than or equal to previous value")}, true
 	}
-	return nil
+	return nil, false
 }
 
 func keepsTolerations(now, was []corev1.Toleration) bool {

@@ -33,19 +33,29 @@ func ReplicationController() *kinds.Kind {
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			rc := obj.(*corev1.ReplicationController)
 			rc.Status, rc.Generation = corev1.ReplicationControllerStatus{}, 1
+			if t := rc.Spec.Template; t != nil {
+				podspec.DropDisabledTemplate(t, nil)
+			}
 		},
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			rc, was := obj.(*corev1.ReplicationController), old.(*corev1.ReplicationController)
 			rc.Status = *was.Status.DeepCopy()
+			if t := rc.Spec.Template; t != nil {
+				podspec.DropDisabledTemplate(t, was.Spec.Template)
+			}
 			if changed(rc.Spec, was.Spec) {
 				rc.Generation = was.Generation + 1
 			}
 		},
 		Validate: func(obj kinds.Object) field.ErrorList {
-			return validateController(&obj.(*corev1.ReplicationController).Spec, field.NewPath("spec"))
+			if isStored(obj) {
+				return nil // ValidateUpdate says all
+			}
+			return validateController(&obj.(*corev1.ReplicationController).Spec, nil, field.NewPath("spec"))
 		},
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
-			return validateConvertible(obj.(*corev1.ReplicationController), old.(*corev1.ReplicationController))
+			rc, was := obj.(*corev1.ReplicationController), old.(*corev1.ReplicationController)
+			return append(validateController(&rc.Spec, was.Spec.Template, field.NewPath("spec")), validateConvertible(rc, was)...)
 		},
 		Columns: controllerColumns(),
 		Fields: func(obj kinds.Object) fields.Set {
@@ -90,7 +100,8 @@ func wanted(rc *corev1.ReplicationController) int32 {
 	return *rc.Spec.Replicas
 }
 
-func validateController(s *corev1.ReplicationControllerSpec, path *field.Path) field.ErrorList {
+// validateController checks a specification; was is its template before, nil when there is none.
+func validateController(s *corev1.ReplicationControllerSpec, was *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
 	errs := validation.ValidateNonnegativeField(int64(s.MinReadySeconds), path.Child("minReadySeconds"))
 	if len(s.Selector) == 0 {
 		errs = append(errs, field.Required(path.Child("selector"), ""))
@@ -107,14 +118,7 @@ func validateController(s *corev1.ReplicationControllerSpec, path *field.Path) f
 	if !labels.SelectorFromSet(s.Selector).Matches(labels.Set(t.Labels)) {
 		errs = append(errs, field.Invalid(at.Child("metadata", "labels"), t.Labels, "`selector` does not match template `labels`"))
 	}
-	errs = append(errs, podspec.ValidateTemplate(t, at)...)
-	if p := t.Spec.RestartPolicy; p != corev1.RestartPolicyAlways {
-		errs = append(errs, field.NotSupported(at.Child("spec", "restartPolicy"), p, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
-	}
-	if t.Spec.ActiveDeadlineSeconds != nil {
-		errs = append(errs, field.Forbidden(at.Child("spec", "activeDeadlineSeconds"), "activeDeadlineSeconds in ReplicationController is not Supported"))
-	}
-	return errs
+	return append(errs, podspec.ValidateLasting(t, was, "ReplicationController", at)...)
 }
 
 func validateConvertible(rc, was *corev1.ReplicationController) (errs field.ErrorList) {

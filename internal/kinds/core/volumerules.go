@@ -10,11 +10,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/diff"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/floe-k8s/floe/internal/kinds/podspec"
 	"github.com/floe-k8s/floe/internal/kinds/untagged"
 	"github.com/floe-k8s/floe/internal/kinds/volumespec"
 )
@@ -96,70 +95,9 @@ func validateVolumeAffinity(a *corev1.VolumeNodeAffinity, was *corev1.Persistent
 	if len(a.Required.NodeSelectorTerms) == 0 {
 		return field.ErrorList{field.Required(at, "must have at least one node selector term")}
 	}
-	lax := was != nil && was.Spec.NodeAffinity != nil && was.Spec.NodeAffinity.Required != nil && hasOddValue(was.Spec.NodeAffinity.Required.NodeSelectorTerms)
+	lax := was != nil && was.Spec.NodeAffinity != nil && was.Spec.NodeAffinity.Required != nil && podspec.OddNodeValues(was.Spec.NodeAffinity.Required.NodeSelectorTerms)
 	for i, term := range a.Required.NodeSelectorTerms {
-		for j, r := range term.MatchExpressions {
-			errs = append(errs, validateLabelRequirement(r, lax, at.Index(i).Child("matchExpressions").Index(j))...)
-		}
-		for j, r := range term.MatchFields {
-			errs = append(errs, validateFieldRequirement(r, at.Index(i).Child("matchFields").Index(j))...)
-		}
-	}
-	return errs
-}
-
-func hasOddValue(terms []corev1.NodeSelectorTerm) bool {
-	for _, t := range terms {
-		for _, e := range t.MatchExpressions {
-			for _, v := range e.Values {
-				if len(utilvalidation.IsValidLabelValue(v)) > 0 {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
-func validateLabelRequirement(r corev1.NodeSelectorRequirement, lax bool, path *field.Path) (errs field.ErrorList) {
-	switch values := path.Child("values"); r.Operator {
-	case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
-		if len(r.Values) == 0 {
-			errs = append(errs, field.Required(values, "must be specified when `operator` is 'In' or 'NotIn'"))
-		}
-	case corev1.NodeSelectorOpExists, corev1.NodeSelectorOpDoesNotExist:
-		if len(r.Values) > 0 {
-			errs = append(errs, field.Forbidden(values, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
-		}
-	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
-		if len(r.Values) != 1 {
-			errs = append(errs, field.Required(values, "must be specified single value when `operator` is 'Lt' or 'Gt'"))
-		}
-	default:
-		errs = append(errs, field.Invalid(path.Child("operator"), r.Operator, "not a valid selector operator"))
-	}
-	errs = append(errs, metavalidation.ValidateLabelName(r.Key, path.Child("key"))...)
-	if lax {
-		return errs
-	}
-	for i, v := range r.Values {
-		errs = append(errs, invalid(path.Child("values").Index(i), v, utilvalidation.IsValidLabelValue(v))...)
-	}
-	return errs
-}
-
-// validateFieldRequirement checks a requirement on a node's fields, of which there is one: its name.
-func validateFieldRequirement(r corev1.NodeSelectorRequirement, path *field.Path) (errs field.ErrorList) {
-	if r.Operator != corev1.NodeSelectorOpIn && r.Operator != corev1.NodeSelectorOpNotIn {
-		errs = append(errs, field.Invalid(path.Child("operator"), r.Operator, "not a valid selector operator"))
-	} else if len(r.Values) != 1 {
-		errs = append(errs, field.Required(path.Child("values"), "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"))
-	}
-	if r.Key != "metadata.name" {
-		return append(errs, field.Invalid(path.Child("key"), r.Key, "not a valid field selector key"))
-	}
-	for i, v := range r.Values {
-		errs = append(errs, invalid(path.Child("values").Index(i), v, validation.NameIsDNSSubdomain(v, false))...)
+		errs = append(errs, podspec.NodeTerm(term, lax, at.Index(i))...)
 	}
 	return errs
 }

@@ -61,7 +61,9 @@ func blockSources(s *corev1.PersistentVolumeSpec, name string) []source {
 			return append(volumespec.NeedSome(len(s.RBD.CephMonitors), at.Child("monitors")), volumespec.Need(at, "image", s.RBD.RBDImage)...)
 		}},
 		{s.Quobyte != nil, "quobyte", "", func(at *field.Path) field.ErrorList { return volumespec.Quobyte(s.Quobyte, at) }},
-		{s.CephFS != nil, "cephFS", "cephfs", func(at *field.Path) field.ErrorList { return volumespec.NeedSome(len(s.CephFS.Monitors), at.Child("monitors")) }},
+		{s.CephFS != nil, "cephFS", "cephfs", func(at *field.Path) field.ErrorList {
+			return volumespec.NeedSome(len(s.CephFS.Monitors), at.Child("monitors"))
+		}},
 		{s.ISCSI != nil, "iscsi", "", func(at *field.Path) field.ErrorList { return validateISCSI(s.ISCSI, name, at) }},
 		{s.Cinder != nil, "cinder", "", func(at *field.Path) field.ErrorList {
 			errs := volumespec.Need(at, "volumeID", s.Cinder.VolumeID)
@@ -77,7 +79,9 @@ func blockSources(s *corev1.PersistentVolumeSpec, name string) []source {
 // vendorSources are the second half of upstream's order.
 func vendorSources(s *corev1.PersistentVolumeSpec) []source {
 	return []source{
-		{s.FlexVolume != nil, "flexVolume", "", func(at *field.Path) field.ErrorList { return volumespec.Flex(s.FlexVolume.Driver, s.FlexVolume.Options, at) }},
+		{s.FlexVolume != nil, "flexVolume", "", func(at *field.Path) field.ErrorList {
+			return volumespec.Flex(s.FlexVolume.Driver, s.FlexVolume.Options, at)
+		}},
 		{s.AzureFile != nil, "azureFile", "", func(at *field.Path) field.ErrorList {
 			errs := volumespec.Need(at, "secretName", s.AzureFile.SecretName, "shareName", s.AzureFile.ShareName)
 			if ns := s.AzureFile.SecretNamespace; ns != nil {
@@ -85,9 +89,13 @@ func vendorSources(s *corev1.PersistentVolumeSpec) []source {
 			}
 			return errs
 		}},
-		{s.VsphereVolume != nil, "vsphereVolume", "", func(at *field.Path) field.ErrorList { return volumespec.Need(at, "volumePath", s.VsphereVolume.VolumePath) }},
+		{s.VsphereVolume != nil, "vsphereVolume", "", func(at *field.Path) field.ErrorList {
+			return volumespec.Need(at, "volumePath", s.VsphereVolume.VolumePath)
+		}},
 		{s.PhotonPersistentDisk != nil, "photonPersistentDisk", "", func(at *field.Path) field.ErrorList { return volumespec.Need(at, "pdID", s.PhotonPersistentDisk.PdID) }},
-		{s.PortworxVolume != nil, "portworxVolume", "", func(at *field.Path) field.ErrorList { return volumespec.Need(at, "volumeID", s.PortworxVolume.VolumeID) }},
+		{s.PortworxVolume != nil, "portworxVolume", "", func(at *field.Path) field.ErrorList {
+			return volumespec.Need(at, "volumeID", s.PortworxVolume.VolumeID)
+		}},
 		{s.AzureDisk != nil, "azureDisk", "", func(at *field.Path) field.ErrorList { return volumespec.AzureDisk(s.AzureDisk, at) }},
 		{s.ScaleIO != nil, "scaleIO", "", func(at *field.Path) field.ErrorList {
 			return volumespec.Need(at, "gateway", s.ScaleIO.Gateway, "system", s.ScaleIO.System, "volumeName", s.ScaleIO.VolumeName)

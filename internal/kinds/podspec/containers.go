@@ -14,20 +14,21 @@ import (
 const (
 	maxRules = 20
 	maxCodes = 255
+	noPolicy = "must specify restartPolicy when restart rules are used"
 )
 
 // volumes are a specification's volumes by name.
 type volumes map[string]*corev1.VolumeSource
 
 // validateContainers checks containers and init containers; names are unique among all.
-func validateContainers(s *corev1.PodSpec, v volumes, at *field.Path, pod bool) (errs field.ErrorList) {
+func validateContainers(s *subject, at *field.Path) (errs field.ErrorList) {
 	if len(s.Containers) == 0 {
 		errs = append(errs, field.Required(at.Child("containers"), ""))
 	}
 	names := sets.New[string]()
 	for i := range s.Containers {
 		c, at := &s.Containers[i], at.Child("containers").Index(i)
-		errs = append(errs, validateContainer(c, s, v, at)...)
+		errs = append(errs, validateContainer(c, s, at)...)
 		errs = append(errs, uniqueName(c.Name, names, at)...)
 		errs = append(errs, validateLifecycle(c.Lifecycle, s, at.Child("lifecycle"))...)
 		errs = append(errs, validateProbes(c, at)...)
@@ -36,13 +37,13 @@ func validateContainers(s *corev1.PodSpec, v volumes, at *field.Path, pod bool) 
 	errs = append(errs, hostPorts(s.Containers, at.Child("containers"))...)
 	for i := range s.InitContainers {
 		c, at := &s.InitContainers[i], at.Child("initContainers")
-		errs = append(errs, validateContainer(c, s, v, at.Index(i))...)
-		errs = append(errs, validateRestart(c.RestartPolicy, c.RestartPolicyRules, at.Index(i))...)
+		errs = append(errs, validateContainer(c, s, at.Index(i))...)
+		errs = append(errs, validateInitRestart(c, at.Index(i))...)
 		errs = append(errs, uniqueName(c.Name, names, at.Index(i))...)
 		errs = append(errs, hostPorts(s.InitContainers[i:i+1], at)...) // they run one after the other
 		errs = append(errs, validateInit(c, s, at.Index(i))...)
 	}
-	return append(errs, validateEphemeral(s, v, names, at.Child("ephemeralContainers"))...)
+	return append(errs, validateEphemeral(s, names, at.Child("ephemeralContainers"))...)
 }
 
 func uniqueName(name string, names sets.Set[string], at *field.Path) field.ErrorList {
@@ -59,7 +60,7 @@ func isSidecar(c *corev1.Container) bool {
 }
 
 // validateInit refuses what makes no sense before the pod runs. A restartable init container, a sidecar, may have it all.
-func validateInit(c *corev1.Container, s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func validateInit(c *corev1.Container, s *subject, at *field.Path) (errs field.ErrorList) {
 	if isSidecar(c) {
 		return append(validateLifecycle(c.Lifecycle, s, at.Child("lifecycle")), validateProbes(c, at)...)
 	}
@@ -75,7 +76,7 @@ func validateInit(c *corev1.Container, s *corev1.PodSpec, at *field.Path) (errs 
 		}
 	}
 	for i, p := range c.ResizePolicy {
-		if p.RestartPolicy == corev1.RestartContainer {
+		if p.RestartPolicy == corev1.RestartContainer && !s.leave.restartOnResize {
 			errs = append(errs, field.Invalid(at.Child("resizePolicy").Index(i).Child("restartPolicy"), p.RestartPolicy, "must not be set to 'RestartContainer' for non-sidecar initContainers"))
 		}
 	}
@@ -83,12 +84,12 @@ func validateInit(c *corev1.Container, s *corev1.PodSpec, at *field.Path) (errs 
 }
 
 // validateEphemeral checks containers that a person adds to look into a pod: they are no part of its work.
-func validateEphemeral(s *corev1.PodSpec, v volumes, names sets.Set[string], at *field.Path) (errs field.ErrorList) {
+func validateEphemeral(s *subject, names sets.Set[string], at *field.Path) (errs field.ErrorList) {
 	others := names.Clone()
 	for i := range s.EphemeralContainers {
 		e, at := &s.EphemeralContainers[i], at.Index(i)
 		c := corev1.Container(e.EphemeralContainerCommon)
-		errs = append(errs, validateContainer(&c, s, v, at)...)
+		errs = append(errs, validateContainer(&c, s, at)...)
 		errs = append(errs, trimmedImage(c.Image, at.Child("image"))...)
 		errs = append(errs, uniqueName(c.Name, names, at)...)
 		if target := e.TargetContainerName; target != "" && !others.Has(target) {
@@ -129,7 +130,7 @@ func dnsLabel(value string, at *field.Path) (errs field.ErrorList) {
 }
 
 // validateContainer is what all sorts of containers have in common.
-func validateContainer(c *corev1.Container, s *corev1.PodSpec, v volumes, at *field.Path) field.ErrorList {
+func validateContainer(c *corev1.Container, s *subject, at *field.Path) field.ErrorList {
 	errs := dnsLabel(c.Name, at.Child("name"))
 	if c.Image == "" {
 		errs = append(errs, field.Required(at.Child("image"), ""))
@@ -137,22 +138,31 @@ func validateContainer(c *corev1.Container, s *corev1.PodSpec, v volumes, at *fi
 	errs = append(errs, oneOf(at.Child("terminationMessagePolicy"), c.TerminationMessagePolicy, corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
 	errs = append(errs, validatePorts(c.Ports, at.Child("ports"))...)
 	errs = append(errs, validateEnv(c, at)...)
-	errs = append(errs, validateMounts(c, v, at.Child("volumeMounts"))...)
-	errs = append(errs, validateDevices(c, v, at.Child("volumeDevices"))...)
+	errs = append(errs, validateMounts(c, s.volumes, at.Child("volumeMounts"))...)
+	errs = append(errs, validateDevices(c, s.volumes, at.Child("volumeDevices"))...)
 	errs = append(errs, pullPolicies(c.ImagePullPolicy, at.Child("imagePullPolicy"))...)
-	errs = append(errs, validateResources(&c.Resources, at.Child("resources"), containerResource)...)
+	errs = append(errs, validateResources(&c.Resources, at.Child("resources"), containerResource, s.leave.oddPages)...)
+	errs = append(errs, validateClaimNames(c.Resources.Claims, s.claims, at.Child("resources", "claims"))...)
 	errs = append(errs, validateResize(c.ResizePolicy, s.RestartPolicy, at.Child("resizePolicy"))...)
-	return append(errs, validateSecurity(c.SecurityContext, !ownUsers(s), at.Child("securityContext"))...)
+	return append(errs, validateSecurity(c.SecurityContext, !ownUsers(s.PodSpec), at.Child("securityContext"))...)
 }
 
 func pullPolicies(p corev1.PullPolicy, at *field.Path) field.ErrorList {
 	return oneOf(at, p, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
 }
 
+// validateInitRestart checks the rules of a container that runs first, which mean nothing without a policy.
+func validateInitRestart(c *corev1.Container, at *field.Path) field.ErrorList {
+	if c.RestartPolicy == nil && len(c.RestartPolicyRules) > 0 {
+		return field.ErrorList{field.Required(at.Child("restartPolicy"), noPolicy)}
+	}
+	return validateRestart(c.RestartPolicy, c.RestartPolicyRules, at)
+}
+
 // validateRestart checks a container's own rules for restarts (KEP-5307).
 func validateRestart(p *corev1.ContainerRestartPolicy, rules []corev1.ContainerRestartRule, at *field.Path) (errs field.ErrorList) {
 	if p == nil && len(rules) > 0 {
-		errs = append(errs, field.Required(at.Child("restartPolicy"), "must specify restartPolicy when restart rules are used"))
+		errs = append(errs, field.Required(at.Child("restartPolicy"), noPolicy))
 	}
 	errs = append(errs, optional(p, at.Child("restartPolicy"), corev1.ContainerRestartPolicyAlways, corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)...)
 	if len(rules) > maxRules {

@@ -211,3 +211,27 @@ func validateDivisor(r *corev1.ResourceFieldSelector, at *field.Path) field.Erro
 	}
 	return field.ErrorList{field.Invalid(at, r.Resource, fmt.Sprintf("only divisor's values %s are supported with the %s resource", strings.Join(sizes, ", "), what))}
 }
+
+// validateFileVolumes: variables come from files in volumes that the pod's own containers fill (KEP-3721).
+func validateFileVolumes(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+	Containers(s, at, func(c *corev1.Container, at *field.Path) {
+		for i, e := range c.Env {
+			if e.ValueFrom == nil || e.ValueFrom.FileKeyRef == nil {
+				continue
+			}
+			name, at := e.ValueFrom.FileKeyRef.VolumeName, at.Child("env").Index(i).Child("valueFrom", "fileKeyRef", "volumeName")
+			var found *corev1.Volume
+			for j := range s.Volumes {
+				if s.Volumes[j].Name == name {
+					found = &s.Volumes[j]
+				}
+			}
+			if found == nil {
+				errs = append(errs, field.NotFound(at, name))
+			} else if found.EmptyDir == nil {
+				errs = append(errs, field.Invalid(at, name, "referenced volume must be of type emptyDir"))
+			}
+		}
+	})
+	return errs
+}

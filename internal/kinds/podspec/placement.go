@@ -2,9 +2,11 @@ package podspec
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -20,36 +22,37 @@ const (
 	preferred = "preferredDuringSchedulingIgnoredDuringExecution"
 )
 
-func validateAffinity(a *corev1.Affinity, at *field.Path) (errs field.ErrorList) {
+func validateAffinity(s *subject, at *field.Path) (errs field.ErrorList) {
+	a, lax := s.Affinity, s.leave.oddAffinity
 	if a == nil {
 		return nil
 	}
 	if n := a.NodeAffinity; n != nil {
-		errs = append(errs, validateNodeAffinity(n, at.Child("nodeAffinity"))...)
+		errs = append(errs, validateNodeAffinity(n, s.leave.oddNodes, at.Child("nodeAffinity"))...)
 	}
 	if p := a.PodAffinity; p != nil {
-		errs = append(errs, validatePodTerms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution, at.Child("podAffinity"))...)
+		errs = append(errs, validatePodTerms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution, lax, at.Child("podAffinity"))...)
 	}
 	if p := a.PodAntiAffinity; p != nil {
-		errs = append(errs, validatePodTerms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution, at.Child("podAntiAffinity"))...)
+		errs = append(errs, validatePodTerms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution, lax, at.Child("podAntiAffinity"))...)
 	}
 	return errs
 }
 
-func validateNodeAffinity(a *corev1.NodeAffinity, at *field.Path) (errs field.ErrorList) {
+func validateNodeAffinity(a *corev1.NodeAffinity, lax bool, at *field.Path) (errs field.ErrorList) {
 	if wanted := a.RequiredDuringSchedulingIgnoredDuringExecution; wanted != nil {
 		at := at.Child(required, "nodeSelectorTerms")
 		if len(wanted.NodeSelectorTerms) == 0 {
 			errs = append(errs, field.Required(at, "must have at least one node selector term"))
 		}
 		for i, term := range wanted.NodeSelectorTerms {
-			errs = append(errs, validateTerm(term, at.Index(i), true)...)
+			errs = append(errs, NodeTerm(term, lax, at.Index(i))...)
 		}
 	}
 	for i, wish := range a.PreferredDuringSchedulingIgnoredDuringExecution {
 		at := at.Child(preferred).Index(i)
 		errs = append(errs, validateWeight(wish.Weight, at)...)
-		errs = append(errs, validateTerm(wish.Preference, at.Child("preference"), false)...)
+		errs = append(errs, NodeTerm(wish.Preference, true, at.Child("preference"))...)
 	}
 	return errs
 }
@@ -61,13 +64,14 @@ func validateWeight(n int32, at *field.Path) field.ErrorList {
 	return field.ErrorList{field.Invalid(at.Child("weight"), n, "must be in the range 1-100")}
 }
 
-// validateTerm checks one alternative. Values that no label can have are refused where they decide alone, not in preferences.
-func validateTerm(term corev1.NodeSelectorTerm, at *field.Path, values bool) (errs field.ErrorList) {
+// NodeTerm checks one alternative of what a node must be. lax lets values stand that no label can have: they are refused where they decide alone, not in
+// preferences.
+func NodeTerm(term corev1.NodeSelectorTerm, lax bool, at *field.Path) (errs field.ErrorList) {
 	for i, e := range term.MatchExpressions {
 		at := at.Child("matchExpressions").Index(i)
 		errs = append(errs, validateOperator(e, at)...)
 		errs = append(errs, metavalidation.ValidateLabelName(e.Key, at.Child("key"))...)
-		if !values {
+		if lax {
 			continue
 		}
 		for j, v := range e.Values {
@@ -123,22 +127,22 @@ func validateNodeField(e corev1.NodeSelectorRequirement, at *field.Path) (errs f
 	return errs
 }
 
-func validatePodTerms(hard []corev1.PodAffinityTerm, soft []corev1.WeightedPodAffinityTerm, at *field.Path) (errs field.ErrorList) {
+func validatePodTerms(hard []corev1.PodAffinityTerm, soft []corev1.WeightedPodAffinityTerm, lax bool, at *field.Path) (errs field.ErrorList) {
 	for i := range hard {
-		errs = append(errs, validatePodTerm(&hard[i], at.Child(required).Index(i))...)
+		errs = append(errs, validatePodTerm(&hard[i], lax, at.Child(required).Index(i))...)
 	}
 	for i := range soft {
 		at := at.Child(preferred).Index(i)
 		errs = append(errs, validateWeight(soft[i].Weight, at)...)
-		errs = append(errs, validatePodTerm(&soft[i].PodAffinityTerm, at.Child("podAffinityTerm"))...)
+		errs = append(errs, validatePodTerm(&soft[i].PodAffinityTerm, lax, at.Child("podAffinityTerm"))...)
 	}
 	return errs
 }
 
-func validatePodTerm(t *corev1.PodAffinityTerm, at *field.Path) (errs field.ErrorList) {
-	strict := metavalidation.LabelSelectorValidationOptions{}
-	errs = append(errs, metavalidation.ValidateLabelSelector(t.LabelSelector, strict, at.Child("labelSelector"))...)
-	errs = append(errs, metavalidation.ValidateLabelSelector(t.NamespaceSelector, strict, at.Child("namespaceSelector"))...)
+func validatePodTerm(t *corev1.PodAffinityTerm, lax bool, at *field.Path) (errs field.ErrorList) {
+	opts := metavalidation.LabelSelectorValidationOptions{AllowInvalidLabelValueInSelector: lax}
+	errs = append(errs, metavalidation.ValidateLabelSelector(t.LabelSelector, opts, at.Child("labelSelector"))...)
+	errs = append(errs, metavalidation.ValidateLabelSelector(t.NamespaceSelector, opts, at.Child("namespaceSelector"))...)
 	for _, name := range t.Namespaces {
 		for _, msg := range validation.ValidateNamespaceName(name, false) {
 			errs = append(errs, field.Invalid(at.Child("namespace"), name, msg))
@@ -186,7 +190,31 @@ func validateLabelKeys(match, mismatch []string, selector *metav1.LabelSelector,
 	return errs
 }
 
-func validateSpread(list []corev1.TopologySpreadConstraint, at *field.Path) (errs field.ErrorList) {
+// validateSpreadKeys is validateLabelKeys for constraints from before creation added their keys to selectors.
+func validateSpreadKeys(keys []string, selector *metav1.LabelSelector, at *field.Path) (errs field.ErrorList) {
+	if len(keys) == 0 {
+		return nil
+	}
+	said := sets.New[string]()
+	if selector == nil {
+		errs = append(errs, field.Forbidden(at, "must not be specified when labelSelector is not set"))
+	} else {
+		said = sets.KeySet(selector.MatchLabels)
+		for _, e := range selector.MatchExpressions {
+			said.Insert(e.Key)
+		}
+	}
+	for i, key := range keys {
+		errs = append(errs, metavalidation.ValidateLabelName(key, at.Index(i))...)
+		if said.Has(key) {
+			errs = append(errs, field.Invalid(at.Index(i), key, "exists in both matchLabelKeys and labelSelector"))
+		}
+	}
+	return errs
+}
+
+func validateSpread(s *subject, at *field.Path) (errs field.ErrorList) {
+	list := s.TopologySpreadConstraints
 	for i := range list {
 		c, at := &list[i], at.Index(i)
 		if c.MaxSkew <= 0 {
@@ -207,8 +235,14 @@ func validateSpread(list []corev1.TopologySpreadConstraint, at *field.Path) (err
 		errs = append(errs, validateMinDomains(c, at.Child("minDomains"))...)
 		errs = append(errs, inclusion(c.NodeAffinityPolicy, at.Child("nodeAffinityPolicy"))...)
 		errs = append(errs, inclusion(c.NodeTaintsPolicy, at.Child("nodeTaintsPolicy"))...)
-		errs = append(errs, validateLabelKeys(c.MatchLabelKeys, nil, c.LabelSelector, at)...)
-		errs = append(errs, metavalidation.ValidateLabelSelector(c.LabelSelector, metavalidation.LabelSelectorValidationOptions{}, at.Child("labelSelector"))...)
+		if s.leave.oddSpreadKeys {
+			errs = append(errs, validateSpreadKeys(c.MatchLabelKeys, c.LabelSelector, at.Child("matchLabelKeys"))...)
+		} else {
+			errs = append(errs, validateLabelKeys(c.MatchLabelKeys, nil, c.LabelSelector, at)...)
+		}
+		if !s.leave.oddSpread {
+			errs = append(errs, metavalidation.ValidateLabelSelector(c.LabelSelector, metavalidation.LabelSelectorValidationOptions{}, at.Child("labelSelector"))...)
+		}
 	}
 	return errs
 }
@@ -234,11 +268,35 @@ func inclusion(p *corev1.NodeInclusionPolicy, at *field.Path) field.ErrorList {
 	return field.ErrorList{field.NotSupported(at, *p, []corev1.NodeInclusionPolicy{corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore})}
 }
 
-func validateTolerations(list []corev1.Toleration, path *field.Path) (errs field.ErrorList) {
+// validateTolerations checks a list; comparisons lets it compare numbers.
+func validateTolerations(list []corev1.Toleration, comparisons bool, path *field.Path) (errs field.ErrorList) {
 	for i, t := range list {
-		errs = append(errs, Toleration(t, path.Index(i))...)
+		if at := path.Index(i); comparisons && (t.Operator == corev1.TolerationOpLt || t.Operator == corev1.TolerationOpGt) {
+			errs = append(errs, comparison(t, at)...)
+		} else {
+			errs = append(errs, Toleration(t, at)...)
+		}
 	}
 	return errs
+}
+
+// comparison checks a toleration of taints whose value is a number on one side of its own (KEP-5471), which stays where it was there before.
+func comparison(t corev1.Toleration, path *field.Path) field.ErrorList {
+	value := t.Value
+	t.Operator, t.Value = corev1.TolerationOpEqual, ""
+	errs := Toleration(t, path)
+	for _, msg := range content.IsDecimalInteger(value) {
+		errs = append(errs, field.Invalid(path.Child("value"), value, msg))
+	}
+	if _, err := strconv.ParseInt(value, 10, 64); err != nil {
+		errs = append(errs, field.Invalid(path.Child("value"), value, err.Error()))
+	}
+	return errs
+}
+
+// ValidateTolerations checks the tolerations of s, which replaces old.
+func ValidateTolerations(s, old *corev1.PodSpec, path *field.Path) field.ErrorList {
+	return validateTolerations(s.Tolerations, leaveOf(old).comparisons, path)
 }
 
 // Toleration reports what is wrong with one toleration.

@@ -90,7 +90,7 @@ func validateSleep(s *corev1.SleepAction, grace *int64, at *field.Path) field.Er
 	return field.ErrorList{field.Invalid(at, s.Seconds, fmt.Sprintf("must be non-negative and less than terminationGracePeriodSeconds (%d)", *grace))}
 }
 
-func validateLifecycle(l *corev1.Lifecycle, s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func validateLifecycle(l *corev1.Lifecycle, s *subject, at *field.Path) (errs field.ErrorList) {
 	if l == nil {
 		return nil
 	}

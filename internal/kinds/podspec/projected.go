@@ -15,11 +15,12 @@ const (
 type projection struct {
 	at    *field.Path // the volume's
 	paths sets.Set[string]
+	odd   bool // a token's path may lead anywhere
 	errs  field.ErrorList
 }
 
-func validateProjected(v *corev1.ProjectedVolumeSource, at *field.Path) field.ErrorList {
-	p := &projection{at: at, paths: sets.New[string](), errs: fileMode(v.DefaultMode, at.Child("defaultMode"))}
+func validateProjected(s *subject, v *corev1.ProjectedVolumeSource, at *field.Path) field.ErrorList {
+	p := &projection{at: at, paths: sets.New[string](), odd: s.leave.oddTokenPath, errs: fileMode(v.DefaultMode, at.Child("defaultMode"))}
 	for i := range v.Sources {
 		at := at.Child("sources").Index(i)
 		if p.source(&v.Sources[i], at) > 1 {
@@ -29,7 +30,8 @@ func validateProjected(v *corev1.ProjectedVolumeSource, at *field.Path) field.Er
 	return p.errs
 }
 
-// source checks one source and returns how many it is. Bundles of trust and certificates of pods are looked at by whoever gives them.
+// source checks one source and returns how many it is. Bundles of trust and certificates of pods wait behind gates:
+// DropDisabled has taken them out.
 func (p *projection) source(s *corev1.VolumeProjection, at *field.Path) (n int) {
 	if s.Secret != nil {
 		n++
@@ -70,7 +72,10 @@ func (p *projection) items(name string, items []corev1.KeyToPath, at *field.Path
 
 // claim takes a path for a file of who.
 func (p *projection) claim(path, who string) {
-	if path != "" && p.paths.Has(path) {
+	if path == "" {
+		return
+	}
+	if p.paths.Has(path) {
 		p.errs = append(p.errs, field.Invalid(p.at, who, "conflicting duplicate paths"))
 	}
 	p.paths.Insert(path)
@@ -90,5 +95,7 @@ func (p *projection) token(t *corev1.ServiceAccountTokenProjection, at *field.Pa
 		p.errs = append(p.errs, field.Required(p.at.Child("path"), ""))
 		return
 	}
-	p.errs = append(p.errs, ownPath(t.Path, p.at.Child("path"))...)
+	if !p.odd {
+		p.errs = append(p.errs, ownPath(t.Path, p.at.Child("path"))...)
+	}
 }

@@ -18,12 +18,14 @@ import (
 // nameRule says what is wrong with a resource's name.
 type nameRule func(name corev1.ResourceName, at *field.Path) field.ErrorList
 
-// validateResources looks at resources in the order of their names: upstream's order is a map's, and so any.
-func validateResources(r *corev1.ResourceRequirements, at *field.Path, rule nameRule) (errs field.ErrorList) {
+// validateResources looks at resources in the order of their names: upstream's order is a map's, and so any. oddPages: parts of pages may be asked for.
+func validateResources(r *corev1.ResourceRequirements, at *field.Path, rule nameRule, oddPages bool) (errs field.ErrorList) {
 	limits, requests := at.Child("limits"), at.Child("requests")
 	for _, name := range slices.Sorted(maps.Keys(r.Limits)) {
 		errs = append(errs, validateAmount(name, r.Limits[name], limits.Key(string(name)), rule)...)
-		errs = append(errs, wholePages(name, r.Limits[name], limits.Key(string(name)))...)
+		if !oddPages {
+			errs = append(errs, wholePages(name, r.Limits[name], limits.Key(string(name)))...)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
 		at, request := requests.Key(string(name)), r.Requests[name]
@@ -36,7 +38,9 @@ func validateResources(r *corev1.ResourceRequirements, at *field.Path, rule name
 		case ok && request.Cmp(limit) > 0:
 			errs = append(errs, field.Invalid(requests, request.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
 		}
-		errs = append(errs, wholePages(name, request, at)...)
+		if !oddPages {
+			errs = append(errs, wholePages(name, request, at)...)
+		}
 	}
 	if hasPages(r.Limits, r.Requests) && !hasComputing(r.Limits, r.Requests) {
 		errs = append(errs, field.Forbidden(at, "HugePages require cpu or memory"))
@@ -152,7 +156,7 @@ func podResource(name corev1.ResourceName, at *field.Path) field.ErrorList {
 }
 
 // validatePodResources: what the containers ask together must fit into what the pod asks, and what one may take into what the pod may.
-func validatePodResources(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func validatePodResources(s *subject, at *field.Path) (errs field.ErrorList) {
 	r := s.Resources
 	if r == nil {
 		return nil
@@ -163,8 +167,9 @@ func validatePodResources(s *corev1.PodSpec, at *field.Path) (errs field.ErrorLi
 	if r.Claims != nil {
 		errs = append(errs, field.Forbidden(at.Child("claims"), "claims may not be set for Resources at pod-level"))
 	}
-	errs = append(errs, validateResources(r, at, podResource)...)
-	pod := &corev1.Pod{Spec: *s}
+	errs = append(errs, validateResources(r, at, podResource, s.leave.oddPages)...)
+	errs = append(errs, validateClaimNames(r.Claims, s.claims, at.Child("claims"))...)
+	pod := &corev1.Pod{Spec: *s.PodSpec}
 	asked := resourcehelper.AggregateContainerRequests(pod, resourcehelper.PodResourcesOptions{})
 	for _, name := range slices.Sorted(maps.Keys(asked)) {
 		all, sum := r.Requests[name], asked[name]

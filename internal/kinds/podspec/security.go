@@ -44,7 +44,7 @@ func groupID(id *int64, at *field.Path) (errs field.ErrorList) {
 	return errs
 }
 
-func validatePodSecurity(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func validatePodSecurity(s *subject, at *field.Path) (errs field.ErrorList) {
 	c := s.SecurityContext
 	if c == nil {
 		return nil
@@ -61,9 +61,14 @@ func validatePodSecurity(s *corev1.PodSpec, at *field.Path) (errs field.ErrorLis
 	errs = append(errs, validateSysctls(s, at.Child("sysctls"))...)
 	errs = append(errs, optional(c.FSGroupChangePolicy, at.Child("fsGroupChangePolicy"), corev1.FSGroupChangeAlways, corev1.FSGroupChangeOnRootMismatch)...)
 	errs = append(errs, validateSeccomp(c.SeccompProfile, at.Child("seccompProfile"))...)
+	errs = append(errs, validateWindowsOptions(c.WindowsOptions, at.Child("windowsOptions"))...)
 	errs = append(errs, validateAppArmor(c.AppArmorProfile, at.Child("appArmorProfile"))...)
 	errs = append(errs, optional(c.SupplementalGroupsPolicy, at.Child("supplementalGroupsPolicy"), corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
-	return append(errs, optional(c.SELinuxChangePolicy, at.Child("seLinuxChangePolicy"), corev1.SELinuxChangePolicyMountOption, corev1.SELinuxChangePolicyRecursive)...)
+	label := at.Child("seLinuxChangePolicy")
+	if !s.leave.anySELinux { // mounting with a label waits behind a gate
+		return append(errs, optional(c.SELinuxChangePolicy, label, corev1.SELinuxChangePolicyRecursive)...)
+	}
+	return append(errs, optional(c.SELinuxChangePolicy, label, corev1.SELinuxChangePolicyMountOption, corev1.SELinuxChangePolicyRecursive)...)
 }
 
 // optional is oneOf for what may be left out; what is there must be allowed, "" as well.
@@ -79,7 +84,7 @@ func optional[T ~string](value *T, at *field.Path, allowed ...T) field.ErrorList
 	return field.ErrorList{field.NotSupported(at, *value, allowed)}
 }
 
-func validateSysctls(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func validateSysctls(s *subject, at *field.Path) (errs field.ErrorList) {
 	seen := sets.New[string]()
 	for i, ctl := range s.SecurityContext.Sysctls {
 		at := at.Index(i).Child("name")
@@ -91,7 +96,9 @@ func validateSysctls(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
 		case seen.Has(ctl.Name):
 			errs = append(errs, field.Duplicate(at, ctl.Name))
 		}
-		errs = append(errs, hostSysctl(ctl.Name, s, at)...)
+		if !s.leave.hostSysctls {
+			errs = append(errs, hostSysctl(ctl.Name, s.PodSpec, at)...)
+		}
 		seen.Insert(ctl.Name)
 	}
 	return errs
@@ -132,6 +139,7 @@ func validateSecurity(c *corev1.SecurityContext, hostUsers bool, at *field.Path)
 			}
 		}
 	}
+	errs = append(errs, validateWindowsOptions(c.WindowsOptions, at.Child("windowsOptions"))...)
 	return append(errs, validateAppArmor(c.AppArmorProfile, at.Child("appArmorProfile"))...)
 }
 
@@ -192,8 +200,8 @@ func validateAppArmorFile(name *string, at *field.Path) (errs field.ErrorList) {
 func ownUsers(s *corev1.PodSpec) bool { return s.HostUsers != nil && !*s.HostUsers }
 
 // validateHostUsers: a pod with users of its own shares nothing else with its node.
-func validateHostUsers(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
-	if !ownUsers(s) {
+func validateHostUsers(s *subject, at *field.Path) (errs field.ErrorList) {
+	if !ownUsers(s.PodSpec) {
 		return nil
 	}
 	for _, part := range []struct {
@@ -204,14 +212,13 @@ func validateHostUsers(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList)
 			errs = append(errs, field.Forbidden(at.Child(part.name), "when `hostUsers` is false"))
 		}
 	}
-	each := func(list []corev1.Container, at *field.Path) {
-		for i := range list {
-			if len(list[i].VolumeDevices) > 0 {
-				errs = append(errs, field.Forbidden(at.Index(i).Child("volumeDevices"), "when `hostUsers` is false"))
-			}
-		}
+	if s.leave.devices {
+		return errs
 	}
-	each(s.InitContainers, at.Child("initContainers"))
-	each(s.Containers, at.Child("containers"))
+	Containers(s.PodSpec, at, func(c *corev1.Container, at *field.Path) {
+		if len(c.VolumeDevices) > 0 {
+			errs = append(errs, field.Forbidden(at.Child("volumeDevices"), "when `hostUsers` is false"))
+		}
+	})
 	return errs
 }

@@ -43,7 +43,7 @@ func leaveOf(old *corev1.PodSpec) (l leave) {
 	}
 	l.oddPages = hasOddPages(old)
 	l.oddAffinity = hasOddAffinity(old.Affinity)
-	l.oddNodes = hasOddNodes(nodeTerms(old.Affinity))
+	l.oddNodes = OddNodeValues(nodeTerms(old.Affinity))
 	for i := range old.TopologySpreadConstraints {
 		c := &old.TopologySpreadConstraints[i]
 		l.oddSpread = l.oddSpread || badSelector(c.LabelSelector)
@@ -132,7 +132,8 @@ func nodeTerms(a *corev1.Affinity) []corev1.NodeSelectorTerm {
 	return a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
 }
 
-func hasOddNodes(terms []corev1.NodeSelectorTerm) bool {
+// OddNodeValues says that terms name a value that no label can have, which older servers let in.
+func OddNodeValues(terms []corev1.NodeSelectorTerm) bool {
 	for _, term := range terms {
 		for _, e := range term.MatchExpressions {
 			for _, v := range e.Values {

@@ -1,7 +1,6 @@
 package podspec
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -14,29 +13,30 @@ import (
 
 const atLeastZero = "must be greater than or equal to 0"
 
-// Validate reports what is wrong with the specification in a template, which has its defaults.
-func Validate(s *corev1.PodSpec, at *field.Path) field.ErrorList { return validate(s, at, false) }
-
 // validate looks at the parts in upstream's order, which clients see. A pod's own specification must hold to more than a template's.
-func validate(s *corev1.PodSpec, at *field.Path, pod bool) (errs field.ErrorList) {
-	volumes, errs := validateVolumes(s.Volumes, at.Child("volumes"), pod)
-	errs = append(errs, validateContainers(s, volumes, at, pod)...)
+func validate(s *subject, at *field.Path) field.ErrorList {
+	errs := validateVolumes(s, at.Child("volumes"))
+	errs = append(errs, validateClaims(s, at.Child("resourceClaims"))...)
+	errs = append(errs, validateContainers(s, at)...)
 	errs = append(errs, validatePodResources(s, at.Child("resources"))...)
-	errs = append(errs, validateHostNetwork(s, at.Child("containers"), pod)...)
+	errs = append(errs, validateHostNetwork(s, at.Child("containers"))...)
 	errs = append(errs, oneOf(at.Child("restartPolicy"), s.RestartPolicy, corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
 	errs = append(errs, oneOf(at.Child("dnsPolicy"), s.DNSPolicy, corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)...)
 	errs = append(errs, metavalidation.ValidateLabels(s.NodeSelector, at.Child("nodeSelector"))...)
 	errs = append(errs, validatePodSecurity(s, at.Child("securityContext"))...)
-	errs = append(errs, validateAffinity(s.Affinity, at.Child("affinity"))...)
-	errs = append(errs, validateDNS(s, at.Child("dnsConfig"))...)
-	errs = append(errs, validateGates(s, at)...)
-	errs = append(errs, validateSpread(s.TopologySpreadConstraints, at.Child("topologySpreadConstraints"))...)
+	errs = append(errs, validateAffinity(s, at.Child("affinity"))...)
+	errs = append(errs, validateDNS(s.PodSpec, at.Child("dnsConfig"))...)
+	errs = append(errs, validateGates(s.PodSpec, at)...)
+	errs = append(errs, validateSpread(s, at.Child("topologySpreadConstraints"))...)
+	errs = append(errs, validateHostProcess(s.PodSpec, at)...)
 	errs = append(errs, validateHostUsers(s, at)...)
-	errs = append(errs, validateHostnameOverride(s, at.Child("hostnameOverride"))...)
-	errs = append(errs, validateNames(s, at)...)
-	errs = append(errs, validateTolerations(s.Tolerations, at.Child("tolerations"))...)
+	errs = append(errs, validateHostnameOverride(s.PodSpec, at.Child("hostnameOverride"))...)
+	errs = append(errs, validateNames(s.PodSpec, at)...)
+	errs = append(errs, validateTolerations(s.Tolerations, s.leave.comparisons, at.Child("tolerations"))...)
 	errs = append(errs, validateHostAliases(s.HostAliases, at.Child("hostAliases"))...)
-	return append(errs, validateClasses(s, at)...)
+	errs = append(errs, validateClasses(s, at)...)
+	errs = append(errs, validateOS(s.PodSpec, at)...)
+	return append(errs, validateFileVolumes(s.PodSpec, at)...)
 }
 
 // oneOf refuses a value that is none of the allowed, and lists them in the order given.
@@ -74,7 +74,7 @@ func validateNames(s *corev1.PodSpec, at *field.Path) field.ErrorList {
 }
 
 // validateClasses: the classes that a pod names, and what it runs on.
-func validateClasses(s *corev1.PodSpec, at *field.Path) field.ErrorList {
+func validateClasses(s *subject, at *field.Path) field.ErrorList {
 	errs := named(s.PriorityClassName, at.Child("priorityClassName"), subdomain)
 	if s.RuntimeClassName != nil {
 		for _, msg := range subdomain(*s.RuntimeClassName) {
@@ -85,26 +85,19 @@ func validateClasses(s *corev1.PodSpec, at *field.Path) field.ErrorList {
 		errs = append(errs, oneOf(at.Child("preemptionPolicy"), *s.PreemptionPolicy, corev1.PreemptLowerPriority, corev1.PreemptNever)...)
 	}
 	if s.Overhead != nil {
-		errs = append(errs, validateResources(&corev1.ResourceRequirements{Limits: s.Overhead}, at.Child("overhead"), containerResource)...)
-	}
-	switch {
-	case s.OS == nil, s.OS.Name == corev1.Linux, s.OS.Name == corev1.Windows:
-	case s.OS.Name == "":
-		errs = append(errs, field.Required(at.Child("os", "name"), ""))
-	default:
-		errs = append(errs, field.NotSupported(at.Child("os"), s.OS.Name, []corev1.OSName{corev1.Linux, corev1.Windows}))
+		errs = append(errs, validateResources(&corev1.ResourceRequirements{Limits: s.Overhead}, at.Child("overhead"), containerResource, s.leave.oddPages)...)
 	}
 	return errs
 }
 
 // validateHostNetwork: on the node's network a port of a container is one of the node.
-func validateHostNetwork(s *corev1.PodSpec, at *field.Path, pod bool) (errs field.ErrorList) {
+func validateHostNetwork(s *subject, at *field.Path) (errs field.ErrorList) {
 	if !s.HostNetwork {
 		return nil
 	}
 	for i := range s.Containers {
 		for j, p := range s.Containers[i].Ports {
-			if (pod || p.HostPort != 0) && p.HostPort != p.ContainerPort {
+			if (s.isPod() || p.HostPort != 0) && p.HostPort != p.ContainerPort {
 				errs = append(errs, field.Invalid(at.Index(i).Child("ports").Index(j).Child("hostPort"), p.HostPort, "must match `containerPort` when `hostNetwork` is true"))
 			}
 		}
@@ -112,9 +105,17 @@ func validateHostNetwork(s *corev1.PodSpec, at *field.Path, pod bool) (errs fiel
 	return errs
 }
 
-// ValidatePod reports what is wrong with a pod's own specification; templates of pods may have more.
-func ValidatePod(s *corev1.PodSpec, path *field.Path) field.ErrorList {
-	errs := validate(s, path, true)
+// ValidatePod reports what is wrong with a pod besides its metadata; templates of pods may have more. old is what it replaces, nil for a new one: what was
+// odd there may stay so.
+func ValidatePod(pod, old *corev1.Pod) field.ErrorList {
+	var was *corev1.PodSpec
+	if old != nil {
+		was = &old.Spec
+	}
+	s, path := newSubject(&pod.Spec, was, &pod.ObjectMeta), field.NewPath("spec")
+	errs := validateAnnotations(pod.Annotations, s.PodSpec, field.NewPath("metadata", "annotations"))
+	errs = append(errs, validate(s, path)...)
+	errs = append(errs, tokensNeedAccount(s.PodSpec, path.Child("volumes"))...)
 	for i := range s.Containers {
 		errs = append(errs, trimmedImage(s.Containers[i].Image, path.Child("containers").Index(i).Child("image"))...)
 	}
@@ -124,29 +125,73 @@ func ValidatePod(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// Template reports what is wrong with the template of a workload whose selector must choose it, and whose pods always restart.
-func Template(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
-	errs := templateParts(t, path)
-	if p := t.Spec.RestartPolicy; p != corev1.RestartPolicyAlways {
-		errs = append(errs, field.NotSupported(path.Child("spec", "restartPolicy"), p, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
+// tokensNeedAccount: a token in a volume is one of the pod's account.
+func tokensNeedAccount(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+	if s.ServiceAccountName != "" {
+		return nil
 	}
-	if n := t.Spec.ActiveDeadlineSeconds; n != nil {
-		errs = append(errs, field.Forbidden(path.Child("spec", "activeDeadlineSeconds"), fmt.Sprintf("activeDeadlineSeconds in %s is not Supported", "ReplicaSet")))
+	for i := range s.Volumes {
+		p := s.Volumes[i].Projected
+		if p == nil {
+			continue
+		}
+		for j := range p.Sources {
+			if p.Sources[j].ServiceAccountToken != nil {
+				errs = append(errs, field.Forbidden(at.Index(i).Child("projected", "sources").Index(j).Child("serviceAccountToken"), "must not be specified when serviceAccountName is not set"))
+			}
+		}
 	}
 	return errs
 }
 
-// ValidateTemplate reports what is wrong with a template whose selector and restart policy, if anything asks for them, are checked elsewhere.
-func ValidateTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
-	errs := templateParts(t, path)
+// ValidateNewPod refuses what a pod can only come to later, and annotations that say otherwise than the fields.
+func ValidateNewPod(pod *corev1.Pod) (errs field.ErrorList) {
+	s, path := &pod.Spec, field.NewPath("spec")
+	if len(s.EphemeralContainers) > 0 {
+		errs = append(errs, field.Forbidden(path.Child("ephemeralContainers"), "cannot be set on create"))
+	}
+	if s.NodeName != "" && len(s.SchedulingGates) > 0 {
+		errs = append(errs, field.Forbidden(path.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
+	}
+	return append(errs, validateAgreement(pod.Annotations, s, path)...)
+}
+
+// ValidateLasting reports what is wrong with the template of a workload whose pods always restart. what is the kind of the workload in refusals; was is
+// the template before, nil for a new one.
+func ValidateLasting(t, was *corev1.PodTemplateSpec, what string, path *field.Path) field.ErrorList {
+	errs := ValidateTemplate(t, was, path)
+	if p := t.Spec.RestartPolicy; p != corev1.RestartPolicyAlways {
+		errs = append(errs, field.NotSupported(path.Child("spec", "restartPolicy"), p, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
+	}
+	if t.Spec.ActiveDeadlineSeconds != nil {
+		errs = append(errs, field.Forbidden(path.Child("spec", "activeDeadlineSeconds"), "activeDeadlineSeconds in "+what+" is not Supported"))
+	}
+	return errs
+}
+
+// ValidateTemplate reports what is wrong with a template whose selector and restart policy, if anything asks for them, are checked elsewhere. What was odd
+// in was, the template before, may stay so; was is nil for a new one.
+func ValidateTemplate(t, was *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	var old *corev1.PodSpec
+	if was != nil {
+		old = &was.Spec
+	}
+	errs := metavalidation.ValidateLabels(t.Labels, path.Child("labels"))
+	errs = append(errs, validation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
+	errs = append(errs, validateAnnotations(t.Annotations, &t.Spec, path.Child("annotations"))...)
+	errs = append(errs, validate(newSubject(&t.Spec, old, nil), path.Child("spec"))...)
+	errs = append(errs, validateAgreement(t.Annotations, &t.Spec, path.Child("spec"))...)
 	if len(t.Spec.EphemeralContainers) > 0 {
 		errs = append(errs, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
 	}
 	return errs
 }
 
-func templateParts(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
-	errs := metavalidation.ValidateLabels(t.Labels, path.Child("labels"))
-	errs = append(errs, validation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
-	return append(errs, Validate(&t.Spec, path.Child("spec"))...)
+// DropDisabledTemplate is DropDisabled for templates; old is nil for a new one.
+func DropDisabledTemplate(t, old *corev1.PodTemplateSpec) {
+	if old == nil {
+		DropDisabled(&t.Spec, nil)
+		return
+	}
+	DropDisabled(&t.Spec, &old.Spec)
 }

@@ -32,7 +32,7 @@ type refusals map[string]func(*corev1.PodSpec)
 func (r refusals) hold(t *testing.T) {
 	t.Helper()
 	for want, change := range r {
-		if got := texts(podspec.ValidatePod(spec(change), field.NewPath("spec"))); got != want {
+		if got := texts(podspec.ValidatePod(&corev1.Pod{Spec: *spec(change)}, nil)); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 	}
@@ -181,11 +181,11 @@ func TestTemplatesMayHaveLess(t *testing.T) {
 		s.Containers[0].Image = " i "
 		s.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{}}}}
 	})
-	if got := texts(podspec.Validate(s, field.NewPath("spec"))); got != "" {
+	if got := texts(podspec.ValidateTemplate(&corev1.PodTemplateSpec{Spec: *s}, nil, field.NewPath(""))); got != "" {
 		t.Error(got)
 	}
 	want := `spec.volumes[0].image.reference: Required value,spec.containers[0].image: Invalid value: " i ": must not have leading or trailing whitespace`
-	if got := texts(podspec.ValidatePod(s, field.NewPath("spec"))); got != want {
+	if got := texts(podspec.ValidatePod(&corev1.Pod{Spec: *s}, nil)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

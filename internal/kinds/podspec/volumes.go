@@ -1,43 +1,61 @@
 package podspec
 
 import (
-	"path"
+	"fmt"
 	"reflect"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/kinds/volumespec"
 )
 
-// validateVolumes returns the volumes by name, and what is wrong with them. A volume whose name or source is bad is none that can be mounted.
-func validateVolumes(list []corev1.Volume, at *field.Path, pod bool) (found volumes, errs field.ErrorList) {
-	found = volumes{}
-	names := sets.New[string]()
-	for i := range list {
-		v, at := &list[i], at.Index(i)
-		bad := dnsLabel(v.Name, at.Child("name"))
+// maxPortal is how long the name of an iSCSI volume and its portal may be together, in characters.
+const maxPortal = 64
+
+// validateVolumes reports what is wrong with the volumes, and tells s which can be mounted: those whose name and source are good.
+func validateVolumes(s *subject, at *field.Path) (errs field.ErrorList) {
+	s.volumes = volumes{}
+	names, made := sets.New[string](), s.madeClaims()
+	for i := range s.Volumes {
+		v, at := &s.Volumes[i], at.Index(i)
+		bad := append(validateSource(s, v, at), dnsLabel(v.Name, at.Child("name"))...)
 		if names.Has(v.Name) {
 			bad = append(bad, field.Duplicate(at.Child("name"), v.Name))
 		}
-		bad = append(validateSource(&v.VolumeSource, at, pod), bad...)
 		if len(bad) == 0 {
 			names.Insert(v.Name)
-			found[v.Name] = &v.VolumeSource
+			s.volumes[v.Name] = &v.VolumeSource
 		}
 		errs = append(errs, bad...)
+		if claim := v.PersistentVolumeClaim; claim != nil && made.Has(claim.ClaimName) {
+			errs = append(errs, field.Invalid(at.Child("persistentVolumeClaim", "claimName"), claim.ClaimName, "must not reference a PVC that gets created for an ephemeral volume"))
+		}
 	}
-	return found, errs
+	return errs
+}
+
+// madeClaims are the names of the claims that are made with the pod. A template does not know them.
+func (s *subject) madeClaims() sets.Set[string] {
+	made := sets.New[string]()
+	for i := range s.Volumes {
+		if s.meta != nil && s.meta.Name != "" && s.Volumes[i].Ephemeral != nil {
+			made.Insert(s.meta.Name + "-" + s.Volumes[i].Name)
+		}
+	}
+	return made
 }
 
 // validateSource checks the first source that is set, and forbids the others. The order is upstream's, which puts sizeless and common ones before
 // the disks of clouds.
-func validateSource(v *corev1.VolumeSource, at *field.Path, pod bool) (errs field.ErrorList) {
+func validateSource(s *subject, v *corev1.Volume, at *field.Path) (errs field.ErrorList) {
 	if d := v.EmptyDir; d != nil && d.SizeLimit != nil && d.SizeLimit.Sign() < 0 {
 		errs = append(errs, field.Forbidden(at.Child("emptyDir", "sizeLimit"), "SizeLimit field must be a valid resource quantity"))
 	}
 	found := v.EmptyDir != nil
-	value := reflect.ValueOf(v).Elem()
+	value := reflect.ValueOf(&v.VolumeSource).Elem()
 	for _, name := range sourceOrder() {
 		source, _ := value.Type().FieldByName(name)
 		if value.FieldByIndex(source.Index).IsNil() {
@@ -46,15 +64,28 @@ func validateSource(v *corev1.VolumeSource, at *field.Path, pod bool) (errs fiel
 		label, _, _ := strings.Cut(source.Tag.Get("json"), ",")
 		if found {
 			errs = append(errs, field.Forbidden(at.Child(forbiddenLabel(label)), "may not specify more than 1 volume type"))
-			continue
+		} else if name == "Ephemeral" {
+			errs = append(errs, validateOwnClaim(s, v, at)...)
+		} else {
+			errs = append(errs, validateKnown(s, name, v, at.Child(sourceLabel(label)))...)
 		}
 		found = true
-		errs = append(errs, validateKnown(name, v, at.Child(label), pod)...)
+		if name == "ISCSI" && v.ISCSI.InitiatorName != nil && len(v.Name+":"+v.ISCSI.TargetPortal) > maxPortal {
+			errs = append(errs, field.Invalid(at.Child("name"), v.Name, "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."))
+		}
 	}
 	if !found {
 		errs = append(errs, field.Required(at, "must specify a volume type"))
 	}
 	return errs
+}
+
+// sourceLabel is where upstream says that something in a source is wrong.
+func sourceLabel(label string) string {
+	if label == "gcePersistentDisk" {
+		return "persistentDisk"
+	}
+	return label
 }
 
 // sourceOrder are the fields of a source after EmptyDir.
@@ -77,22 +108,13 @@ func forbiddenLabel(label string) string {
 	return label
 }
 
-// validateKnown checks the source of the given name, if it is one that a node here can give.
-func validateKnown(name string, v *corev1.VolumeSource, at *field.Path, pod bool) (errs field.ErrorList) {
+// validateKnown checks the source of the given name.
+func validateKnown(s *subject, name string, v *corev1.Volume, at *field.Path) (errs field.ErrorList) {
 	switch name {
-	case "HostPath":
-		return validateHostPath(v.HostPath, at)
 	case "Secret":
 		errs = append(errs, mandatory(v.Secret.SecretName, at.Child("secretName"))...)
 		errs = append(errs, fileMode(v.Secret.DefaultMode, at.Child("defaultMode"))...)
 		return append(errs, validateItems(v.Secret.Items, at.Child("items"))...)
-	case "NFS":
-		errs = append(errs, mandatory(v.NFS.Server, at.Child("server"))...)
-		errs = append(errs, mandatory(v.NFS.Path, at.Child("path"))...)
-		if !path.IsAbs(v.NFS.Path) {
-			errs = append(errs, field.Invalid(at.Child("path"), v.NFS.Path, "must be an absolute path"))
-		}
-		return errs
 	case "PersistentVolumeClaim":
 		return mandatory(v.PersistentVolumeClaim.ClaimName, at.Child("claimName"))
 	case "DownwardAPI":
@@ -106,16 +128,30 @@ func validateKnown(name string, v *corev1.VolumeSource, at *field.Path, pod bool
 		errs = append(errs, fileMode(v.ConfigMap.DefaultMode, at.Child("defaultMode"))...)
 		return append(errs, validateItems(v.ConfigMap.Items, at.Child("items"))...)
 	case "Projected":
-		return validateProjected(v.Projected, at)
+		return validateProjected(s, v.Projected, at)
 	case "Image":
-		if pod {
+		if s.isPod() {
 			errs = append(errs, mandatory(v.Image.Reference, at.Child("reference"))...)
 		}
 		return append(errs, pullPolicies(v.Image.PullPolicy, at.Child("pullPolicy"))...)
-	case "Ephemeral":
-		if v.Ephemeral.VolumeClaimTemplate == nil {
-			errs = append(errs, field.Required(at.Child("volumeClaimTemplate"), ""))
-		}
+	}
+	return validateDisk(name, &v.VolumeSource, at)
+}
+
+// validateOwnClaim checks a claim that is made with the pod, and its name, where the pod's is known.
+func validateOwnClaim(s *subject, v *corev1.Volume, volume *field.Path) (errs field.ErrorList) {
+	at := volume.Child("ephemeral")
+	if v.Ephemeral.VolumeClaimTemplate == nil {
+		errs = append(errs, field.Required(at.Child("volumeClaimTemplate"), ""))
+	} else {
+		errs = append(errs, volumespec.ClaimTemplate(v.Ephemeral.VolumeClaimTemplate, at.Child("volumeClaimTemplate"))...)
+	}
+	if s.meta == nil || s.meta.Name == "" || v.Name == "" {
+		return errs
+	}
+	name := s.meta.Name + "-" + v.Name
+	for _, msg := range subdomain(name) {
+		errs = append(errs, field.Invalid(volume.Child("name"), v.Name, fmt.Sprintf("PVC name %q: %v", name, msg)))
 	}
 	return errs
 }
@@ -132,15 +168,6 @@ func fileMode(m *int32, at *field.Path) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(at, *m, "must be a number between 0 and 0777 (octal), both inclusive")}
-}
-
-func validateHostPath(h *corev1.HostPathVolumeSource, at *field.Path) field.ErrorList {
-	if h.Path == "" {
-		return mandatory("", at.Child("path"))
-	}
-	errs := noBacksteps(h.Path, at.Child("path"))
-	return append(errs, optional(h.Type, at.Child("type"), corev1.HostPathUnset, corev1.HostPathBlockDev, corev1.HostPathCharDev, corev1.HostPathDirectory,
-		corev1.HostPathDirectoryOrCreate, corev1.HostPathFile, corev1.HostPathFileOrCreate, corev1.HostPathSocket)...)
 }
 
 func validateItems(items []corev1.KeyToPath, at *field.Path) (errs field.ErrorList) {

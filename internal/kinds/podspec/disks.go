@@ -1,0 +1,87 @@
+package podspec
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/kinds/volumespec"
+)
+
+// validateDisk checks the sources that are directories and disks somewhere: on the node, in the network, of a cloud. Drivers that are gone are checked all
+// the same, so that who still names them is told what upstream tells.
+func validateDisk(name string, v *corev1.VolumeSource, at *field.Path) field.ErrorList {
+	switch name {
+	case "HostPath":
+		return volumespec.HostPath(v.HostPath, at)
+	case "GitRepo":
+		return append(mandatory(v.GitRepo.Repository, at.Child("repository")), localPath(v.GitRepo.Directory, at.Child("directory"))...)
+	case "GCEPersistentDisk":
+		return volumespec.Disk("pdName", v.GCEPersistentDisk.PDName, v.GCEPersistentDisk.Partition, at)
+	case "AWSElasticBlockStore":
+		return volumespec.Disk("volumeID", v.AWSElasticBlockStore.VolumeID, v.AWSElasticBlockStore.Partition, at)
+	case "NFS":
+		return volumespec.NFS(v.NFS, at)
+	case "ISCSI":
+		return validateISCSI(v.ISCSI, at)
+	case "Glusterfs":
+		return volumespec.Need(at, "endpoints", v.Glusterfs.EndpointsName, "path", v.Glusterfs.Path)
+	case "Flocker":
+		return volumespec.Flocker(v.Flocker, at)
+	case "RBD":
+		return append(volumespec.NeedSome(len(v.RBD.CephMonitors), at.Child("monitors")), mandatory(v.RBD.RBDImage, at.Child("image"))...)
+	case "Cinder":
+		errs := mandatory(v.Cinder.VolumeID, at.Child("volumeID"))
+		if ref := v.Cinder.SecretRef; ref != nil {
+			errs = append(errs, mandatory(ref.Name, at.Child("secretRef", "name"))...)
+		}
+		return errs
+	case "CephFS":
+		return volumespec.NeedSome(len(v.CephFS.Monitors), at.Child("monitors"))
+	case "Quobyte":
+		return volumespec.Quobyte(v.Quobyte, at)
+	case "FC":
+		return volumespec.FC(v.FC, at)
+	case "FlexVolume":
+		return volumespec.Flex(v.FlexVolume.Driver, v.FlexVolume.Options, at)
+	case "AzureFile":
+		return volumespec.Need(at, "secretName", v.AzureFile.SecretName, "shareName", v.AzureFile.ShareName)
+	}
+	return validateVendorDisk(name, v, at)
+}
+
+func validateVendorDisk(name string, v *corev1.VolumeSource, at *field.Path) (errs field.ErrorList) {
+	switch name {
+	case "VsphereVolume":
+		return mandatory(v.VsphereVolume.VolumePath, at.Child("volumePath"))
+	case "PhotonPersistentDisk":
+		return mandatory(v.PhotonPersistentDisk.PdID, at.Child("pdID"))
+	case "PortworxVolume":
+		return mandatory(v.PortworxVolume.VolumeID, at.Child("volumeID"))
+	case "AzureDisk":
+		return volumespec.AzureDisk(v.AzureDisk, at)
+	case "StorageOS":
+		errs = volumespec.StorageOS(v.StorageOS.VolumeName, v.StorageOS.VolumeNamespace, at)
+		if ref := v.StorageOS.SecretRef; ref != nil {
+			errs = append(errs, mandatory(ref.Name, at.Child("secretRef", "name"))...)
+		}
+	case "ScaleIO":
+		return volumespec.Need(at, "gateway", v.ScaleIO.Gateway, "system", v.ScaleIO.System, "volumeName", v.ScaleIO.VolumeName)
+	case "CSI":
+		errs = volumespec.DriverName(v.CSI.Driver, at.Child("driver"))
+		if ref := v.CSI.NodePublishSecretRef; ref != nil {
+			errs = append(errs, mandatory(ref.Name, at.Child("nodePublishSecretRef", "name"))...)
+			errs = append(errs, named(ref.Name, at.Child("name"), subdomain)...) // upstream's path
+		}
+	}
+	return errs
+}
+
+func validateISCSI(v *corev1.ISCSIVolumeSource, at *field.Path) field.ErrorList {
+	errs := mandatory(v.TargetPortal, at.Child("targetPortal"))
+	target := volumespec.ISCSI{IQN: v.IQN, LUN: v.Lun, Initiator: v.InitiatorName, BadName: "must be valid format starting with iqn, eui, or naa"}
+	errs = append(errs, target.Target(at)...)
+	if (v.DiscoveryCHAPAuth || v.SessionCHAPAuth) && v.SecretRef == nil {
+		errs = append(errs, field.Required(at.Child("secretRef"), ""))
+	}
+	return append(errs, target.Own(at)...)
+}
