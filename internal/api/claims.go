@@ -119,7 +119,11 @@ func (s *Server) claim(ctx context.Context, req Request, next, old kinds.Object,
 	if err != nil {
 		return further{}, s.settle(ctx, see.newest, Classed(err))
 	}
-	var out further
+	return s.gather(writes, env, see)
+}
+
+// gather makes records of the wanted writes, on condition that nobody changed what see saw of them.
+func (s *Server) gather(writes []kinds.Write, env kinds.Env, see *reader) (out further, err error) {
 	for _, w := range writes {
 		if err := s.add(&out, w, env, see); err != nil {
 			return further{}, apierrors.NewInternalError(err)

@@ -37,6 +37,8 @@ type decision struct {
 	remove   bool
 	warnings []string
 	further  further // what is committed with next
+	beside   further // what is committed with it, be it next or a removal
+	dryRun   bool    // asked for by the request's body
 }
 
 // revise computes an object's next state from its head and commits it. decide must not change old. dryRun commits nothing.
@@ -80,7 +82,7 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 		if err != nil {
 			return Result{}, err
 		}
-		if bytes.Equal(value, item.Value) && len(further.changes) == 0 { // nothing changed: nothing is written, as upstream
+		if bytes.Equal(value, item.Value) && len(further.changes)+len(d.beside.changes) == 0 { // nothing changed: nothing is written, as upstream
 			d.next.SetResourceVersion(Version(item.Revision))
 			typed(req.Kind, d.next)
 			return Result{Object: d.next, Item: item, Revision: item.Revision, Warnings: d.warnings}, s.settle(ctx, item.Revision, nil)
@@ -88,14 +90,14 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 		change.Value = value
 	}
 	result := Result{Object: d.next, Removed: d.remove, Revision: item.Revision, Warnings: d.warnings}
-	if dryRun {
+	if dryRun || d.dryRun {
 		d.next.SetResourceVersion(Version(item.Revision))
 		typed(req.Kind, d.next)
 		return result, s.settle(ctx, item.Revision, nil)
 	}
 	revs, err := s.Store.Commit(ctx, store.Txn{
-		Conditions: append([]store.Condition{{Key: item.Key, Revision: item.Revision}}, further.conditions...),
-		Changes:    append([]store.Change{change}, further.changes...),
+		Conditions: slices.Concat([]store.Condition{{Key: item.Key, Revision: item.Revision}}, further.conditions, d.beside.conditions),
+		Changes:    slices.Concat([]store.Change{change}, further.changes, d.beside.changes),
 		Actor:      req.User.Name, Cause: req.Cause,
 	})
 	if err != nil {

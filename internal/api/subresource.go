@@ -37,15 +37,18 @@ func (s *Server) createPart(ctx context.Context, req Request, body runtime.Objec
 		}
 	}
 	result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
-		env, obj := s.env(req), copyOf(old)
-		remove, err := part.Create(env, obj, body)
-		switch {
-		case err != nil:
-			return decision{}, err
-		case remove != nil:
-			return decideDelete(env, req.Kind, obj, *remove), nil
+		env, obj, see := s.env(req), copyOf(old), &reader{server: s}
+		effect, err := part.Create(env, obj, body, kinds.Call{DryRun: opts.DryRun, See: see})
+		if err != nil {
+			return decision{}, s.settle(ctx, see.newest, Classed(err))
 		}
-		return decision{next: obj, remove: released(req.Kind, obj)}, nil
+		d := decision{next: obj, remove: released(req.Kind, obj)}
+		if effect.Remove != nil {
+			d = decideDelete(env, req.Kind, obj, *effect.Remove)
+		}
+		d.dryRun = effect.DryRun
+		d.beside, err = s.gather(effect.Writes, env, see)
+		return d, err
 	})
 	if err != nil {
 		return Result{}, err

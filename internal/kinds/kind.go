@@ -212,8 +212,8 @@ type Subresource struct {
 	// Resets are Kind.Resets of a write through here.
 	Resets []string
 	// Create serves create with a body of type New: it changes obj, a copy of the stored parent, in place
-	// (a binding), or returns an API status error. remove asks for obj's deletion instead (an eviction).
-	Create func(env Env, obj Object, body runtime.Object) (remove *metav1.DeleteOptions, err error)
+	// (a binding), or returns an API status error. It is asked again when another writer was quicker.
+	Create func(env Env, obj Object, body runtime.Object, call Call) (Effect, error)
 	// Scale serves get, update and patch of a Scale.
 	Scale *Scale
 	// Node says where the node that runs obj answers (log, exec): the node's name, and the path and query on its own API. It returns
@@ -230,6 +230,20 @@ type Subresource struct {
 type Place struct {
 	Node string
 	URL  *url.URL
+}
+
+// Call is what Subresource.Create may know of its request.
+type Call struct {
+	DryRun []string // of the request's options
+	See    Reader
+}
+
+// Effect is what Subresource.Create asks for besides the parent's change. The zero value asks for nothing.
+type Effect struct {
+	// Remove: the parent, as it was changed, is deleted with these options, whose preconditions Create has checked (an eviction). nil: it stays.
+	Remove *metav1.DeleteOptions
+	DryRun bool    // nothing is committed, whatever the request's own options say
+	Writes []Write // committed in one transaction with the parent
 }
 
 // Scale maps an object to and from autoscaling/v1's Scale.

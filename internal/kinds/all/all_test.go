@@ -14,9 +14,6 @@ import (
 
 // notServed are the resources and subresources that upstream serves and floe does not, yet. An entry that is no longer needed fails the test.
 var notServed = []string{
-	"pods/ephemeralcontainers",
-	"pods/eviction",
-	"pods/resize",
 	"resource.k8s.io/v1/deviceclasses",
 	"resource.k8s.io/v1/resourceclaims",
 	"resource.k8s.io/v1/resourceclaimtemplates",

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -68,10 +69,16 @@ func Pod() *kinds.Kind {
 		Subresources: []kinds.Subresource{
 			stream("attach", "PodAttachOptions", intoContainer("attach")),
 			{Name: "binding", GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Verbs: []string{"create"}, New: func() runtime.Object { return &corev1.Binding{} }, Create: bindPod},
+			{Name: "ephemeralcontainers", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: addEphemeral},
+			{
+				Name: "eviction", GVK: policyv1.SchemeGroupVersion.WithKind("Eviction"), Verbs: []string{"create"},
+				New: func() runtime.Object { return &policyv1.Eviction{} }, Create: evictPod,
+			},
 			stream("exec", "PodExecOptions", intoContainer("exec")),
 			{Name: "log", GVK: gvk, Verbs: []string{"get"}, Node: podLog},
 			stream("portforward", "PodPortForwardOptions", intoPorts),
 			proxyOf("PodProxyOptions", podPlace),
+			{Name: "resize", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: resizePod},
 			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec", "metadata.deletionTimestamp", "metadata.ownerReferences"}, Update: podStatus},
 		},
 	}

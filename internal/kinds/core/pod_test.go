@@ -113,7 +113,7 @@ func sub(name string) kinds.Subresource {
 func TestBindingBringsLabelsAlong(t *testing.T) {
 	p := pod(func(p *corev1.Pod) { p.Labels = map[string]string{"zone": "old", "app": "web"} })
 	b := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"zone": "new"}, Annotations: map[string]string{"a": "b"}}, Target: corev1.ObjectReference{Name: "n"}}
-	if _, err := sub("binding").Create(env(), p, b); err != nil {
+	if _, err := sub("binding").Create(env(), p, b, kinds.Call{}); err != nil {
 		t.Fatal(err)
 	}
 	if p.Labels["zone"] != "new" || p.Labels["app"] != "web" || p.Annotations["a"] != "b" || p.Spec.NodeName != "n" {

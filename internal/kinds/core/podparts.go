@@ -17,19 +17,19 @@ import (
 )
 
 // bindPod gives a pod its node. Its annotations and labels come along, and it counts as scheduled.
-func bindPod(env kinds.Env, obj kinds.Object, body runtime.Object) (*metav1.DeleteOptions, error) {
+func bindPod(env kinds.Env, obj kinds.Object, body runtime.Object, _ kinds.Call) (none kinds.Effect, err error) {
 	pod, b := obj.(*corev1.Pod), body.(*corev1.Binding)
 	if errs := validateBinding(b); len(errs) > 0 {
-		return nil, errs.ToAggregate() // upstream gives it no class
+		return none, errs.ToAggregate() // upstream gives it no class
 	}
-	refuse := func(format string, args ...any) (*metav1.DeleteOptions, error) {
-		return nil, apierrors.NewConflict(corev1.Resource("pods/binding"), pod.Name, fmt.Errorf(format, args...))
+	refuse := func(format string, args ...any) (kinds.Effect, error) {
+		return none, apierrors.NewConflict(corev1.Resource("pods/binding"), pod.Name, fmt.Errorf(format, args...))
 	}
 	switch {
 	case b.UID != "" && b.UID != pod.UID:
-		return nil, otherPod(pod, "UID", b.UID, pod.UID)
+		return none, otherPod(pod, "UID", b.UID, pod.UID)
 	case b.ResourceVersion != "" && b.ResourceVersion != pod.ResourceVersion:
-		return nil, otherPod(pod, "ResourceVersion", b.ResourceVersion, pod.ResourceVersion)
+		return none, otherPod(pod, "ResourceVersion", b.ResourceVersion, pod.ResourceVersion)
 	case pod.DeletionTimestamp != nil:
 		return refuse("pod %s is being deleted, cannot be assigned to a host", pod.Name)
 	case pod.Spec.NodeName != "":
@@ -57,7 +57,7 @@ func bindPod(env kinds.Env, obj kinds.Object, body runtime.Object) (*metav1.Dele
 		pod.Status.Conditions = append(pod.Status.Conditions, scheduled)
 	}
 	pod.Status.NominatedNodeName = ""
-	return nil, nil
+	return none, nil
 }
 
 // otherPod says that pod is not the one that a binding means, as upstream's storage tells it.
