@@ -113,7 +113,11 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 	if f := req.Kind.Canonical; f != nil {
 		f(obj)
 	}
-	return decision{next: obj, remove: released(req.Kind, obj), warnings: warnings(req.Kind, obj, old), further: further}, nil
+	d := decision{next: obj, remove: released(req.Kind, obj), further: further}
+	if part == nil { // who reports a status knows what they do
+		d.warnings = warnings(req.Kind, obj, old)
+	}
+	return d, nil
 }
 
 // checkVersion holds what the client read against what there is.

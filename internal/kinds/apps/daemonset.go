@@ -58,6 +58,9 @@ func DaemonSet() *kinds.Kind {
 			errs := validation.ValidateImmutableField(d.Spec.Selector, was.Selector, field.NewPath("spec", "selector"))
 			return append(errs, validateDaemonSet(d, was)...)
 		},
+		Warnings: func(obj, old kinds.Object) []string {
+			return podspec.WorkloadWarnings(obj, old, &obj.(*appsv1.DaemonSet).Spec.Template, false, field.NewPath("spec", "template"))
+		},
 		Columns:      daemonSetColumns(),
 		Resets:       []string{"status"},
 		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: scaleVerbs[:], Resets: []string{"spec"}, Update: daemonSetStatus}},

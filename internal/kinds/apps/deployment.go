@@ -50,6 +50,9 @@ func Deployment() *kinds.Kind {
 			errs := validateDeployment(obj, &was.Template)
 			return append(errs, validation.ValidateImmutableField(s, was.Selector, field.NewPath("spec", "selector"))...)
 		},
+		Warnings: func(obj, old kinds.Object) []string {
+			return podspec.WorkloadWarnings(obj, old, &obj.(*appsv1.Deployment).Spec.Template, true, field.NewPath("spec", "template"))
+		},
 		Columns: deploymentColumns(),
 		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{

@@ -51,6 +51,9 @@ func ReplicaSet() *kinds.Kind {
 			errs := validateReplicaSet(s, &was.Template, path)
 			return append(errs, validation.ValidateImmutableField(s.Selector, was.Selector, path.Child("selector"))...)
 		},
+		Warnings: func(obj, old kinds.Object) []string {
+			return podspec.WorkloadWarnings(obj, old, &obj.(*appsv1.ReplicaSet).Spec.Template, true, field.NewPath("spec", "template"))
+		},
 		Columns: replicaSetColumns(),
 		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{

@@ -51,6 +51,7 @@ func StatefulSet() *kinds.Kind {
 			return validateStatefulSet(&obj.(*appsv1.StatefulSet).Spec, nil, all, field.NewPath("spec"))
 		},
 		ValidateUpdate: validateStatefulSetUpdate,
+		Warnings:       statefulSetWarnings,
 		Columns:        statefulSetColumns(),
 		Resets:         []string{"status"},
 		Subresources: []kinds.Subresource{

@@ -53,6 +53,14 @@ func CronJob() *kinds.Kind {
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return validateCronJob(&obj.(*batchv1.CronJob).Spec, &old.(*batchv1.CronJob).Spec, field.NewPath("spec"))
 		},
+		Warnings: func(obj, old kinds.Object) []string {
+			c := obj.(*batchv1.CronJob)
+			list := jobWarnings(obj, old, &c.Spec.JobTemplate.Spec, field.NewPath("spec", "jobTemplate", "spec"))
+			if old != nil && strings.Contains(c.Spec.Schedule, "TZ") {
+				list = append(list, "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details")
+			}
+			return list
+		},
 		Columns: cronJobColumns(),
 		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {

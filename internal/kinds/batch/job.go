@@ -43,7 +43,10 @@ func Job() *kinds.Kind {
 			return validateJob(obj.(*batchv1.Job), nil, true)
 		},
 		ValidateUpdate: validateJobUpdate,
-		Columns:        jobColumns(),
+		Warnings: func(obj, old kinds.Object) []string {
+			return jobWarnings(obj, old, &obj.(*batchv1.Job).Spec, field.NewPath("spec"))
+		},
+		Columns: jobColumns(),
 		Fields: func(obj kinds.Object) fields.Set {
 			return fields.Set{"status.successful": strconv.Itoa(int(obj.(*batchv1.Job).Status.Succeeded))}
 		},

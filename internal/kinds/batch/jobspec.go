@@ -12,6 +12,7 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/podspec"
 	"github.com/floe-k8s/floe/internal/kinds/untagged"
 )
@@ -190,4 +191,16 @@ func validateRestart(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
 		return field.ErrorList{field.Invalid(path, p, fmt.Sprintf("only %q is supported when podFailurePolicy is specified", corev1.RestartPolicyNever))}
 	}
 	return nil
+}
+
+// jobWarnings tell of a job that may fail at more indexes than its status can hold, and of its template.
+func jobWarnings(obj, old kinds.Object, s *batchv1.JobSpec, path *field.Path) []string {
+	const softCompletions, softParallelism = 100_000, 10_000
+	list := podspec.WorkloadWarnings(obj, old, &s.Template, true, path.Child("template"))
+	many := indexed(s) && s.Completions != nil && *s.Completions > softCompletions && s.Parallelism != nil && *s.Parallelism > softParallelism
+	if !many || old != nil && obj.GetGeneration() == old.GetGeneration() {
+		return list
+	}
+	return append(list, path.String()+": In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "+
+		"Kubernetes might not be able to track completedIndexes when a big number of indexes fail")
 }

@@ -49,6 +49,7 @@ func Endpoints() *kinds.Kind {
 			}
 			return errs
 		},
+		Warnings: endpointsWarnings,
 		Columns: []kinds.Column{kinds.NameColumn(), {
 			Name: "Endpoints", Type: "string", Description: corev1.Endpoints{}.SwaggerDoc()["subsets"],
 			Cell: func(_ kinds.Env, obj kinds.Object) any { return endpointsText(obj.(*corev1.Endpoints)) },

@@ -53,7 +53,8 @@ func Node() *kinds.Kind {
 		Minor: func(old, obj kinds.Object) bool {
 			return old != nil && onlyAlive(old.(*corev1.Node), obj.(*corev1.Node))
 		},
-		Columns: nodeColumns(),
+		Warnings: nodeWarnings,
+		Columns:  nodeColumns(),
 		Fields: func(obj kinds.Object) fields.Set {
 			return fields.Set{"spec.unschedulable": strconv.FormatBool(obj.(*corev1.Node).Spec.Unschedulable)}
 		},

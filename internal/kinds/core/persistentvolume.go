@@ -50,8 +50,9 @@ func PersistentVolume() *kinds.Kind {
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return validateVolumeUpdate(obj.(*corev1.PersistentVolume), old.(*corev1.PersistentVolume))
 		},
-		Columns: volumeColumns(),
-		Resets:  []string{"status"},
+		Warnings: volumeWarnings,
+		Columns:  volumeColumns(),
+		Resets:   []string{"status"},
 		Subresources: []kinds.Subresource{{
 			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: volumeStatus,
 		}},

@@ -43,8 +43,9 @@ func PersistentVolumeClaim() *kinds.Kind {
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return validateClaimUpdate(obj.(*corev1.PersistentVolumeClaim), old.(*corev1.PersistentVolumeClaim))
 		},
-		Columns: claimColumns(),
-		Resets:  []string{"status"},
+		Warnings: claimWarnings,
+		Columns:  claimColumns(),
+		Resets:   []string{"status"},
 		Subresources: []kinds.Subresource{{
 			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"},
 			Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {

@@ -48,6 +48,7 @@ func Pod() *kinds.Kind {
 			return podspec.ValidatePod(obj.(*corev1.Pod), nil)
 		},
 		ValidateCreate: func(obj kinds.Object) field.ErrorList { return podspec.ValidateNewPod(obj.(*corev1.Pod)) },
+		Warnings:       podWarnings,
 		ValidateUpdate: validatePodUpdate,
 		Delete:         deletePod,
 		Columns:        podColumns(),

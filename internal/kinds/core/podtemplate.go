@@ -41,6 +41,7 @@ func PodTemplate() *kinds.Kind {
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return podspec.ValidateTemplate(&obj.(*corev1.PodTemplate).Template, &old.(*corev1.PodTemplate).Template, field.NewPath("template"))
 		},
+		Warnings: podTemplateWarnings,
 		Columns: []kinds.Column{
 			kinds.NameColumn(),
 			templateColumn("Containers", "Names of each container in the template.", containerNames),

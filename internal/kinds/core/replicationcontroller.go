@@ -57,7 +57,8 @@ func ReplicationController() *kinds.Kind {
 			rc, was := obj.(*corev1.ReplicationController), old.(*corev1.ReplicationController)
 			return append(validateController(&rc.Spec, was.Spec.Template, field.NewPath("spec")), validateConvertible(rc, was)...)
 		},
-		Columns: controllerColumns(),
+		Warnings: controllerWarnings,
+		Columns:  controllerColumns(),
 		Fields: func(obj kinds.Object) fields.Set {
 			return fields.Set{"status.replicas": strconv.Itoa(int(obj.(*corev1.ReplicationController).Status.Replicas))}
 		},

@@ -43,6 +43,7 @@ func ResourceQuota() *kinds.Kind {
 			}
 			return field.ErrorList{field.Invalid(field.NewPath("spec", "scopes"), s, validation.FieldImmutableErrorMsg)}
 		},
+		Warnings: quotaWarnings,
 		Columns: []kinds.Column{kinds.NameColumn(), {
 			Name: "Request", Type: "string", Description: "Request represents a minimum amount of cpu/memory that a container may consume.",
 			Cell: func(_ kinds.Env, obj kinds.Object) any { return quotaUse(obj.(*corev1.ResourceQuota), false) },

@@ -42,6 +42,7 @@ func Secret() *kinds.Kind {
 			return validateSecret(obj.(*corev1.Secret))
 		},
 		ValidateUpdate: validateSecretUpdate,
+		Warnings:       secretWarnings,
 		Columns: []kinds.Column{kinds.NameColumn(), {
 			Name: "Type", Type: "string", Description: corev1.Secret{}.SwaggerDoc()["type"],
 			Cell: func(_ kinds.Env, obj kinds.Object) any { return string(obj.(*corev1.Secret).Type) },

@@ -50,7 +50,8 @@ func Service(network ServiceNetwork) *kinds.Kind {
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return validateServiceUpdate(obj.(*corev1.Service), old.(*corev1.Service))
 		},
-		Columns: serviceColumns(),
+		Warnings: serviceWarnings,
+		Columns:  serviceColumns(),
 		Fields: func(obj kinds.Object) fields.Set {
 			s := &obj.(*corev1.Service).Spec
 			return fields.Set{"spec.clusterIP": s.ClusterIP, "spec.type": string(s.Type)}

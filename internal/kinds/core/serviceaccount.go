@@ -16,6 +16,7 @@ func ServiceAccount() *kinds.Kind {
 		ReturnDeleted: true,
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) { nameSecrets(obj.(*corev1.ServiceAccount)) },
 		PrepareUpdate: func(_ kinds.Env, obj, _ kinds.Object) { nameSecrets(obj.(*corev1.ServiceAccount)) },
+		Warnings:      accountWarnings,
 		Columns:       []kinds.Column{kinds.NameColumn(), kinds.AgeColumn()},
 	}
 }

@@ -48,7 +48,8 @@ func EndpointSlice() *kinds.Kind {
 			errs := validateSlice(s, was)
 			return append(errs, validation.ValidateImmutableField(s.AddressType, was.AddressType, field.NewPath("addressType"))...)
 		},
-		Columns: sliceColumns(),
+		Warnings: sliceWarnings,
+		Columns:  sliceColumns(),
 	}
 }
 

@@ -49,8 +49,9 @@ func Ingress() *kinds.Kind {
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return afterIngress(&old.(*networkingv1.Ingress).Spec).spec(&obj.(*networkingv1.Ingress).Spec, field.NewPath("spec"))
 		},
-		Columns: ingressColumns(),
-		Resets:  []string{"status"},
+		Warnings: ingressWarnings,
+		Columns:  ingressColumns(),
+		Resets:   []string{"status"},
 		Subresources: []kinds.Subresource{
 			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: ingressStatus},
 		},

@@ -38,6 +38,7 @@ func NetworkPolicy() *kinds.Kind {
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return after(&old.(*networkingv1.NetworkPolicy).Spec).spec(&obj.(*networkingv1.NetworkPolicy).Spec, field.NewPath("spec"))
 		},
+		Warnings: policyWarnings,
 		Columns: []kinds.Column{
 			kinds.NameColumn(),
 			column("Pod-Selector", networkingv1.NetworkPolicySpec{}.SwaggerDoc()["podSelector"], func(p *networkingv1.NetworkPolicy) string {

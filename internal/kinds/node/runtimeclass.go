@@ -1,6 +1,9 @@
 package node
 
 import (
+	"maps"
+	"slices"
+
 	nodev1 "k8s.io/api/node/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -8,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/podspec"
 )
 
 // RuntimeClass is node.k8s.io/v1 RuntimeClass: which of a node's runtimes runs a pod, what that costs, and which nodes have it.
@@ -20,6 +24,18 @@ func RuntimeClass() *kinds.Kind {
 		Validate: validateRuntimeClass,
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return validation.ValidateImmutableField(obj.(*nodev1.RuntimeClass).Handler, old.(*nodev1.RuntimeClass).Handler, field.NewPath("handler"))
+		},
+		Warnings: func(obj, _ kinds.Object) (list []string) {
+			s := obj.(*nodev1.RuntimeClass).Scheduling
+			if s == nil {
+				return nil
+			}
+			for _, k := range slices.Sorted(maps.Keys(s.NodeSelector)) {
+				if msg := podspec.OldNodeLabel(k); msg != "" {
+					list = append(list, "scheduling.nodeSelector: "+msg)
+				}
+			}
+			return list
 		},
 		Columns: []kinds.Column{
 			kinds.NameColumn(),

@@ -51,7 +51,8 @@ func CSIDriver() *kinds.Kind {
 			errs := validation.ValidateImmutableField(s.AttachRequired, was.AttachRequired, path.Child("attachedRequired")) // sic, here and below
 			return append(errs, validation.ValidateImmutableField(s.VolumeLifecycleModes, was.VolumeLifecycleModes, path.Child("volumeLifecycleModes"))...)
 		},
-		Columns: csiDriverColumns(),
+		Warnings: driverWarnings,
+		Columns:  csiDriverColumns(),
 	}
 }
 

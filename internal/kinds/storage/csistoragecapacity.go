@@ -38,6 +38,7 @@ func CSIStorageCapacity() *kinds.Kind {
 			}
 			return errs
 		},
+		Warnings: capacityWarnings,
 		Columns: []kinds.Column{
 			kinds.NameColumn(),
 			column("StorageClassName", "string", doc["storageClassName"], func(c *storagev1.CSIStorageCapacity) any { return c.StorageClassName }),

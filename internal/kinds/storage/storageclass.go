@@ -32,7 +32,8 @@ func StorageClass() *kinds.Kind {
 			errs = append(errs, validation.ValidateImmutableField(c.ReclaimPolicy, was.ReclaimPolicy, field.NewPath("reclaimPolicy"))...)
 			return append(errs, validation.ValidateImmutableField(c.VolumeBindingMode, was.VolumeBindingMode, field.NewPath("volumeBindingMode"))...)
 		},
-		Columns: storageClassColumns(),
+		Warnings: classWarnings,
+		Columns:  storageClassColumns(),
 	}
 }
 

@@ -1,10 +1,12 @@
 package volumespec
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -157,4 +159,17 @@ func invalid(path *field.Path, value string, msgs []string) (errs field.ErrorLis
 		errs = append(errs, field.Invalid(path, value, msg))
 	}
 	return errs
+}
+
+// ClaimWarnings are what who writes a claim is told: there are no parts of bytes.
+func ClaimWarnings(s *corev1.PersistentVolumeClaimSpec, path *field.Path) (list []string) {
+	for _, part := range []struct {
+		name string
+		q    resource.Quantity
+	}{{"requests", s.Resources.Requests[corev1.ResourceStorage]}, {"limits", s.Resources.Limits[corev1.ResourceStorage]}} {
+		if part.q.MilliValue()%1000 != 0 {
+			list = append(list, fmt.Sprintf("%s: fractional byte value %q is invalid, must be an integer", path.Child("resources", part.name).Key("storage"), part.q.String()))
+		}
+	}
+	return list
 }
