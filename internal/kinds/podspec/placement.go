@@ -2,11 +2,8 @@ package podspec
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -41,18 +38,24 @@ func validateAffinity(s *subject, at *field.Path) (errs field.ErrorList) {
 
 func validateNodeAffinity(a *corev1.NodeAffinity, lax bool, at *field.Path) (errs field.ErrorList) {
 	if wanted := a.RequiredDuringSchedulingIgnoredDuringExecution; wanted != nil {
-		at := at.Child(required, "nodeSelectorTerms")
-		if len(wanted.NodeSelectorTerms) == 0 {
-			errs = append(errs, field.Required(at, "must have at least one node selector term"))
-		}
-		for i, term := range wanted.NodeSelectorTerms {
-			errs = append(errs, NodeTerm(term, lax, at.Index(i))...)
-		}
+		errs = append(errs, NodeSelector(wanted, lax, at.Child(required))...)
 	}
 	for i, wish := range a.PreferredDuringSchedulingIgnoredDuringExecution {
 		at := at.Child(preferred).Index(i)
 		errs = append(errs, validateWeight(wish.Weight, at)...)
 		errs = append(errs, NodeTerm(wish.Preference, true, at.Child("preference"))...)
+	}
+	return errs
+}
+
+// NodeSelector checks alternatives of what a node must be, of which there is one at least. lax: see NodeTerm.
+func NodeSelector(s *corev1.NodeSelector, lax bool, at *field.Path) (errs field.ErrorList) {
+	at = at.Child("nodeSelectorTerms")
+	if len(s.NodeSelectorTerms) == 0 {
+		errs = append(errs, field.Required(at, "must have at least one node selector term"))
+	}
+	for i, term := range s.NodeSelectorTerms {
+		errs = append(errs, NodeTerm(term, lax, at.Index(i))...)
 	}
 	return errs
 }
@@ -266,83 +269,4 @@ func inclusion(p *corev1.NodeInclusionPolicy, at *field.Path) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.NotSupported(at, *p, []corev1.NodeInclusionPolicy{corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore})}
-}
-
-// validateTolerations checks a list; comparisons lets it compare numbers.
-func validateTolerations(list []corev1.Toleration, comparisons bool, path *field.Path) (errs field.ErrorList) {
-	for i, t := range list {
-		if at := path.Index(i); comparisons && (t.Operator == corev1.TolerationOpLt || t.Operator == corev1.TolerationOpGt) {
-			errs = append(errs, comparison(t, at)...)
-		} else {
-			errs = append(errs, Toleration(t, at)...)
-		}
-	}
-	return errs
-}
-
-// comparison checks a toleration of taints whose value is a number on one side of its own (KEP-5471), which stays where it was there before.
-func comparison(t corev1.Toleration, path *field.Path) field.ErrorList {
-	value := t.Value
-	t.Operator, t.Value = corev1.TolerationOpEqual, ""
-	errs := Toleration(t, path)
-	for _, msg := range content.IsDecimalInteger(value) {
-		errs = append(errs, field.Invalid(path.Child("value"), value, msg))
-	}
-	if _, err := strconv.ParseInt(value, 10, 64); err != nil {
-		errs = append(errs, field.Invalid(path.Child("value"), value, err.Error()))
-	}
-	return errs
-}
-
-// ValidateTolerations checks the tolerations of s, which replaces old.
-func ValidateTolerations(s, old *corev1.PodSpec, path *field.Path) field.ErrorList {
-	return validateTolerations(s.Tolerations, leaveOf(old).comparisons, path)
-}
-
-// Toleration reports what is wrong with one toleration.
-func Toleration(t corev1.Toleration, path *field.Path) (errs field.ErrorList) {
-	operator, effect := path.Child("operator"), path.Child("effect")
-	if t.Key != "" {
-		errs = append(errs, metavalidation.ValidateLabelName(t.Key, path.Child("key"))...)
-	}
-	if t.Key == "" && t.Operator != corev1.TolerationOpExists {
-		errs = append(errs, field.Invalid(operator, t.Operator, "operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
-	}
-	if t.TolerationSeconds != nil && t.Effect != corev1.TaintEffectNoExecute {
-		errs = append(errs, field.Invalid(effect, t.Effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"))
-	}
-	switch t.Operator {
-	case corev1.TolerationOpEqual, "":
-		if msgs := utilvalidation.IsValidLabelValue(t.Value); len(msgs) != 0 {
-			errs = append(errs, field.Invalid(operator, t.Value, strings.Join(msgs, ";")))
-		}
-	case corev1.TolerationOpExists:
-		if t.Value != "" {
-			errs = append(errs, field.Invalid(operator, t.Value, "value must be empty when `operator` is 'Exists'"))
-		}
-	case corev1.TolerationOpLt, corev1.TolerationOpGt: // behind a gate that is off, and named all the same
-		errs = append(errs, field.NotSupported(operator, t.Operator,
-			[]corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists, corev1.TolerationOpLt, corev1.TolerationOpGt}))
-	default:
-		errs = append(errs, field.NotSupported(operator, t.Operator, []corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists}))
-	}
-	if t.Effect != "" {
-		errs = append(errs, oneOf(effect, t.Effect, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)...)
-	}
-	return errs
-}
-
-// Covers says whether toleration a tolerates every taint that b does.
-func Covers(a, b corev1.Toleration) bool {
-	switch {
-	case a.Key != b.Key && (a.Key != "" || a.Operator != corev1.TolerationOpExists):
-		return false
-	case a.Effect != b.Effect && a.Effect != "":
-		return false
-	case a.Effect == corev1.TaintEffectNoExecute && a.TolerationSeconds != nil && (b.TolerationSeconds == nil || *b.TolerationSeconds > *a.TolerationSeconds):
-		return false
-	case a.Operator == corev1.TolerationOpExists:
-		return true
-	}
-	return (a.Operator == corev1.TolerationOpEqual || a.Operator == "") && b.Operator == corev1.TolerationOpEqual && a.Value == b.Value
 }

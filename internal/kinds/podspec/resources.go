@@ -53,7 +53,7 @@ func validateAmount(name corev1.ResourceName, q resource.Quantity, at *field.Pat
 	if q.Sign() < 0 {
 		errs = append(errs, field.Invalid(at, q.String(), atLeastZero))
 	}
-	if extended(name) && q.MilliValue()%1000 != 0 {
+	if Extended(name) && q.MilliValue()%1000 != 0 {
 		errs = append(errs, field.Invalid(at, q, "must be an integer"))
 	}
 	return errs
@@ -97,8 +97,8 @@ func native(name corev1.ResourceName) bool {
 // shared says that more of a resource may be promised than there is.
 func shared(name corev1.ResourceName) bool { return native(name) && !isPages(name) }
 
-// extended says that a resource is somebody's own, which is counted in whole numbers.
-func extended(name corev1.ResourceName) bool {
+// Extended says that a resource is somebody's own, which is counted in whole numbers.
+func Extended(name corev1.ResourceName) bool {
 	return !native(name) && !strings.HasPrefix(string(name), corev1.DefaultResourceRequestsPrefix) &&
 		len(utilvalidation.IsQualifiedName(corev1.DefaultResourceRequestsPrefix+string(name))) == 0
 }
@@ -131,7 +131,7 @@ func anyResource(name corev1.ResourceName, at *field.Path) (errs field.ErrorList
 func containerResource(name corev1.ResourceName, at *field.Path) field.ErrorList {
 	errs := anyResource(name, at)
 	if strings.Contains(string(name), "/") {
-		if !native(name) && !extended(name) {
+		if !native(name) && !Extended(name) {
 			errs = append(errs, field.Invalid(at, name, "doesn't follow extended resource name standard"))
 		}
 		return errs

@@ -58,11 +58,14 @@ func Claim(s, was *corev1.PersistentVolumeClaimSpec, path *field.Path) (errs fie
 
 // ClaimTemplate checks a claim that is made with a pod, as its ephemeral volume.
 func ClaimTemplate(t *corev1.PersistentVolumeClaimTemplate, path *field.Path) field.ErrorList {
-	meta := path.Child("metadata")
-	errs := validation.ValidateAnnotations(t.Annotations, meta.Child("annotations"))
-	errs = append(errs, metavalidation.ValidateLabels(t.Labels, meta.Child("labels"))...)
-	errs = append(errs, onlyLabels(t.ObjectMeta, meta)...)
-	return append(errs, Claim(&t.Spec, nil, path.Child("spec"))...)
+	return append(TemplateMeta(t.ObjectMeta, path.Child("metadata")), Claim(&t.Spec, nil, path.Child("spec"))...)
+}
+
+// TemplateMeta checks the metadata of what is made with another object: labels and annotations.
+func TemplateMeta(m metav1.ObjectMeta, at *field.Path) field.ErrorList {
+	errs := validation.ValidateAnnotations(m.Annotations, at.Child("annotations"))
+	errs = append(errs, metavalidation.ValidateLabels(m.Labels, at.Child("labels"))...)
+	return append(errs, onlyLabels(m, at)...)
 }
 
 // onlyLabels refuses what else metadata has: no object is made of it.
