@@ -24,6 +24,7 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/node"
 	"github.com/floe-k8s/floe/internal/kinds/policy"
 	"github.com/floe-k8s/floe/internal/kinds/rbac"
+	"github.com/floe-k8s/floe/internal/kinds/resource"
 	"github.com/floe-k8s/floe/internal/kinds/scheduling"
 	"github.com/floe-k8s/floe/internal/kinds/storage"
 )
@@ -105,6 +106,10 @@ func KindsFor(cfg Config) []*kinds.Kind {
 		coordination.Lease(),
 		node.RuntimeClass(),
 		discovery.EndpointSlice(),
+		resource.DeviceClass(),
+		resource.ResourceClaim(),
+		resource.ResourceClaimTemplate(),
+		resource.ResourceSlice(),
 		flowcontrol.FlowSchema(),
 		flowcontrol.PriorityLevelConfiguration(),
 	}

@@ -14,10 +14,6 @@ import (
 
 // notServed are the resources and subresources that upstream serves and floe does not, yet. An entry that is no longer needed fails the test.
 var notServed = []string{
-	"resource.k8s.io/v1/deviceclasses",
-	"resource.k8s.io/v1/resourceclaims",
-	"resource.k8s.io/v1/resourceclaimtemplates",
-	"resource.k8s.io/v1/resourceslices",
 	"serviceaccounts/token",
 }
 

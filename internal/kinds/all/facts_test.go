@@ -52,7 +52,11 @@ func nameOf(in reflect.Type, path []int32) string {
 		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if len(path) == 1 {
-			if f.Type.Kind() != reflect.String {
+			leaf := f.Type
+			if leaf.Kind() == reflect.Pointer { // on the wire a text that is not there is an empty one
+				leaf = leaf.Elem()
+			}
+			if leaf.Kind() != reflect.String {
 				return ""
 			}
 			return name

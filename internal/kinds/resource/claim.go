@@ -1,0 +1,225 @@
+package resource
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/podspec"
+	"github.com/floe-k8s/floe/internal/kinds/untagged"
+	"github.com/floe-k8s/floe/internal/kinds/volumespec"
+)
+
+// adminLabel marks namespaces whose claims may reach devices that are in use.
+const adminLabel = "resource.kubernetes.io/admin-access"
+
+// isNew tells an object that is being made from one that replaces another: only that has a version, when it is validated.
+func isNew(obj kinds.Object) bool { return obj.GetResourceVersion() == "" }
+
+// ResourceClaim is resource.k8s.io/v1 ResourceClaim: devices that somebody asks for, and those that they were given.
+//
+//	pending ── status.allocation ──► allocated ── status.reservedFor ──► reserved ── all consumers gone ──► allocated ──► pending, or deleted
+func ResourceClaim() *kinds.Kind {
+	gvk := resourcev1.SchemeGroupVersion.WithKind("ResourceClaim")
+	return &kinds.Kind{
+		GVK: gvk, Resource: "resourceclaims", Singular: "resourceclaim", Namespaced: true, ReturnDeleted: true,
+		New:     func() kinds.Object { return &resourcev1.ResourceClaim{} },
+		NewList: func() runtime.Object { return &resourcev1.ResourceClaimList{} },
+		Default: func(obj kinds.Object) { defaultClaim(&obj.(*resourcev1.ResourceClaim).Spec) },
+		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
+			obj.(*resourcev1.ResourceClaim).Status = resourcev1.ResourceClaimStatus{}
+		},
+		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
+			obj.(*resourcev1.ResourceClaim).Status = *old.(*resourcev1.ResourceClaim).Status.DeepCopy()
+		},
+		Validate: func(obj kinds.Object) field.ErrorList {
+			if !isNew(obj) {
+				return nil // ValidateUpdate says all
+			}
+			return validateClaimSpec(&obj.(*resourcev1.ResourceClaim).Spec, field.NewPath("spec"))
+		},
+		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
+			return immutable(obj.(*resourcev1.ResourceClaim).Spec, old.(*resourcev1.ResourceClaim).Spec)
+		},
+		Claim: admitClaim,
+		Columns: []kinds.Column{
+			kinds.NameColumn(),
+			{Name: "State", Type: "string", Description: "A summary of the current state (allocated, pending, reserved, etc.).", Cell: func(_ kinds.Env, obj kinds.Object) any {
+				return state(obj.(*resourcev1.ResourceClaim))
+			}},
+			kinds.AgeColumn(),
+		},
+		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: claimStatus}},
+	}
+}
+
+func immutable[T any](now, was T) field.ErrorList {
+	if equality.Semantic.DeepEqual(now, was) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(field.NewPath("spec"), untagged.Value(now), validation.FieldImmutableErrorMsg)}
+}
+
+// defaultClaim asks for one device where a request does not say how many.
+func defaultClaim(s *resourcev1.ResourceClaimSpec) {
+	fill := func(mode *resourcev1.DeviceAllocationMode, count *int64) {
+		if *mode == "" {
+			*mode = resourcev1.DeviceAllocationModeExactCount
+		}
+		if *mode == resourcev1.DeviceAllocationModeExactCount && *count == 0 {
+			*count = 1
+		}
+	}
+	for i := range s.Devices.Requests {
+		r := &s.Devices.Requests[i]
+		if r.Exactly != nil {
+			fill(&r.Exactly.AllocationMode, &r.Exactly.Count)
+		}
+		for j := range r.FirstAvailable {
+			fill(&r.FirstAvailable[j].AllocationMode, &r.FirstAvailable[j].Count)
+		}
+	}
+}
+
+func state(c *resourcev1.ResourceClaim) string {
+	var list []string
+	if c.DeletionTimestamp != nil {
+		list = append(list, "deleted")
+	}
+	switch {
+	case c.Status.Allocation != nil && len(c.Status.ReservedFor) > 0:
+		list = append(list, "allocated", "reserved")
+	case c.Status.Allocation != nil:
+		list = append(list, "allocated")
+	case c.DeletionTimestamp == nil:
+		list = append(list, "pending")
+	}
+	return strings.Join(list, ",")
+}
+
+// admitClaim refuses, in a namespace that is not marked for it, access to devices that others use. It writes nothing.
+func admitClaim(_ kinds.Env, obj, old kinds.Object, see kinds.Reader) ([]kinds.Write, error) {
+	c, ok := obj.(*resourcev1.ResourceClaim)
+	if !ok {
+		return nil, nil // it goes
+	}
+	if old == nil {
+		return nil, forAdmins("ResourceClaim", c, asksAsAdmin(&c.Spec), see)
+	}
+	if was := old.(*resourcev1.ResourceClaim); grantedAsAdmin(was.Status.Allocation) != nil {
+		return nil, nil
+	}
+	return nil, forAdmins("ResourceClaim", c, grantedAsAdmin(c.Status.Allocation), see)
+}
+
+// asksAsAdmin is where a specification asks for such access; nil when it does not.
+func asksAsAdmin(s *resourcev1.ResourceClaimSpec) *field.Path {
+	for i, r := range s.Devices.Requests {
+		if r.Exactly != nil && r.Exactly.AdminAccess != nil && *r.Exactly.AdminAccess {
+			return field.NewPath("spec", "devices", "requests").Index(i).Child("adminAccess")
+		}
+	}
+	return nil
+}
+
+func grantedAsAdmin(a *resourcev1.AllocationResult) *field.Path {
+	if a == nil {
+		return nil
+	}
+	for i, r := range a.Devices.Results {
+		if r.AdminAccess != nil && *r.AdminAccess {
+			return field.NewPath("status", "allocation", "devices", "results").Index(i).Child("adminAccess")
+		}
+	}
+	return nil
+}
+
+func forAdmins(kind string, obj kinds.Object, at *field.Path, see kinds.Reader) error {
+	if at == nil {
+		return nil
+	}
+	var bad *field.Error
+	ns, ok := see.Get(corev1.SchemeGroupVersion.WithResource("namespaces"), "", obj.GetNamespace()).(*corev1.Namespace)
+	switch {
+	case !ok:
+		bad = field.InternalError(at, fmt.Errorf("could not retrieve namespace to verify admin access: namespaces %q not found", obj.GetNamespace()))
+	case ns.Labels[adminLabel] != "true":
+		bad = field.Forbidden(at, fmt.Sprintf("admin access to devices requires the `%s: true` label on the containing namespace", adminLabel))
+	default:
+		return nil
+	}
+	return apierrors.NewInvalid(resourcev1.SchemeGroupVersion.WithKind(kind).GroupKind(), obj.GetName(), field.ErrorList{bad})
+}
+
+// ResourceClaimTemplate is resource.k8s.io/v1 ResourceClaimTemplate: what claims that are made for pods ask for.
+func ResourceClaimTemplate() *kinds.Kind {
+	validate := func(obj kinds.Object) field.ErrorList {
+		s, path := &obj.(*resourcev1.ResourceClaimTemplate).Spec, field.NewPath("spec")
+		return append(volumespec.TemplateMeta(s.ObjectMeta, path.Child("metadata")), validateClaimSpec(&s.Spec, path.Child("spec"))...)
+	}
+	return &kinds.Kind{
+		GVK: resourcev1.SchemeGroupVersion.WithKind("ResourceClaimTemplate"), Resource: "resourceclaimtemplates", Singular: "resourceclaimtemplate",
+		Namespaced: true, ReturnDeleted: true,
+		New:      func() kinds.Object { return &resourcev1.ResourceClaimTemplate{} },
+		NewList:  func() runtime.Object { return &resourcev1.ResourceClaimTemplateList{} },
+		Default:  func(obj kinds.Object) { defaultClaim(&obj.(*resourcev1.ResourceClaimTemplate).Spec.Spec) },
+		Validate: validate,
+		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
+			return immutable(obj.(*resourcev1.ResourceClaimTemplate).Spec, old.(*resourcev1.ResourceClaimTemplate).Spec)
+		},
+		Claim: func(_ kinds.Env, obj, old kinds.Object, see kinds.Reader) ([]kinds.Write, error) {
+			if obj == nil || old != nil {
+				return nil, nil
+			}
+			return nil, forAdmins("ResourceClaimTemplate", obj, asksAsAdmin(&obj.(*resourcev1.ResourceClaimTemplate).Spec.Spec), see)
+		},
+		Columns: []kinds.Column{kinds.NameColumn(), kinds.AgeColumn()},
+	}
+}
+
+// DeviceClass is resource.k8s.io/v1 DeviceClass: a sort of devices, by what is asked of each.
+func DeviceClass() *kinds.Kind {
+	return &kinds.Kind{
+		GVK: resourcev1.SchemeGroupVersion.WithKind("DeviceClass"), Resource: "deviceclasses", Singular: "deviceclass", ReturnDeleted: true,
+		New:           func() kinds.Object { return &resourcev1.DeviceClass{} },
+		NewList:       func() runtime.Object { return &resourcev1.DeviceClassList{} },
+		PrepareCreate: func(_ kinds.Env, obj kinds.Object) { obj.SetGeneration(1) },
+		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
+			if !equality.Semantic.DeepEqual(obj.(*resourcev1.DeviceClass).Spec, old.(*resourcev1.DeviceClass).Spec) {
+				obj.SetGeneration(old.GetGeneration() + 1)
+			}
+		},
+		Validate: func(obj kinds.Object) field.ErrorList {
+			if !isNew(obj) {
+				return nil // ValidateUpdate says all
+			}
+			return validateDeviceClass(&obj.(*resourcev1.DeviceClass).Spec, nil, field.NewPath("spec"))
+		},
+		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
+			return validateDeviceClass(&obj.(*resourcev1.DeviceClass).Spec, &old.(*resourcev1.DeviceClass).Spec, field.NewPath("spec"))
+		},
+		Columns: []kinds.Column{kinds.NameColumn(), kinds.AgeColumn()},
+	}
+}
+
+// validateDeviceClass checks a class. What was in was, and is unchanged, is judged by the rules for what is stored; was is nil for a new class.
+func validateDeviceClass(s, was *resourcev1.DeviceClassSpec, at *field.Path) field.ErrorList {
+	stored := was != nil && equality.Semantic.DeepEqual(s.Selectors, was.Selectors)
+	errs := selectors(s.Selectors, stored, at.Child("selectors"))
+	stored = was != nil && equality.Semantic.DeepEqual(s.Config, was.Config)
+	errs = append(errs, each(s.Config, resourcev1.DeviceConfigMaxSize, at.Child("config"), func(c *resourcev1.DeviceClassConfiguration, at *field.Path) field.ErrorList {
+		return validateConfig(c.Opaque, stored, at)
+	})...)
+	if name := s.ExtendedResourceName; name != nil && !podspec.Extended(corev1.ResourceName(*name)) {
+		errs = append(errs, field.Invalid(at.Child("extendedResourceName"), *name, "must be a valid extended resource name"))
+	}
+	return errs
+}
