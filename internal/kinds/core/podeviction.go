@@ -71,7 +71,8 @@ func evictionOptions(e *policyv1.Eviction, dryRun []string) (*metav1.DeleteOptio
 	case len(opts.DryRun) == 0:
 		opts.DryRun = dryRun
 	case len(dryRun) > 0 && !slices.Equal(opts.DryRun, dryRun): // upstream gives it no class
-		return nil, fmt.Errorf("Non-matching dry-run options in request and content: %v and %v", dryRun, opts.DryRun) //nolint:staticcheck // upstream's words
+		//lint:ignore ST1005 clients read upstream's words
+		return nil, fmt.Errorf("Non-matching dry-run options in request and content: %v and %v", dryRun, opts.DryRun)
 	}
 	return opts, nil
 }

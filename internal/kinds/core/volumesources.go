@@ -120,24 +120,6 @@ func validateGluster(v *corev1.GlusterfsPersistentVolumeSource, path *field.Path
 	return append(errs, invalid(at, ns, validation.ValidateNamespaceName(ns, false))...)
 }
 
-func validateFC(v *corev1.FCVolumeSource, path *field.Path) (errs field.ErrorList) {
-	names := path.Child("targetWWNs")
-	if len(v.TargetWWNs) == 0 && len(v.WWIDs) == 0 {
-		errs = append(errs, field.Required(names, "must specify either targetWWNs or wwids, but not both"))
-	}
-	if len(v.TargetWWNs) != 0 && len(v.WWIDs) != 0 {
-		errs = append(errs, field.Invalid(names, v.TargetWWNs, "targetWWNs and wwids can not be specified simultaneously"))
-	}
-	switch {
-	case len(v.TargetWWNs) == 0:
-	case v.Lun == nil:
-		errs = append(errs, field.Required(path.Child("lun"), "lun is required if targetWWNs is specified"))
-	case *v.Lun < 0 || *v.Lun > 255:
-		errs = append(errs, field.Invalid(path.Child("lun"), v.Lun, utilvalidation.InclusiveRangeError(0, 255)))
-	}
-	return errs
-}
-
 func validateISCSI(v *corev1.ISCSIPersistentVolumeSource, name string, path *field.Path) field.ErrorList {
 	errs := volumespec.Need(path, "targetPortal", v.TargetPortal)
 	if v.InitiatorName != nil && len(name+":"+v.TargetPortal) > 64 {

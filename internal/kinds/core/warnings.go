@@ -55,11 +55,11 @@ func serviceWarnings(obj, _ kinds.Object) (list []string) {
 		}
 	}
 	headless, elsewhere := s.Type == corev1.ServiceTypeClusterIP && s.ClusterIP == corev1.ClusterIPNone, s.Type == corev1.ServiceTypeExternalName
-	outside := len(s.ExternalIPs) > 0 //nolint:staticcheck // clients still use it, and are told
+	outside := len(s.ExternalIPs) > 0
 	add(headless && s.LoadBalancerIP != "", "spec.loadBalancerIP is ignored for headless services")
 	add(headless && outside, "spec.externalIPs is ignored for headless services")
 	add(headless && s.SessionAffinity != corev1.ServiceAffinityNone, "spec.SessionAffinity is ignored for headless services")
-	for i, ip := range s.ExternalIPs { //nolint:staticcheck // as above
+	for i, ip := range s.ExternalIPs {
 		list = append(list, utilvalidation.GetWarningsForIP(path.Child("externalIPs").Index(i), ip)...)
 	}
 	add(outside && !headless && !elsewhere, "spec.externalIPs is deprecated and may no longer be implemented in some clusters")
@@ -123,7 +123,8 @@ func claimWarnings(obj, _ kinds.Object) (list []string) {
 
 func nodeWarnings(obj, _ kinds.Object) (list []string) {
 	s := &obj.(*corev1.Node).Spec
-	if s.ConfigSource != nil { //nolint:staticcheck // clients may still send it, and are told
+	//lint:ignore SA1019 clients may still send it, and are told
+	if s.ConfigSource != nil {
 		list = append(list, "spec.configSource: the feature is removed")
 	}
 	if s.DoNotUseExternalID != "" {
@@ -183,7 +184,8 @@ func quotaWarnings(obj, old kinds.Object) (list []string) {
 
 // endpointsWarnings are not for what the controller makes of services: who wrote those addresses is told with them.
 func endpointsWarnings(obj, _ kinds.Object) (list []string) {
-	e := obj.(*corev1.Endpoints) //nolint:staticcheck // clients still use it
+	//lint:ignore SA1019 clients still use it
+	e := obj.(*corev1.Endpoints)
 	if e.Labels["endpoints.kubernetes.io/managed-by"] == "endpoint-controller" {
 		return nil
 	}

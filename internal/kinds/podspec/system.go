@@ -19,13 +19,16 @@ const (
 	maxUser       = 104
 )
 
-var (
-	netBIOS      = regexp.MustCompile(`^[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}$`)
-	windowsHost  = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$`)
-	controls     = regexp.MustCompile(`[[:cntrl:]]+`)
-	dotsOrSpaces = regexp.MustCompile(`^[. ]+$`)
-	badInUser    = regexp.MustCompile(`["/\\:;|=,+*?<>@\[\]]`)
+// What names of domains and users look like. They are compiled when one is checked, which is seldom.
+const (
+	netBIOS      = `^[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}$`
+	windowsHost  = `^[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$`
+	controls     = `[[:cntrl:]]+`
+	dotsOrSpaces = `^[. ]+$`
+	badInUser    = `["/\\:;|=,+*?<>@\[\]]`
 )
+
+func looks(pattern, s string) bool { return regexp.MustCompile(pattern).MatchString(s) }
 
 func validateOS(s *corev1.PodSpec, at *field.Path) field.ErrorList {
 	if s.OS == nil {
@@ -172,7 +175,7 @@ func windowsUser(name string) (msgs []string) {
 	switch {
 	case name == "":
 		return []string{"runAsUserName cannot be an empty string"}
-	case controls.MatchString(name):
+	case looks(controls, name):
 		return []string{"runAsUserName cannot contain control characters"}
 	case strings.Count(name, `\`) > 1:
 		return []string{"runAsUserName cannot contain more than one backslash"}
@@ -187,10 +190,10 @@ func windowsUser(name string) (msgs []string) {
 		}
 	}
 	add(len(domain) >= maxDomain, fmt.Sprintf("runAsUserName's Domain length must be under %d characters", maxDomain))
-	add(hasDomain && !netBIOS.MatchString(domain) && !windowsHost.MatchString(domain), "runAsUserName's Domain doesn't match the NetBios nor the DNS format")
+	add(hasDomain && !looks(netBIOS, domain) && !looks(windowsHost, domain), "runAsUserName's Domain doesn't match the NetBios nor the DNS format")
 	add(user == "", "runAsUserName's User cannot be empty")
 	add(len(user) > maxUser, fmt.Sprintf("runAsUserName's User length must not be longer than %d characters", maxUser))
-	add(dotsOrSpaces.MatchString(user), "runAsUserName's User cannot contain only periods or spaces")
-	add(badInUser.MatchString(user), "runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]")
+	add(looks(dotsOrSpaces, user), "runAsUserName's User cannot contain only periods or spaces")
+	add(looks(badInUser, user), "runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]")
 	return msgs
 }

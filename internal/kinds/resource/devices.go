@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -27,8 +28,10 @@ const (
 )
 
 // semantic is a version by semver.org, 2.0.0.
-var semantic = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
-	`(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$`)
+var semantic = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
+		`(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$`)
+})
 
 // validateDevice checks one device. was is the device of that name before; apart says that each device of the slice names its own nodes.
 func validateDevice(d, was *resourcev1.Device, apart bool, at *field.Path) field.ErrorList {
@@ -105,7 +108,7 @@ func validateAttribute(a resourcev1.DeviceAttribute, at *field.Path) (errs field
 		errs = append(errs, shortText(*a.StringValue, at.Child("string"))...)
 	}
 	if v := a.VersionValue; v != nil {
-		if !semantic.MatchString(*v) {
+		if !semantic().MatchString(*v) {
 			errs = append(errs, field.Invalid(at.Child("version"), *v, "must be a string compatible with semver.org spec 2.0.0"))
 		}
 		errs = append(errs, shortText(*v, at.Child("version"))...)
