@@ -57,7 +57,10 @@ func ResourceClaim() *kinds.Kind {
 			}},
 			kinds.AgeColumn(),
 		},
-		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: claimStatus}},
+		Resets: []string{"status"},
+		Subresources: []kinds.Subresource{{
+			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"metadata", "spec"}, Update: claimStatus,
+		}},
 	}
 }
 
