@@ -24,10 +24,10 @@ func TestWarningsOfTheCore(t *testing.T) {
 		"claim of old": {core.PersistentVolumeClaim(), &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.BetaStorageClassAnnotation: "a"}}}, []string{
 			`metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use "storageClassName" attribute instead`,
 		}},
-		"external": {core.Service(), &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, ExternalIPs: []string{"1.2.3.4"}}}, []string{
+		"external": {core.Service(core.ServiceNetwork{}), &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, ExternalIPs: []string{"1.2.3.4"}}}, []string{
 			"spec.externalIPs is deprecated and may no longer be implemented in some clusters",
 		}},
-		"headless": {core.Service(), &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIP: "None", SessionAffinity: corev1.ServiceAffinityClientIP}}, []string{
+		"headless": {core.Service(core.ServiceNetwork{}), &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIP: "None", SessionAffinity: corev1.ServiceAffinityClientIP}}, []string{
 			"spec.SessionAffinity is ignored for headless services",
 		}},
 		"odd range": {core.Node(), &corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.1/24"}}}, []string{

@@ -108,19 +108,12 @@ func state(c *resourcev1.ResourceClaim) string {
 	return strings.Join(list, ",")
 }
 
-// admitClaim refuses, in a namespace that is not marked for it, access to devices that others use. It writes nothing.
+// admitClaim refuses, in a namespace that is not marked for it, a new claim of devices that others use. It writes nothing.
 func admitClaim(_ kinds.Env, obj, old kinds.Object, see kinds.Reader) ([]kinds.Write, error) {
-	c, ok := obj.(*resourcev1.ResourceClaim)
-	if !ok {
-		return nil, nil // it goes
-	}
-	if old == nil {
-		return nil, forAdmins("ResourceClaim", c, asksAsAdmin(&c.Spec), see)
-	}
-	if was := old.(*resourcev1.ResourceClaim); grantedAsAdmin(was.Status.Allocation) != nil {
+	if obj == nil || old != nil { // it goes, or asks for what it did before
 		return nil, nil
 	}
-	return nil, forAdmins("ResourceClaim", c, grantedAsAdmin(c.Status.Allocation), see)
+	return nil, forAdmins("ResourceClaim", obj, asksAsAdmin(&obj.(*resourcev1.ResourceClaim).Spec), see)
 }
 
 // asksAsAdmin is where a specification asks for such access; nil when it does not.
@@ -128,18 +121,6 @@ func asksAsAdmin(s *resourcev1.ResourceClaimSpec) *field.Path {
 	for i, r := range s.Devices.Requests {
 		if r.Exactly != nil && r.Exactly.AdminAccess != nil && *r.Exactly.AdminAccess {
 			return field.NewPath("spec", "devices", "requests").Index(i).Child("adminAccess")
-		}
-	}
-	return nil
-}
-
-func grantedAsAdmin(a *resourcev1.AllocationResult) *field.Path {
-	if a == nil {
-		return nil
-	}
-	for i, r := range a.Devices.Results {
-		if r.AdminAccess != nil && *r.AdminAccess {
-			return field.NewPath("status", "allocation", "devices", "results").Index(i).Child("adminAccess")
 		}
 	}
 	return nil
