@@ -82,8 +82,8 @@ func TestTranscripts(t *testing.T) {
 // peer is a floe that is asked what upstream was.
 type peer struct {
 	*served
-	clock *hurried
-	token string // continues the last list that had one
+	clock  *hurried
+	memory transcript.Memory
 }
 
 // hurried is a clock whose time passes when somebody asked waits for it.
@@ -132,39 +132,32 @@ func (p *peer) answer(t *testing.T, r exchange.Request) string {
 		}
 		return "compacted\n"
 	}
-	req, err := http.NewRequestWithContext(t.Context(), r.Method, p.URL+strings.ReplaceAll(r.Path, "CONTINUE", p.token), strings.NewReader(r.Body))
+	req, err := p.memory.Request(t.Context(), p.URL, r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range r.Header {
-		if name != transcript.Show {
-			req.Header.Set(name, value)
-		}
-	}
-	text, token, err := p.send(r, req)
+	text, seen, err := p.send(r, req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token != "" {
-		p.token = token
-	}
+	p.memory.Note(r, seen)
 	return text
 }
 
 // send lets the time pass for which somebody waits before there is an answer.
-func (p *peer) send(r exchange.Request, req *http.Request) (text, token string, err error) {
+func (p *peer) send(r exchange.Request, req *http.Request) (text string, seen transcript.Seen, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		var resp *http.Response
 		if resp, err = p.Client().Do(req); err == nil {
-			text, token, err = transcript.Answer(r, resp)
+			text, seen, err = transcript.Answer(r, resp)
 		}
 	}()
 	for {
 		select {
 		case <-done:
-			return text, token, err
+			return text, seen, err
 		case d := <-p.clock.waits:
 			p.Clock.Step(d)
 		}

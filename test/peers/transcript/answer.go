@@ -10,20 +10,18 @@ import (
 	"regexp"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"github.com/floe-k8s/floe/test/peers/exchange"
 )
 
-// Show is what a request may have in the header X-Show to see what is left out otherwise.
-const Show = "X-Show"
-
-// Answer reads a response and returns its text in a transcript, and the token that continues the list, if it has one. It closes the response's body.
-func Answer(r exchange.Request, resp *http.Response) (text, token string, err error) {
+// Answer reads a response and returns its text in a transcript, and what later requests may need of it. It closes the response's body.
+func Answer(r exchange.Request, resp *http.Response) (text string, seen Seen, err error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return "", "", fmt.Errorf("%s: %w", r, err)
+		return "", Seen{}, fmt.Errorf("%s: %w", r, err)
 	}
 	var out strings.Builder
 	media := resp.Header.Get("Content-Type")
@@ -31,24 +29,27 @@ func Answer(r exchange.Request, resp *http.Response) (text, token string, err er
 	for _, w := range resp.Header.Values("Warning") {
 		fmt.Fprintf(&out, "warning: %s\n", w)
 	}
-	switch {
-	case strings.HasPrefix(media, "application/yaml"):
-		if body, err = yaml.YAMLToJSON(body); err != nil {
-			return "", "", fmt.Errorf("%s: %w", r, err)
-		}
-	case !strings.HasPrefix(media, "application/json"):
-		out.Write(body)
-		return ended(out.String()), "", nil
+	if retry := resp.Header.Get("Retry-After"); retry != "" {
+		fmt.Fprintf(&out, "retry after: %s\n", retry)
 	}
-	c := cleaner{managed: r.Header[Show] == "managedFields", generated: map[string]string{}}
+	body, structured, err := inJSON(media, body)
+	if err != nil {
+		return "", Seen{}, fmt.Errorf("%s: %w", r, err)
+	}
+	if !structured {
+		out.Write(body)
+		return ended(out.String()), Seen{}, nil
+	}
 	documents, err := decode(body)
 	if err != nil {
-		return "", "", fmt.Errorf("%s: %w", r, err)
+		return "", Seen{}, fmt.Errorf("%s: %w", r, err)
 	}
+	c := cleaner{managed: r.Header[Show] == "managedFields", generated: map[string]string{}, sent: r.Body, prefix: prefixIn(r.Body)}
 	for _, d := range documents {
+		c.see(d)
 		readable, err := yaml.Marshal(c.clean("", d))
 		if err != nil {
-			return "", "", fmt.Errorf("%s: %w", r, err)
+			return "", Seen{}, fmt.Errorf("%s: %w", r, err)
 		}
 		text := string(readable)
 		if strings.Contains(media, "stream=watch") || strings.Contains(r.Path, "watch=") && resp.StatusCode == http.StatusOK {
@@ -56,7 +57,22 @@ func Answer(r exchange.Request, resp *http.Response) (text, token string, err er
 		}
 		out.WriteString(text)
 	}
-	return ended(out.String()), c.token, nil
+	return ended(out.String()), c.seen, nil
+}
+
+// inJSON is a body in JSON, if its media type is one of an API's objects.
+func inJSON(media string, body []byte) (_ []byte, structured bool, err error) {
+	switch {
+	case strings.HasPrefix(media, "application/json"):
+		return body, true, nil
+	case strings.HasPrefix(media, "application/yaml"):
+		body, err = yaml.YAMLToJSON(body)
+		return body, true, err
+	case media == runtime.ContentTypeProtobuf:
+		body, err = unpacked(body)
+		return body, true, err
+	}
+	return body, false, nil
 }
 
 func ended(text string) string { return strings.TrimRight(text, "\n") + "\n" }
@@ -81,15 +97,19 @@ func decode(body []byte) ([]any, error) {
 // cleaner replaces what differs between two runs.
 type cleaner struct {
 	managed   bool              // managed fields are shown
-	token     string            // the last that was seen
+	seen      Seen              // what the answer has that later requests may need
 	generated map[string]string // names the server made up, and what stands for them
+	sent      string            // the request's body: what stands in it is no choice of the server's
+	prefix    *regexp.Regexp    // a name that the server made up for the request's object; nil: it has its own
 }
 
 var (
-	unique   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
-	moment   = regexp.MustCompile(`\b20(2[5-9]|[3-9]\d)-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
-	revision = regexp.MustCompile(`(too old resource version: \d+ \(|[Tt]oo large resource version: \d+, current: |the ResourceVersion in record \(|"resourceVersion":")\d+`)
-	age      = regexp.MustCompile(`^(\d+[smhdy])+$`)
+	unique     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	moment     = regexp.MustCompile(`\b20(2[5-9]|[3-9]\d)-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
+	revision   = regexp.MustCompile(`(too old resource version: \d+ \(|[Tt]oo large resource version: \d+, current: |the ResourceVersion in record \(|ResourceVersion in object meta: |"resourceVersion\\*":\\*")\d+`)
+	credential = regexp.MustCompile(`eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+|X509SHA256=[0-9a-f]{64}`)
+	service    = regexp.MustCompile(`\b10\.96\.\d+\.\d+\b`)
+	age        = regexp.MustCompile(`^(\d+[smhdy])+$`)
 )
 
 // clean returns a value as it stands in a transcript; key is the one that holds it.
@@ -104,8 +124,35 @@ func (c *cleaner) clean(key string, v any) any {
 		return v
 	case string:
 		return c.text(key, v)
+	case json.Number:
+		if key == "nodePort" || key == "healthCheckNodePort" {
+			return c.port(v)
+		}
 	}
 	return v
+}
+
+// see notes what an object or a list has that later requests may need, before it is cleaned.
+func (c *cleaner) see(document any) {
+	object, _ := document.(map[string]any)
+	metadata, _ := object["metadata"].(map[string]any)
+	version, _ := metadata["resourceVersion"].(string)
+	kind, _ := object["kind"].(string)
+	c.seen.Token, _ = metadata["continue"].(string) // a Status, too, may say how a list goes on
+	if strings.HasSuffix(kind, "List") || kind == "Table" {
+		c.seen.List = version
+		return
+	}
+	c.seen.Version = version
+	c.seen.UID, _ = metadata["uid"].(string)
+}
+
+// port is a node port, or PORT when the server chose it.
+func (c *cleaner) port(n json.Number) any {
+	if n == "0" || strings.Contains(c.sent, n.String()) {
+		return n
+	}
+	return "PORT"
 }
 
 func (c *cleaner) object(v map[string]any) any {
@@ -128,7 +175,6 @@ func (c *cleaner) text(key, s string) string {
 	case key == "resourceVersion" && s != "" && s != "0":
 		return "RV"
 	case key == "continue" && s != "":
-		c.token = s
 		return "TOKEN"
 	case key == "serverAddress":
 		return "ADDRESS"
@@ -141,7 +187,28 @@ func (c *cleaner) text(key, s string) string {
 		return name
 	}
 	s = moment.ReplaceAllString(s, "TIME")
+	if c.prefix != nil {
+		s = c.prefix.ReplaceAllString(s, "${1}SUFFIX")
+	}
+	s = credential.ReplaceAllString(s, "CREDENTIAL")
+	s = service.ReplaceAllStringFunc(s, func(address string) string {
+		if strings.Contains(c.sent, address) {
+			return address
+		}
+		return "CLUSTERIP"
+	})
 	return revision.ReplaceAllString(unique.ReplaceAllString(s, "UID"), "${1}RV")
+}
+
+// prefixIn finds the names that a server makes up for an object without one.
+func prefixIn(body string) *regexp.Regexp {
+	var object struct {
+		Metadata struct{ Name, GenerateName string }
+	}
+	if json.Unmarshal([]byte(body), &object) != nil || object.Metadata.Name != "" || object.Metadata.GenerateName == "" {
+		return nil
+	}
+	return regexp.MustCompile(`(` + regexp.QuoteMeta(object.Metadata.GenerateName) + `)[bcdfghjklmnpqrstvwxz2456789]{5}\b`)
 }
 
 // generate notes the name that the server made up, if this is the metadata of an object that has one.

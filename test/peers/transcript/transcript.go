@@ -7,15 +7,16 @@
 //
 // What differs between two runs on one server is replaced by a word: UID, RV (a resource version), TIME (a moment of 2025 or later: requests
 // use earlier ones), AGE (in a table), TOKEN (that continues a list), ADDRESS (of the server), SUFFIX (of a generated name) and GO (the
-// toolchain). Managed fields are left out, except where the request has the header "X-Show: managedFields".
+// toolchain), CLUSTERIP and PORT (that a service was given), CREDENTIAL (a token, or the hash of a certificate). Managed fields are left out, except where the request has the header "X-Show: managedFields".
 //
 // Other words with a meaning in a request: the header "X-User: NAME" sends it as somebody else, "X-User: system:anonymous" without
-// credentials, and CONTINUE in its path is the token of the last list that had one. Neither header is sent.
+// credentials, and CONTINUE is the token of the last list that had one. So are LASTVERSION and LASTUID the version and the UID of the last
+// object that was answered, LISTVERSION the version of the last list, and FIRSTVERSION the version in the answer to the last request with the header "X-Keep".
+// With "X-Form: protobuf" the body, which stands as JSON, is sent in protobuf. An answer in protobuf stands as YAML, as one in JSON does.
 package transcript
 
 import (
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -31,13 +32,13 @@ const (
 	line    = "----"
 )
 
-// Read returns the blocks of a transcript, in order.
+// Read returns the blocks of a transcript, in order. A file whose name ends with Packed is compressed.
 func Read(file string) ([]Block, error) {
-	data, err := os.ReadFile(file)
+	text, err := load(file)
 	if err != nil {
 		return nil, err
 	}
-	blocks, err := Parse(string(data))
+	blocks, err := Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}

@@ -98,9 +98,9 @@ func TestAnswer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {c.media}}, Body: io.NopCloser(strings.NewReader(c.body))}
-			got, token, err := Answer(exchange.Parse(c.request), resp)
-			if want := "200 " + c.media + "\n" + c.want; err != nil || got != want || token != c.token {
-				t.Errorf("%s is shown as\n%s(token %q, error %v), want\n%s(token %q)", c.body, got, token, err, want, c.token)
+			got, seen, err := Answer(exchange.Parse(c.request), resp)
+			if want := "200 " + c.media + "\n" + c.want; err != nil || got != want || seen.Token != c.token {
+				t.Errorf("%s is shown as\n%s(token %q, error %v), want\n%s(token %q)", c.body, got, seen.Token, err, want, c.token)
 			}
 		})
 	}
