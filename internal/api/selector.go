@@ -79,13 +79,10 @@ func (sel *selector) translate() (err error) {
 
 // unknownField is upstream's answer, which differs for kinds that have fields of their own.
 func unknownField(k *kinds.Kind, name string) string {
-	switch {
-	case k.Fields != nil:
+	if k.Fields != nil {
 		return "field label not supported: " + name
-	case k.Namespaced:
-		return fmt.Sprintf("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", name)
 	}
-	return fmt.Sprintf("%q is not a known field selector: only \"metadata.name\"", name)
+	return fmt.Sprintf("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", name)
 }
 
 // namespace is the one that all matches are in; true for kinds without one, too.
@@ -111,7 +108,7 @@ func (sel *selector) chooseIndex() {
 // selectable are an object's fields that selectors may name.
 func selectable(k *kinds.Kind, obj kinds.Object) fields.Set {
 	set := fields.Set{"metadata.name": obj.GetName()}
-	if k.Namespaced {
+	if k.Namespaced || k.Fields == nil { // what has no fields of its own is read by the conversion of all kinds, which knows both
 		set["metadata.namespace"] = obj.GetNamespace()
 	}
 	if k.Fields != nil {

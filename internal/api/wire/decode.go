@@ -190,11 +190,11 @@ func (c *call) checkType(found metav1.TypeMeta, want schema.GroupVersionKind) er
 	if found.Kind == "" {
 		have.Kind = want.Kind
 	}
-	if found.APIVersion == "" || want.Version == "" {
+	if found.APIVersion == "" {
 		have.Group, have.Version = want.Group, want.Version
 	}
 	switch {
-	case have == want:
+	case have == want, want.Version == "" && have.Kind == want.Kind:
 		return nil
 	case c.known(have):
 		return &typeError{have, fmt.Sprintf("converting (%s.%s) to (%s.%s): unknown conversion", have.Version, have.Kind, hubName(want.Group), want.Kind)}
