@@ -43,6 +43,7 @@ func TestCorpus(t *testing.T) {
 			name := strings.TrimSuffix(k.Resource+"."+k.GVK.Version+"."+k.GVK.Group, ".")
 			file, ok := files[name]
 			if !ok {
+				t.Errorf("%s: nothing is recorded", name) // hack/compare records it
 				continue
 			}
 			t.Run(name, func(t *testing.T) {
@@ -75,7 +76,7 @@ func compare(t *testing.T, name, file string) (total, differ int) {
 	var lines []string
 	for i, b := range blocks {
 		got := p.answer(t, exchange.Parse(b.Input))
-		if got == b.Answer {
+		if got == b.Answer || b.Answer == transcript.BrokenOff {
 			continue
 		}
 		line := strings.TrimPrefix(strings.TrimSpace(b.Lead), "# ") + ": " + class(b.Answer, got)

@@ -118,7 +118,11 @@ func ask(ctx context.Context, spec *plan.Spec, file string) error {
 			return fmt.Errorf("%s: %w", strings.TrimSpace(b.Lead), err)
 		}
 	}
-	return errors.Join(transcript.Write(file, blocks), accepted(blocks))
+	err = transcript.Write(file, blocks)
+	if spec.Verbs == nil {
+		err = errors.Join(err, accepted(blocks))
+	}
+	return err
 }
 
 // good names the requests that create what the specification calls good.

@@ -95,6 +95,9 @@ func (s *Sender) Answer(ctx context.Context, r exchange.Request) (string, error)
 	}
 	req.Header.Del("X-User")
 	resp, err := client.Do(req)
+	if err != nil && strings.Contains(err.Error(), "INTERNAL_ERROR; received from peer") {
+		return transcript.BrokenOff, nil
+	}
 	if err != nil {
 		return "", err
 	}

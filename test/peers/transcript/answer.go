@@ -16,6 +16,9 @@ import (
 	"github.com/floe-k8s/floe/test/peers/exchange"
 )
 
+// BrokenOff stands for the answer where upstream's server has panicked: it ends the stream without one. Anything is better.
+const BrokenOff = "broken off\n"
+
 // Answer reads a response and returns its text in a transcript, and what later requests may need of it. It closes the response's body.
 func Answer(r exchange.Request, resp *http.Response) (text string, seen Seen, err error) {
 	defer resp.Body.Close()

@@ -11,11 +11,13 @@ import (
 	"strings"
 	"sync"
 
+	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/client-go/kubernetes/scheme"
+	apiregistration "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"github.com/floe-k8s/floe/test/peers/exchange"
 )
@@ -80,7 +82,7 @@ func (m *Memory) Request(ctx context.Context, server string, r exchange.Request)
 // types are the Go types of what may be sent and answered in protobuf.
 var types = sync.OnceValues(func() (*runtime.Scheme, error) {
 	s := runtime.NewScheme()
-	return s, errors.Join(scheme.AddToScheme(s), metav1.AddMetaToScheme(s))
+	return s, errors.Join(scheme.AddToScheme(s), metav1.AddMetaToScheme(s), apiextensions.AddToScheme(s), apiregistration.AddToScheme(s))
 })
 
 // packed is a JSON object in protobuf with its envelope.

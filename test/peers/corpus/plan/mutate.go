@@ -96,6 +96,8 @@ type change struct {
 	value any
 }
 
+const badKey = "with a bad key"
+
 // mutations are what is tried with a part, what tells most first.
 func mutations(value any) []change {
 	switch value := value.(type) {
@@ -115,7 +117,7 @@ func mutations(value any) []change {
 	case map[string]any:
 		more := maps.Clone(value)
 		more["Not Valid!"] = "red"
-		return []change{{"empty", map[string]any{}}, {"removed", removed{}}, {"with a bad key", more}, {"a string", "text"}, {"null", nil}, {"a list", []any{}}}
+		return []change{{"empty", map[string]any{}}, {"removed", removed{}}, {badKey, more}, {"a string", "text"}, {"null", nil}, {"a list", []any{}}}
 	}
 	return []change{{"removed", removed{}}}
 }

@@ -92,7 +92,9 @@ func (c *script) patches() {
 			continue
 		}
 		c.add("merge patch: "+m.name, "PATCH", at+dry, nested(m.at.path, m.change.value), mergePatch)
-		c.add("strategic patch: "+m.name, "PATCH", at+dry, nested(m.at.path, m.change.value), strategic)
+		if m.change.what != badKey { // where two fields are unknown, either may be named
+			c.add("strategic patch: "+m.name, "PATCH", at+dry, nested(m.at.path, m.change.value), strategic)
+		}
 		c.add("json patch: "+m.name, "PATCH", at+dry, []any{map[string]any{"op": "replace", "path": pointer(m.at.path), "value": m.change.value}}, jsonPatch)
 	}
 	for _, n := range lists(c.object(0), 4) {
