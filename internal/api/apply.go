@@ -93,7 +93,7 @@ func (s *Server) createDeclared(ctx context.Context, req Request, declare func(o
 	return s.create(ctx, req, obj, dryRun)
 }
 
-// exactName holds the name that an applied object has against the request's.
+// exactName holds the name that an object has against the request's.
 func exactName(req Request, obj kinds.Object) error {
 	switch name := obj.GetName(); name {
 	case req.Name:

@@ -120,13 +120,11 @@ func validName(k *kinds.Kind) validation.ValidateNameFunc {
 	return validation.NameIsDNSSubdomain
 }
 
-// ownNamespace holds the object's namespace against the one that the request names, and completes it.
+// ownNamespace holds the object's namespace against the one that the request names, and completes it. That of a kind without namespaces is taken away.
 func ownNamespace(req Request, obj kinds.Object) error {
 	switch {
 	case !req.Kind.Namespaced:
-		if obj.GetNamespace() != "" {
-			return apierrors.NewBadRequest("namespace is not allowed on cluster-scoped objects: the namespace of the provided object does not match the namespace sent on the request")
-		}
+		obj.SetNamespace("")
 	case obj.GetNamespace() == "":
 		obj.SetNamespace(req.Namespace)
 	case obj.GetNamespace() != req.Namespace:

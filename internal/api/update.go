@@ -61,15 +61,12 @@ func (s *Server) createInstead(ctx context.Context, req Request, obj kinds.Objec
 	return s.create(ctx, req, obj, dryRun)
 }
 
-// sameName holds the object's name and namespace against the request's.
+// sameName holds the object's name and namespace against the request's, and completes the namespace.
 func sameName(req Request, obj kinds.Object) error {
-	if name := obj.GetName(); name != "" && name != req.Name {
-		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, req.Name))
+	if err := exactName(req, obj); err != nil {
+		return err
 	}
-	if ns := obj.GetNamespace(); ns != "" && ns != req.Namespace {
-		return apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", ns, req.Namespace))
-	}
-	return nil
+	return ownNamespace(req, obj)
 }
 
 // decideUpdate makes obj, private to the caller, old's next state.
