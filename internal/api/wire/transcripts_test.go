@@ -20,6 +20,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/api/wire"
+	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/observe"
 	"github.com/floe-k8s/floe/test/peers/exchange"
 	"github.com/floe-k8s/floe/test/peers/transcript"
@@ -101,6 +102,15 @@ func (c *hurried) AfterFunc(d time.Duration, f func()) clock.Timer {
 // recorded is about when upstream was asked: tables show how long ago something was.
 var recorded = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
+// byCertificate is byHeader where the administrator comes with a certificate, as upstream's does.
+func byCertificate(r *http.Request) (auth.User, bool, error) {
+	user, ok, err := byHeader(r)
+	if r.Header.Get("X-User") == "" {
+		user.Extra = map[string][]string{"authentication.kubernetes.io/credential-id": {"X509SHA256=" + strings.Repeat("0", 64)}}
+	}
+	return user, ok, err
+}
+
 func newPeer(t *testing.T) *peer {
 	t.Helper()
 	p := &peer{served: &served{Cluster: apitest.New(t)}}
@@ -108,7 +118,7 @@ func newPeer(t *testing.T) *peer {
 	p.clock = &hurried{p.Clock, make(chan time.Duration)}
 	p.API.Clock = p.clock
 	handler := wire.New(wire.Config{
-		API: p.API, Authenticator: byHeader, Clock: p.clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)),
+		API: p.API, Authenticator: byCertificate, Clock: p.clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)),
 		Build: wire.Build{Commit: "$Format:%H$", Date: "1970-01-01T00:00:00Z"}, // as upstream's own build without a stamp
 	})
 	handler.SetReady()

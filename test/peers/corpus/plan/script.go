@@ -104,6 +104,11 @@ func (c *script) object(i int) map[string]any {
 	return maps.Clone(c.Objects[i])
 }
 
+// another is an object like the first, with a name of its own.
+func (c *script) another() map[string]any {
+	return merged(merged(c.object(0), c.Fresh), meta("name", c.name(0)+"-m"))
+}
+
 // name is the name of the i-th object.
 func (c *script) name(i int) string {
 	m, _ := c.Objects[i]["metadata"].(map[string]any)
@@ -135,7 +140,7 @@ func (c *script) create() {
 	} else {
 		verb = c.collection() + dry
 	}
-	for _, m := range mutants(c.object(0), mutations, c.Limit, c.Shallow) {
+	for _, m := range mutants(merged(c.object(0), c.Fresh), mutations, c.Limit, c.Shallow) {
 		m.object = merged(m.object, meta("name", c.name(0)+"-m"))
 		c.add("create: "+m.name, "POST", verb, m.object)
 	}
@@ -157,7 +162,7 @@ func showManaged(i int) []string {
 func (c *script) bad() {
 	for i, patch := range c.Bad {
 		patch = merged(meta("name", c.name(0)+"-b"), patch)
-		c.add(fmt.Sprintf("create bad %d", i+1), "POST", c.collection()+dry, merged(c.object(0), patch))
+		c.add(fmt.Sprintf("create bad %d", i+1), "POST", c.collection()+dry, merged(merged(c.object(0), c.Fresh), patch))
 	}
 }
 
@@ -191,7 +196,7 @@ func (c *script) metadata() {
 		{"apiVersion and kind removed", map[string]any{"apiVersion": nil, "kind": nil}},
 		{"managedFields bad", meta("managedFields", []any{map[string]any{"manager": "m", "operation": "Nothing", "fieldsType": "FieldsV2"}})},
 	} {
-		c.add("create: "+t.name, "POST", c.collection()+dry, merged(merged(c.object(0), meta("name", c.name(0)+"-m")), t.patch))
+		c.add("create: "+t.name, "POST", c.collection()+dry, merged(c.another(), t.patch))
 	}
 }
 
@@ -201,7 +206,7 @@ func owner(name string, controller bool) map[string]any {
 
 // bodies tries what a body may be, and the options of a creation.
 func (c *script) bodies() {
-	good := merged(c.object(0), meta("name", c.name(0)+"-m"))
+	good := c.another()
 	unknown := merged(good, map[string]any{"colour": "red", "metadata": merged(good["metadata"].(map[string]any), map[string]any{"shape": "round"})})
 	text, err := json.Marshal(good)
 	if err != nil {

@@ -31,6 +31,8 @@ type Spec struct {
 	Requests []string `json:"requests,omitempty"`
 	// Shallow are paths below which few fields are tried, since another kind's corpus has them all.
 	Shallow []string `json:"shallow,omitempty"`
+	// Fresh is a merge patch that takes from the first object what no other may have, such as an address, where another is made of it.
+	Fresh map[string]any `json:"fresh,omitempty"`
 	// Limit is how many mutations are tried on create; 0 is 120.
 	Limit int `json:"limit,omitempty"`
 	// Unsettled: a server changes what is created of the kind by itself at some later moment, so that objects are sent with dryRun only.
