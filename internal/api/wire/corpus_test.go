@@ -13,7 +13,11 @@ import (
 	"sync/atomic"
 	"testing"
 
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/test/peers/exchange"
@@ -57,10 +61,17 @@ func TestCorpus(t *testing.T) {
 	t.Logf("%d of %d answers are upstream's", same.Load(), total.Load())
 }
 
-// plain makes a server as the one whose answers are recorded: everything is allowed, and of the admission plug-ins only NamespaceLifecycle is on.
-func plain(s *api.Server) {
+// plain makes a server as the one whose answers are recorded: everything is allowed, of the admission plug-ins only NamespaceLifecycle is on, and services
+// have the same addresses.
+func plain(t *testing.T, s *api.Server) {
+	t.Helper()
 	s.Authorizer = func(auth.User, auth.Attributes) (bool, string) { return true, "" }
 	s.NoAdmission = slices.DeleteFunc(api.Plugins(s.Kinds), func(name string) bool { return name == "NamespaceLifecycle" })
+	cidrs := &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "kubernetes"}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/16"}}}
+	req := api.Request{User: apitest.Administrator(), Kind: s.Kind(networkingv1.SchemeGroupVersion.WithResource("servicecidrs"))}
+	if _, err := s.Create(t.Context(), req, cidrs, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // compare sends the corpus of a kind, and returns how many requests it has and how many of the answers differ.
@@ -72,7 +83,7 @@ func compare(t *testing.T, name, file string) (total, differ int) {
 	list := filepath.Join(corpusLists, name+".txt")
 	known := listed(t, list)
 	p := newPeer(t)
-	plain(p.API)
+	plain(t, p.API)
 	var lines []string
 	for i, b := range blocks {
 		got := p.answer(t, exchange.Parse(b.Input))

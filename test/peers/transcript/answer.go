@@ -71,7 +71,7 @@ func inJSON(media string, body []byte) (_ []byte, structured bool, err error) {
 	case strings.HasPrefix(media, "application/yaml"):
 		body, err = yaml.YAMLToJSON(body)
 		return body, true, err
-	case media == runtime.ContentTypeProtobuf:
+	case media == runtime.ContentTypeProtobuf && len(body) > 0: // there is none where a HEAD was asked
 		body, err = unpacked(body)
 		return body, true, err
 	}
