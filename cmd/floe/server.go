@@ -22,7 +22,9 @@ func serverCommand() *cobra.Command {
 			if err := loadConfig(cmd.Flags(), &cfg, file); err != nil {
 				return err
 			}
-			log, err := observe.NewLogger(os.Stderr, cfg.Logging.Format, cfg.Logging.Verbosity)
+			var verbosity observe.Verbosity
+			verbosity.Set(cfg.Logging.Verbosity)
+			log, err := observe.NewLogger(os.Stderr, cfg.Logging.Format, &verbosity)
 			if err != nil {
 				return err
 			}
@@ -30,7 +32,7 @@ func serverCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			env := cluster.Environment{Config: cfg, Version: version, Clock: clock.RealClock{}, Log: log, Programs: programs}
+			env := cluster.Environment{Config: cfg, Version: version, Clock: clock.RealClock{}, Log: log, Programs: programs, SetVerbosity: verbosity.Set}
 			if os.Getenv("GOGC") == "" { // else whoever set it knows better
 				env.SetGCPercent = debug.SetGCPercent
 			}
@@ -70,6 +72,8 @@ func apiFlags(flags *pflag.FlagSet, cfg *cluster.API) {
 	flags.IntVar(&cfg.MaxRequestsInflight, "max-requests-inflight", cfg.MaxRequestsInflight, "requests in flight that change nothing, at most; 0 bounds nothing")
 	flags.IntVar(&cfg.MaxMutatingRequestsInflight, "max-mutating-requests-inflight", cfg.MaxMutatingRequestsInflight, "requests in flight that change something, at most; 0 bounds nothing")
 	flags.DurationVar(&cfg.RequestTimeout.Duration, "request-timeout", cfg.RequestTimeout.Duration, "how long a request may take that is no watch and follows nothing")
+	flags.IntVar(&cfg.HTTP2MaxStreamsPerConnection, "http2-max-streams-per-connection", cfg.HTTP2MaxStreamsPerConnection, "requests at once on one HTTP/2 connection")
+	flags.BoolVar(cfg.Profiling, "profiling", *cfg.Profiling, "serve /debug/pprof and /debug/flags to administrators")
 	flags.IntVar(&cfg.MinRequestTimeout, "min-request-timeout", cfg.MinRequestTimeout, "seconds that a watch lasts at least")
 }
 

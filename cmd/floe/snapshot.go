@@ -23,7 +23,9 @@ func snapshotCommand() *cobra.Command {
 			if err := loadConfig(cmd.Flags(), &cfg, file); err != nil {
 				return err
 			}
-			log, err := observe.NewLogger(os.Stderr, cfg.Logging.Format, cfg.Logging.Verbosity)
+			var verbosity observe.Verbosity
+			verbosity.Set(cfg.Logging.Verbosity)
+			log, err := observe.NewLogger(os.Stderr, cfg.Logging.Format, &verbosity)
 			if err != nil {
 				return err
 			}

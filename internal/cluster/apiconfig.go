@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/features"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
@@ -31,12 +32,29 @@ type API struct {
 	RequestTimeout metav1.Duration `json:"requestTimeout,omitempty"`
 	// MinRequestTimeout is how many seconds a watch lasts at least, and at most twice as long, above 0. Default 1800.
 	MinRequestTimeout int `json:"minRequestTimeout,omitempty"`
+	// HTTP2MaxStreamsPerConnection is how many requests may be under way on one HTTP/2 connection, above 0. Default 100.
+	HTTP2MaxStreamsPerConnection int `json:"http2MaxStreamsPerConnection,omitempty"`
+	// Profiling serves /debug/pprof and /debug/flags to who may get these paths. Default true.
+	Profiling *bool `json:"profiling,omitempty"`
 }
 
 func defaultAPI() API {
+	profiling := true
 	return API{
+		HTTP2MaxStreamsPerConnection: 100, Profiling: &profiling,
 		MaxRequestsInflight: 400, MaxMutatingRequestsInflight: 200,
 		RequestTimeout: metav1.Duration{Duration: time.Minute}, MinRequestTimeout: 1800,
+	}
+}
+
+// tellFeatures lets metrics say which features are on.
+func tellFeatures(metrics *wire.Metrics, gates features.Gates) {
+	for name, gate := range features.Known() {
+		stage := gate.Stage
+		if stage == "GA" {
+			stage = ""
+		}
+		metrics.Feature(name, stage, gates.On(gate))
 	}
 }
 
@@ -71,6 +89,9 @@ func (a *API) validate(list []*kinds.Kind) (errs []error) {
 	}
 	if a.RequestTimeout.Duration <= 0 {
 		errs = append(errs, fmt.Errorf("api.requestTimeout: %s: must be above 0", a.RequestTimeout.Duration))
+	}
+	if a.HTTP2MaxStreamsPerConnection <= 0 {
+		errs = append(errs, fmt.Errorf("api.http2MaxStreamsPerConnection: %d: must be above 0", a.HTTP2MaxStreamsPerConnection))
 	}
 	if a.MinRequestTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("api.minRequestTimeout: %d: must be above 0", a.MinRequestTimeout))

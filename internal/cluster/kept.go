@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 upstream has deprecated Endpoints, and serves them all the same
+
 package cluster
 
 import (

@@ -20,6 +20,7 @@ import (
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
+	"github.com/floe-k8s/floe/internal/features"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/pki"
@@ -33,6 +34,8 @@ type Environment struct {
 	Clock    clock.WithTickerAndDelayedExecution
 	Log      *slog.Logger
 	Programs *carry.Programs
+	// SetVerbosity changes how much Log shows, as --v does; nil: it cannot be changed while the server runs.
+	SetVerbosity func(n int)
 	// SetGCPercent sets the process's garbage collector, as debug.SetGCPercent does; nil: it is left as it is.
 	SetGCPercent func(percent int) int
 	Seed         uint64 // of the random source that breaks ties; 0: taken from the clock
@@ -97,15 +100,19 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	authorizer := auth.Policy()
 	authenticator := auth.First(auth.Certificates(s.authority.Pool(), s.Clock), auth.NoTokens, auth.AnonymousUser)
 	s.api = api.New(api.Config{
-		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Answers: s.answers(authorizer, authenticator), Clock: s.Clock, Log: s.Log.With("component", "api"), NoAdmission: served.off,
+		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Answers: s.answers(authorizer, authenticator),
+		Clock: s.Clock, Log: s.Log.With("component", "api"), NoAdmission: served.off,
 	})
 	metrics := wire.NewMetrics()
+	tellFeatures(metrics, served.gates)
 	s.door = wire.New(wire.Config{
 		Metrics: metrics, Gather: s.registry(metrics), Serves: served.apis.Serves,
 		Limits: wire.Limits{
 			Reading: cfg.MaxRequestsInflight, Changing: cfg.MaxMutatingRequestsInflight,
 			Call: cfg.RequestTimeout.Duration, Watch: time.Duration(cfg.MinRequestTimeout) * time.Second,
+			Streams: cfg.HTTP2MaxStreamsPerConnection,
 		},
+		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
 		Authenticator: authenticator,
 	})

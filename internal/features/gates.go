@@ -109,12 +109,17 @@ func (g Gates) put(gate Gate, on bool) error {
 
 // Enabled says whether a gate is on. Asking for a name that is no gate panics.
 func (g Gates) Enabled(name string) bool {
-	if on, ok := g.set[name]; ok {
-		return on
-	}
 	gate, ok := Known()[name]
 	if !ok {
 		panic("there is no feature gate " + name)
+	}
+	return g.On(gate)
+}
+
+// On says whether a gate that Known has is on.
+func (g Gates) On(gate Gate) bool {
+	if on, ok := g.set[gate.Name]; ok {
+		return on
 	}
 	return gate.Default
 }

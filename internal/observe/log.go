@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 
 	"k8s.io/klog/v2"
 )
@@ -19,10 +20,21 @@ const (
 	FormatJSON = "json"
 )
 
-// NewLogger writes lines to w in the given format. verbosity 0 shows information and above; every step more shows one
-// level of debug more (slog level -verbosity). It also makes klog, which libraries of Kubernetes log with, write there.
-func NewLogger(w io.Writer, format string, verbosity int) (*slog.Logger, error) {
-	opts := &slog.HandlerOptions{Level: slog.Level(-verbosity)}
+// Verbosity is how much a logger shows. Its zero value shows information and above. It may be set while it is used.
+type Verbosity struct{ level slog.LevelVar }
+
+// Set shows one level of debug more for every step above 0 (slog level -n), klog's included.
+func (v *Verbosity) Set(n int) {
+	v.level.Set(slog.Level(-n))
+	var level klog.Level
+	if err := level.Set(strconv.Itoa(n)); err != nil {
+		panic(fmt.Sprintf("klog takes no verbosity %d: %v", n, err)) // it takes every number
+	}
+}
+
+// NewLogger writes lines to w in the given format, as far as verbosity shows them. It also makes klog, which libraries of Kubernetes log with, write there.
+func NewLogger(w io.Writer, format string, verbosity *Verbosity) (*slog.Logger, error) {
+	opts := &slog.HandlerOptions{Level: &verbosity.level}
 	var handler slog.Handler
 	switch format {
 	case FormatText, "":

@@ -19,10 +19,12 @@ func TestVerbosityChoosesLevels(t *testing.T) {
 		{2, slog.Level(-3), false},
 	} {
 		var out strings.Builder
-		log, err := NewLogger(&out, FormatText, c.verbosity)
+		var v Verbosity
+		log, err := NewLogger(&out, FormatText, &v)
 		if err != nil {
 			t.Fatal(err)
 		}
+		v.Set(c.verbosity) // also while it is used
 		log.Log(t.Context(), c.level, "line")
 		if got := strings.Contains(out.String(), "line"); got != c.shown {
 			t.Errorf("verbosity %d, level %d: shown %t, want %t", c.verbosity, c.level, got, c.shown)
@@ -31,7 +33,7 @@ func TestVerbosityChoosesLevels(t *testing.T) {
 }
 
 func TestUnknownFormatIsNamed(t *testing.T) {
-	if _, err := NewLogger(nil, "xml", 0); err == nil || !strings.Contains(err.Error(), `"xml"`) {
+	if _, err := NewLogger(nil, "xml", &Verbosity{}); err == nil || !strings.Contains(err.Error(), `"xml"`) {
 		t.Errorf("NewLogger with format xml: got %v, want an error that names it", err)
 	}
 }
