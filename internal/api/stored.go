@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -149,18 +150,29 @@ func encodeStored(k *kinds.Kind, obj kinds.Object) ([]byte, error) {
 	})
 }
 
-// canonical reads the JSON that upstream stores of some kinds, where everything here reads protobuf.
+// canonical makes of what upstream has stored what floe stores: protobuf where it is JSON, and defaults where it fills them in when it reads.
 func canonical(k *kinds.Kind) func([]byte) []byte {
+	header := envelopeHeader(k.GVK)
 	return func(value []byte) []byte {
-		if len(value) == 0 || value[0] != '{' {
+		inJSON := len(value) > 0 && value[0] == '{'
+		if !inJSON && !k.DefaultsOnRead {
 			return value
 		}
-		obj, err := k.ReadJSON(value)
+		var obj kinds.Object
+		var err error
+		if inJSON {
+			obj, err = k.ReadJSON(value)
+		} else {
+			obj, err = decodeStored(k, header, &store.Item{Value: value})
+		}
 		if err != nil {
 			return value // who reads the object is told
 		}
+		if k.DefaultsOnRead {
+			k.Default(obj)
+		}
 		out, err := encodeStored(k, obj)
-		if err != nil {
+		if err != nil || bytes.Equal(out, value) {
 			return value
 		}
 		return out

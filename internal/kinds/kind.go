@@ -151,6 +151,8 @@ type Kind struct {
 	// Minor says that history need not keep what a change made of old once there is a newer version, such as a sign of life; old nil: obj is new. Reads
 	// at a revision that need such a version answer that it has expired. nil: every version is kept as long as history goes.
 	Minor func(old, obj Object) bool
+	// DefaultsOnRead: upstream stores objects without some of their defaults and fills them in when it reads one.
+	DefaultsOnRead bool
 	// OlderJSON reads what upstream stores of the kind as JSON in another version than the kind's own. nil: it does not.
 	OlderJSON func(version string, doc []byte) (Object, error)
 	// Columns are the kind's table. The first is always Name.

@@ -21,7 +21,7 @@ const defaultUtilization = 80
 func HorizontalPodAutoscaler() *kinds.Kind {
 	gvk := autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler")
 	return &kinds.Kind{
-		GVK: gvk, Resource: "horizontalpodautoscalers", Singular: "horizontalpodautoscaler", ShortNames: []string{"hpa"}, Categories: []string{"all"}, Namespaced: true,
+		GVK: gvk, Resource: "horizontalpodautoscalers", Singular: "horizontalpodautoscaler", ShortNames: []string{"hpa"}, Categories: []string{"all"}, Namespaced: true, DefaultsOnRead: true,
 		New:     func() kinds.Object { return &autoscalingv2.HorizontalPodAutoscaler{} },
 		NewList: func() runtime.Object { return &autoscalingv2.HorizontalPodAutoscalerList{} },
 		Default: defaultAutoscaler,

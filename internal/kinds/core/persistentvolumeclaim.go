@@ -16,7 +16,7 @@ func PersistentVolumeClaim() *kinds.Kind {
 		GVK: gvk, Resource: "persistentvolumeclaims", Singular: "persistentvolumeclaim", ShortNames: []string{"pvc"}, Namespaced: true,
 		New:           func() kinds.Object { return &corev1.PersistentVolumeClaim{} },
 		NewList:       func() runtime.Object { return &corev1.PersistentVolumeClaimList{} },
-		ReturnDeleted: true,
+		ReturnDeleted: true, DefaultsOnRead: true,
 		Default: func(obj kinds.Object) {
 			c := obj.(*corev1.PersistentVolumeClaim)
 			or(&c.Status.Phase, corev1.ClaimPending)
