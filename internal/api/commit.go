@@ -19,7 +19,7 @@ import (
 const attempts = 64
 
 // Result is what answers a request. Object is shared unless said otherwise. Item is set when Object is exactly what
-// the table holds, so that cached encodings serve.
+// the table holds, so that cached encodings serve. Of what was only read Object is nil: Decoded makes it, for those who need it.
 type Result struct {
 	Object runtime.Object
 	Item   *store.Item
@@ -29,6 +29,14 @@ type Result struct {
 	// what was not written at all. Reads leave it 0.
 	Revision store.Revision
 	Warnings []string // for who asked
+}
+
+// Decoded returns Object, or the object that Item holds, which is shared.
+func (r Result) Decoded() (runtime.Object, error) {
+	if r.Object != nil || r.Item == nil {
+		return r.Object, nil
+	}
+	return Object(r.Item)
 }
 
 // decision is an object's next state. next is private to revise; nil with remove set keeps what old was as the answer.

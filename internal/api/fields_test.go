@@ -106,7 +106,11 @@ func TestAppliesMeet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	obj := result.Object.(*corev1.ConfigMap)
+	decoded, err := result.Decoded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	obj := decoded.(*corev1.ConfigMap)
 	if len(obj.Data) != managers || len(obj.ManagedFields) != managers {
 		t.Errorf("%d keys, owners %s", len(obj.Data), owners(obj))
 	}

@@ -52,14 +52,14 @@ func (s *Server) Get(ctx context.Context, req Request, opts metav1.GetOptions) (
 	if item == nil {
 		return Result{}, apierrors.NewNotFound(req.resource(), req.Name)
 	}
+	if part == nil || part.Scale == nil {
+		return Result{Item: item}, nil
+	}
 	obj, err := Object(item)
 	if err != nil {
 		return Result{}, apierrors.NewInternalError(err)
 	}
-	if part != nil && part.Scale != nil {
-		return Result{Object: scaleOf(part.Scale, obj)}, nil
-	}
-	return Result{Object: obj, Item: item}, nil
+	return Result{Object: scaleOf(part.Scale, obj)}, nil
 }
 
 // List returns what is selected of a collection.

@@ -57,6 +57,14 @@ func (i *Item) Form(id FormID, make func(*Item) ([]byte, error)) ([]byte, error)
 	return i.cell.keep(&form{id: id, bytes: b, size: int64(len(b))}).bytes, nil
 }
 
+// Cached returns the item's form id when the bounded cache holds it; nil when it does not. The bytes are shared and must not be changed.
+func (i *Item) Cached(id FormID) []byte {
+	if f := i.cell.find(id); f != nil {
+		return f.bytes
+	}
+	return nil
+}
+
 // cell is what changes about an item: the forms that are cached now. It is apart from the item, so that a form in the
 // cache does not keep the bytes of an item that is gone.
 type cell struct {

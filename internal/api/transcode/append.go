@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"strconv"
 )
 
 // maxDepth bounds how deep messages stand within messages. The API's own types, but for schemas, are less than 20 deep.
@@ -17,20 +18,18 @@ type span struct{ from, to int32 }
 
 // encoder is what one call of Append needs.
 type encoder struct {
-	version []byte
-	spans   []span // of all messages that are being written, the innermost last
-	depth   int
+	revision uint64
+	spans    []span // of all messages that are being written, the innermost last
+	depth    int
 }
 
-// Append appends the JSON of the object that msg is the message of, without kind and apiVersion, to dst. version is its resourceVersion, which must
-// be what JSON needs not escape. Neither msg nor version is kept. After an error what is appended is no JSON.
-func (f *Form) Append(dst, msg, version []byte) ([]byte, error) {
+// Append appends the JSON of the object that msg is the message of, without kind and apiVersion, to dst; its resourceVersion is revision. msg is not
+// kept. After an error what is appended is no JSON. An error that is not ErrUnusual is encoding/json's own.
+func (f *Form) Append(dst, msg []byte, revision uint64) ([]byte, error) {
 	e := f.encoders.Get().(*encoder)
 	defer f.encoders.Put(e)
-	e.version, e.spans, e.depth = version, e.spans[:0], 0
-	dst, err := f.root.write(e, dst, msg)
-	e.version = nil
-	return dst, err
+	e.revision, e.spans, e.depth = revision, e.spans[:0], 0
+	return f.root.write(e, dst, msg)
 }
 
 // write appends a struct.
@@ -123,7 +122,7 @@ func (f *field) append(e *encoder, dst, b []byte, s span) ([]byte, error) {
 		return f.write(e, dst, b[s.from:s.to])
 	case f.isVersion:
 		dst = append(f.opening(dst), '"')
-		return append(append(dst, e.version...), '"'), nil
+		return append(strconv.AppendUint(dst, e.revision, 10), '"'), nil
 	case !there && f.omitEmpty && (f.empty != nil || f.optional || f.shape != single):
 		return dst, nil
 	case there && f.omitEmpty && !f.optional && f.shape == single && f.empty != nil && f.empty(b[s.from:s.to]):

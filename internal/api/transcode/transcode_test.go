@@ -56,7 +56,7 @@ func want(k *kinds.Kind, msg []byte) ([]byte, error) {
 // same fails unless f writes the message as it has to; only a message that is unusual may be refused.
 func same(t testing.TB, f *transcode.Form, k *kinds.Kind, msg []byte, usual bool) {
 	t.Helper()
-	got, err := f.Append(nil, msg, []byte("42"))
+	got, err := f.Append(nil, msg, 42)
 	if errors.Is(err, transcode.ErrUnusual) && !usual {
 		return
 	}
@@ -154,7 +154,7 @@ func TestUnusualMessages(t *testing.T) {
 		"keys of a map out of order":    "\x0a\x0c\x5a\x04\x0a\x00\x12\x00\x5a\x04\x0a\x00\x12\x00",
 		"an entry whose value is first": "\x0a\x06\x5a\x04\x12\x00\x0a\x00",
 	} {
-		if doc, err := f.Append(nil, []byte(msg), []byte("1")); !errors.Is(err, transcode.ErrUnusual) {
+		if doc, err := f.Append(nil, []byte(msg), 1); !errors.Is(err, transcode.ErrUnusual) {
 			t.Errorf("%s: got %s, %v", name, doc, err)
 		}
 	}
@@ -200,9 +200,8 @@ func TestAppendAllocates(t *testing.T) {
 	f := compile(t, k)
 	msg := realPod(t)
 	dst := make([]byte, 0, 16<<10)
-	version := []byte("42")
 	allocations := testing.AllocsPerRun(100, func() {
-		if _, err := f.Append(dst, msg, version); err != nil {
+		if _, err := f.Append(dst, msg, 42); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -217,9 +216,9 @@ func BenchmarkAppend(b *testing.B) {
 	b.Run("transcode", func(b *testing.B) {
 		b.ReportAllocs()
 		b.SetBytes(int64(len(msg)))
-		dst, version := make([]byte, 0, 16<<10), []byte("42")
+		dst := make([]byte, 0, 16<<10)
 		for b.Loop() {
-			if _, err := f.Append(dst, msg, version); err != nil {
+			if _, err := f.Append(dst, msg, 42); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -118,13 +118,13 @@ func (c *call) answerList(h *Handler, f format, list api.List) {
 	for _, item := range list.Items {
 		size += len(item.Value)
 	}
-	write := listJSON
+	write := c.codec.listJSON
 	if f.media == mediaProtobuf {
-		write = listProtobuf
+		write = c.codec.listProtobuf
 	}
 	if f.media == mediaYAML || f.pretty {
 		var doc []byte
-		err := listJSON(c.kind, list, func(b []byte) error {
+		err := c.codec.listJSON(list, func(b []byte) error {
 			doc = append(doc, b...)
 			return nil
 		})
@@ -135,7 +135,7 @@ func (c *call) answerList(h *Handler, f format, list api.List) {
 		return
 	}
 	err = c.stream(f, http.StatusOK, size > gzipFrom && acceptsGzip(c.r), func(w io.Writer) error {
-		return write(c.kind, list, func(b []byte) error {
+		return write(list, func(b []byte) error {
 			_, err := w.Write(b)
 			return err
 		})

@@ -53,7 +53,7 @@ func BenchmarkGetPod(b *testing.B) {
 
 func BenchmarkListPods(b *testing.B) {
 	s := serve(b)
-	const pods = 1000
+	const pods = 10_000
 	for i := range pods {
 		s.ask(b, http.MethodPost, "/api/v1/namespaces/default/pods", "application/json", fmt.Sprintf(benchPod, fmt.Sprint("p", i)))
 	}

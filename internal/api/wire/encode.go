@@ -14,36 +14,9 @@ import (
 
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/kinds"
-	"github.com/floe-k8s/floe/internal/store"
 )
 
-// formJSON is the cached JSON of an item, without apiVersion and kind.
-const formJSON store.FormID = 0
-
 var errNoProtobuf = errors.New("object has no protobuf encoding")
-
-// itemJSON is an item's JSON without apiVersion and kind, as it stands in lists. It is shared.
-func itemJSON(item *store.Item) ([]byte, error) {
-	return item.Form(formJSON, func(item *store.Item) ([]byte, error) {
-		obj, err := api.Object(item)
-		if err != nil {
-			return nil, err
-		}
-		return json.Marshal(obj)
-	})
-}
-
-// shownJSON is itemJSON in the form that the kind's clients see. Those of a view are not cached.
-func shownJSON(k *kinds.Kind, item *store.Item) ([]byte, error) {
-	if k.View == nil {
-		return itemJSON(item)
-	}
-	obj, err := api.Shown(k, item)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(obj)
-}
 
 // withType puts apiVersion and kind in front of the other fields of an object's JSON.
 func withType(doc []byte, gvk schema.GroupVersionKind) []byte {
@@ -54,19 +27,6 @@ func withType(doc []byte, gvk schema.GroupVersionKind) []byte {
 		out = append(out, ',')
 	}
 	return append(out, doc[1:]...)
-}
-
-// itemProtobuf is an item in its envelope, with its resourceVersion.
-func itemProtobuf(k *kinds.Kind, item *store.Item, rev store.Revision) ([]byte, error) {
-	raw, err := api.Raw(k)(item)
-	if err != nil {
-		return nil, err
-	}
-	version := api.AppendVersion(nil, rev)
-	return api.Envelope(k.GVK, len(raw)+len(version), func(b []byte) error {
-		copy(b[copy(b, raw):], version)
-		return nil
-	})
 }
 
 // encode writes an object whose own TypeMeta says what it is; gvk is used where that is empty.
@@ -123,6 +83,12 @@ func indent(doc []byte) ([]byte, error) {
 
 // object encodes one result.
 func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {
+	if result.Object == nil && f.as != "" {
+		var err error
+		if result.Object, err = result.Decoded(); err != nil {
+			return nil, err
+		}
+	}
 	obj, isObject := result.Object.(kinds.Object)
 	ours := isObject && c.kind != nil && isKind(c.kind, result)
 	switch {
@@ -133,7 +99,7 @@ func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {
 		}
 		return h.transformed(c, f, opts, []kinds.Object{obj}, metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, false)
 	case result.Item != nil && f.media == mediaProtobuf:
-		return itemProtobuf(c.kind, result.Item, result.Item.Revision)
+		return c.codec.protobuf(result.Item, result.Item.Revision)
 	case result.Item != nil && f.media == mediaCBOR:
 		stored, err := api.Object(result.Item)
 		if err != nil {
@@ -141,11 +107,11 @@ func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {
 		}
 		return objectCBOR(stored, c.kind.GVK)
 	case result.Item != nil:
-		doc, err := shownJSON(c.kind, result.Item)
+		doc, err := c.codec.typed(result.Item, result.Item.Revision)
 		if err != nil {
 			return nil, err
 		}
-		return f.finish(withType(doc, c.kind.GVK))
+		return f.finish(doc)
 	}
 	gvk := schema.GroupVersionKind{Version: "v1", Kind: "Status"}
 	if !ours {
@@ -178,36 +144,34 @@ func listMeta(list api.List) metav1.ListMeta {
 	return metav1.ListMeta{ResourceVersion: api.Version(list.Revision), Continue: list.Continue, RemainingItemCount: list.Remaining}
 }
 
-// listJSON appends a list piece by piece to write, so that it is never whole in memory.
-func listJSON(k *kinds.Kind, list api.List, write func([]byte) error) error {
+// listJSON appends a list piece by piece to write, so that it is never whole in memory. write keeps nothing of what it is given.
+func (x *codec) listJSON(list api.List, write func([]byte) error) error {
 	meta, err := json.Marshal(listMeta(list))
 	if err != nil {
 		return err
 	}
-	gvk := listGVK(k)
-	head := fmt.Sprintf("{\"kind\":%q,\"apiVersion\":%q,\"metadata\":%s,\"items\":[", gvk.Kind, gvk.GroupVersion(), meta)
-	if err := write([]byte(head)); err != nil {
-		return err
-	}
-	for i, item := range list.Items {
-		doc, err := shownJSON(k, item)
-		if err != nil {
+	gvk := listGVK(x.kind)
+	doc := fmt.Appendf(nil, "{\"kind\":%q,\"apiVersion\":%q,\"metadata\":%s,\"items\":[", gvk.Kind, gvk.GroupVersion(), meta)
+	item := x.lister(list.Items)
+	for i := range list.Items {
+		if i > 0 {
+			doc = append(doc, ',')
+		}
+		if doc, err = item(doc, list.Items[i]); err != nil {
 			return err
 		}
-		if i > 0 {
-			if err := write([]byte{','}); err != nil {
+		if len(doc) >= listPiece {
+			if err := write(doc); err != nil {
 				return err
 			}
-		}
-		if err := write(doc); err != nil {
-			return err
+			doc = doc[:0]
 		}
 	}
-	return write([]byte("]}\n"))
+	return write(append(doc, "]}\n"...))
 }
 
 // listProtobuf does the same in protobuf: every list of the API has its metadata in field 1 and its items in field 2.
-func listProtobuf(k *kinds.Kind, list api.List, write func([]byte) error) error {
+func (x *codec) listProtobuf(list api.List, write func([]byte) error) error {
 	const metaTag, itemTag = 0x0a, 0x12
 	meta := listMeta(list)
 	metaBytes, err := meta.Marshal()
@@ -215,7 +179,7 @@ func listProtobuf(k *kinds.Kind, list api.List, write func([]byte) error) error 
 		return err
 	}
 	head := append(binary.AppendUvarint([]byte{metaTag}, uint64(len(metaBytes))), metaBytes...)
-	size, message := len(head), api.Raw(k)
+	size, message := len(head), x.message
 	var version, frame []byte // used again for each item
 	for _, item := range list.Items {
 		raw, err := message(item)
@@ -226,7 +190,7 @@ func listProtobuf(k *kinds.Kind, list api.List, write func([]byte) error) error 
 		frame = binary.AppendUvarint(frame[:0], uint64(len(raw)+len(version)))
 		size += 1 + len(frame) + len(raw) + len(version)
 	}
-	opening, closing := api.EnvelopeAround(listGVK(k), size)
+	opening, closing := api.EnvelopeAround(listGVK(x.kind), size)
 	if err := write(append([]byte(opening), head...)); err != nil {
 		return err
 	}

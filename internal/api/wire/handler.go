@@ -76,6 +76,7 @@ type Handler struct {
 	closing           context.Context
 	stop              context.CancelFunc // ends watches and what follows
 	discovery         discovery
+	codecs            map[*kinds.Kind]*codec
 	speaks            languages
 	began             time.Time  // of this program's documents, which never change
 	randMu            sync.Mutex // guards Config.Rand
@@ -111,6 +112,7 @@ func New(cfg Config) *Handler {
 		h.speaks = append(slices.Clip(spoken), mediaCBOR)
 	}
 	cfg.Metrics.tellBuild(h.version())
+	h.codecs = codecsOf(cfg.API.Config.Kinds)
 	h.discovery = newDiscovery(slices.DeleteFunc(slices.Clone(cfg.API.Config.Kinds), func(k *kinds.Kind) bool { return !cfg.Serves(k.GVR()) }))
 	return h
 }
@@ -132,6 +134,7 @@ type call struct {
 	// speaks are the server's languages.
 	speaks languages
 	kind   *kinds.Kind // nil when the path is no resource that is served
+	codec  *codec      // the kind's
 	// known says whether a type of objects is known at all.
 	known func(schema.GroupVersionKind) bool
 
@@ -174,6 +177,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.w = &c.answered
 	if h.Serves(c.path.resource) {
 		c.kind = h.API.Kind(c.path.resource)
+		c.codec = h.codecs[c.kind]
 	}
 	release, ok := h.admit(c)
 	if !ok {

@@ -93,6 +93,7 @@ func (j *jointWatch) add(c *call, of, after string) error {
 	if part.kind = j.h.API.Kind(part.path.resource); part.kind == nil || part.path.subresource != "" || !part.serves() {
 		return apierrors.NewBadRequest(fmt.Sprintf("parameter %s: %s is no collection that is served", joint.Of, of))
 	}
+	part.codec = j.h.codecs[part.kind]
 	var opts metav1.ListOptions
 	query := target.Query()
 	if err := metav1.Convert_url_Values_To_v1_ListOptions(&query, &opts, nil); err != nil {

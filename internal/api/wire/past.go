@@ -31,8 +31,8 @@ func (h *Handler) serveHistory(c *call) {
 		v := history.Version{
 			Revision: uint64(r.Revision), Previous: uint64(r.Previous), Time: r.Time, Actor: r.Actor, Cause: r.Cause, Deleted: item == nil,
 		}
-		if item != nil && h.isServed(key) {
-			if v.Object, err = itemJSON(item); err != nil {
+		if x := h.codecOf(key); item != nil && x != nil {
+			if v.Object, err = x.append(nil, item, item.Revision); err != nil {
 				return err
 			}
 		}
@@ -50,8 +50,14 @@ func (h *Handler) serveHistory(c *call) {
 	}
 }
 
-func (h *Handler) isServed(key string) bool {
-	return slices.ContainsFunc(h.API.Config.Kinds, func(k *kinds.Kind) bool { return strings.HasPrefix(key, k.Prefix()) })
+// codecOf is that of the kind that stores its objects where the key stands; nil when none does.
+func (h *Handler) codecOf(key string) *codec {
+	for _, k := range h.API.Config.Kinds {
+		if k.View == nil && strings.HasPrefix(key, k.Prefix()) {
+			return h.codecs[k]
+		}
+	}
+	return nil
 }
 
 // storeKey reads what names an object, see history.Path.

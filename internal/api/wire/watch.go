@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -190,13 +189,9 @@ func (w *watcher) encoded(e api.Event) ([]byte, error) {
 	case e.Type == watch.Bookmark:
 		return w.bookmark(e)
 	case plain && w.f.media == mediaProtobuf:
-		return itemProtobuf(k, e.Item, e.Revision)
-	case plain && e.Type != watch.Deleted && w.f.media != mediaCBOR:
-		doc, err := shownJSON(k, e.Item)
-		if err != nil {
-			return nil, err
-		}
-		return withType(doc, k.GVK), nil
+		return w.c.codec.protobuf(e.Item, e.Revision)
+	case plain && w.f.media != mediaCBOR:
+		return w.c.codec.shared(e.Item, e.Revision)
 	}
 	obj, err := api.Object(e.Item)
 	if err != nil {
@@ -211,15 +206,8 @@ func (w *watcher) encoded(e api.Event) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if plain && w.f.media == mediaCBOR {
-		return objectCBOR(obj, k.GVK)
-	}
 	if plain {
-		doc, err := json.Marshal(obj)
-		if err != nil {
-			return nil, err
-		}
-		return withType(doc, k.GVK), nil
+		return objectCBOR(obj, k.GVK)
 	}
 	return w.transformed(obj)
 }

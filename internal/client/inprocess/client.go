@@ -82,9 +82,13 @@ func object(req api.Request, r api.Result, err error) (kinds.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	obj, ok := r.Object.(kinds.Object)
+	decoded, err := r.Decoded()
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	obj, ok := decoded.(kinds.Object)
 	if !ok {
-		return nil, fmt.Errorf("the API answered with %T, which is no object", r.Object)
+		return nil, fmt.Errorf("the API answered with %T, which is no object", decoded)
 	}
 	if r.Removed { // the API answers with the version before; no table holds this copy
 		obj.SetResourceVersion(api.Version(r.Revision))

@@ -1,0 +1,136 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/transcode"
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
+)
+
+// formJSON is the cached JSON of an item, without apiVersion and kind.
+const formJSON store.FormID = 0
+
+const (
+	// listPiece is how much of a list is written at once, in bytes: each piece is a walk through HTTP/2 and TLS.
+	listPiece = 64 << 10
+	// listCached is the most bytes of stored objects whose JSON a list leaves in the table's cache. To list more would only push out, a list
+	// later, what it has put there, and what others had: writing an item anew costs a few microseconds.
+	listCached = 2 << 20
+)
+
+// codec writes the stored objects of one kind.
+type codec struct {
+	kind    *kinds.Kind
+	message func(*store.Item) ([]byte, error)
+	opening string                          // of an object that stands alone: its kind and apiVersion
+	form    func() (*transcode.Form, error) // made when it is first needed; an error for types that need encoding/json
+}
+
+func codecsOf(list []*kinds.Kind) map[*kinds.Kind]*codec {
+	out := make(map[*kinds.Kind]*codec, len(list))
+	for _, k := range list {
+		x := &codec{kind: k, message: api.Raw(k), opening: fmt.Sprintf("{\"kind\":%q,\"apiVersion\":%q", k.GVK.Kind, k.GVK.GroupVersion())}
+		x.form = sync.OnceValues(func() (*transcode.Form, error) { return transcode.Compile(reflect.TypeOf(k.New()).Elem()) })
+		out[k] = x
+	}
+	return out
+}
+
+// append appends an item's JSON, as it stands in lists, at a revision, which is that of its deletion in the event of one.
+func (x *codec) append(dst []byte, item *store.Item, rev store.Revision) ([]byte, error) {
+	if form, err := x.form(); err == nil && x.kind.View == nil {
+		msg, err := x.message(item)
+		if err != nil {
+			return dst, err
+		}
+		out, err := form.Append(dst, msg, uint64(rev))
+		if !errors.Is(err, transcode.ErrUnusual) {
+			return out, err
+		}
+	}
+	obj, err := api.Shown(x.kind, item)
+	if err != nil {
+		return dst, err
+	}
+	if rev != item.Revision {
+		obj = obj.DeepCopyObject().(kinds.Object)
+		obj.SetResourceVersion(api.Version(rev))
+	}
+	doc, err := json.Marshal(obj)
+	return append(dst, doc...), err
+}
+
+// cached is an item's JSON, as it stands in lists, which the table's cache keeps for others. It is shared.
+func (x *codec) cached(item *store.Item) ([]byte, error) {
+	return item.Form(formJSON, func(item *store.Item) ([]byte, error) { return x.append(nil, item, item.Revision) })
+}
+
+// lister returns what appends one item of a list of items.
+func (x *codec) lister(items []*store.Item) func(dst []byte, item *store.Item) ([]byte, error) {
+	size := 0
+	for _, item := range items {
+		size += len(item.Value)
+	}
+	keeps := size <= listCached && x.kind.View == nil
+	return func(dst []byte, item *store.Item) ([]byte, error) {
+		switch {
+		case keeps:
+			doc, err := x.cached(item)
+			return append(dst, doc...), err
+		case x.kind.View == nil:
+			if doc := item.Cached(formJSON); doc != nil {
+				return append(dst, doc...), nil
+			}
+		}
+		return x.append(dst, item, item.Revision)
+	}
+}
+
+// typed is the JSON of an item that stands alone, with its kind. The caller owns it, and finds room behind it for a little more.
+func (x *codec) typed(item *store.Item, rev store.Revision) ([]byte, error) {
+	var doc []byte
+	if rev == item.Revision && x.kind.View == nil {
+		doc = item.Cached(formJSON)
+	}
+	dst := append(make([]byte, 0, len(x.opening)+max(len(doc), 2*len(item.Value))+64), x.opening...)
+	at := len(dst)
+	if doc != nil {
+		dst = append(dst, doc...)
+	} else {
+		var err error
+		if dst, err = x.append(dst, item, rev); err != nil {
+			return nil, err
+		}
+	}
+	dst[at] = ',' // where the object began; it has metadata at least
+	return dst, nil
+}
+
+// shared is typed, for an item that others will ask for as well: its JSON is made once.
+func (x *codec) shared(item *store.Item, rev store.Revision) ([]byte, error) {
+	if rev == item.Revision && x.kind.View == nil {
+		if _, err := x.cached(item); err != nil {
+			return nil, err
+		}
+	}
+	return x.typed(item, rev)
+}
+
+// protobuf is an item in its envelope, at a revision.
+func (x *codec) protobuf(item *store.Item, rev store.Revision) ([]byte, error) {
+	raw, err := x.message(item)
+	if err != nil {
+		return nil, err
+	}
+	version := api.AppendVersion(nil, rev)
+	return api.Envelope(x.kind.GVK, len(raw)+len(version), func(b []byte) error {
+		copy(b[copy(b, raw):], version)
+		return nil
+	})
+}
