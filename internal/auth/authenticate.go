@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -58,19 +59,13 @@ func First(list ...Authenticator) Authenticator {
 // Certificates authenticates by a client certificate of pool: the common name is the user, each organization a group
 // (RFC 5280 section 4.1.2.6, as Kubernetes reads it).
 func Certificates(pool *x509.CertPool, now clock.PassiveClock) Authenticator {
+	known := &verified{authorities: pool, good: map[[sha256.Size]byte]validity{}}
 	return func(r *http.Request) (User, bool, error) {
 		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 			return User{}, false, nil
 		}
 		leaf := r.TLS.PeerCertificates[0]
-		between := x509.NewCertPool()
-		for _, c := range r.TLS.PeerCertificates[1:] {
-			between.AddCert(c)
-		}
-		_, err := leaf.Verify(x509.VerifyOptions{
-			Roots: pool, Intermediates: between, CurrentTime: now.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		})
-		if err != nil {
+		if err := known.check(r.TLS.PeerCertificates, now.Now()); err != nil {
 			return User{}, false, fmt.Errorf("verifying certificate SN=%d of %q failed: %w", leaf.SerialNumber, leaf.Subject.CommonName, err)
 		}
 		if leaf.Subject.CommonName == "" {
