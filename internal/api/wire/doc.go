@@ -10,7 +10,8 @@
 //   - The path of a call: limits → authenticate → what the path means → authorize → decode → verb → encode.
 //   - Every refusal is a metav1.Status with upstream's reason and message, in the format that the client asked for; plain text
 //     only where upstream answers plain text.
-//   - An object is encoded once per media type while the table's cache holds it; lists and frames are made around those bytes.
+//   - An answer is made from an object's stored bytes, which are not decoded for it. The JSON that many ask for, frames and small lists, is made
+//     once while the table's cache holds it; what is asked for once leaves nothing there.
 //   - Nothing that a client sends or leaves unread holds more than a bounded amount of memory: bodies, headers and calls in flight
 //     have limits, a watch holds a cursor only and each write to a connection has a deadline. Metrics have series for what is served only.
 //
