@@ -41,7 +41,7 @@ func write(out *bytes.Buffer, v reflect.Value) error {
 			return writeList(out, v)
 		}
 	case reflect.Struct:
-		if strings.HasPrefix(v.Type().PkgPath(), "k8s.io/api/") {
+		if own(v.Type()) {
 			out.WriteByte('{')
 			if _, err := writeFields(out, v, true); err != nil {
 				return err
@@ -52,6 +52,9 @@ func write(out *bytes.Buffer, v reflect.Value) error {
 	}
 	return writePlain(out, v)
 }
+
+// own says that upstream has an untagged copy of a struct.
+func own(t reflect.Type) bool { return strings.HasPrefix(t.PkgPath(), "k8s.io/api/") }
 
 // writePlain shows what looks the same in both worlds.
 func writePlain(out *bytes.Buffer, v reflect.Value) error {
@@ -83,6 +86,12 @@ func writeFields(out *bytes.Buffer, v reflect.Value, first bool) (_ bool, err er
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			if !own(f.Type) {
+				if first, err = writeMembers(out, v.Field(i), first); err != nil {
+					return first, err
+				}
+				continue
+			}
 			if first, err = writeFields(out, v.Field(i), first); err != nil {
 				return first, err
 			}
@@ -98,4 +107,18 @@ func writeFields(out *bytes.Buffer, v reflect.Value, first bool) (_ bool, err er
 		}
 	}
 	return first, nil
+}
+
+// writeMembers is writeFields for an embedded struct that keeps its tags, such as a template's metadata.
+func writeMembers(out *bytes.Buffer, v reflect.Value, first bool) (bool, error) {
+	text, err := json.Marshal(v.Interface())
+	text = bytes.TrimSuffix(bytes.TrimPrefix(text, []byte("{")), []byte("}"))
+	if err != nil || len(text) == 0 {
+		return first, err
+	}
+	if !first {
+		out.WriteByte(',')
+	}
+	out.Write(text)
+	return false, nil
 }

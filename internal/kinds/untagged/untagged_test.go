@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -19,6 +20,8 @@ func TestValue(t *testing.T) {
 		`{"Key":"k","Operator":"","Value":"","Effect":"","TolerationSeconds":3}`:                        &corev1.Toleration{Key: "k", TolerationSeconds: &seconds},
 		`{"Attacher":"","Source":{"PersistentVolumeName":"pv","InlineVolumeSpec":null},"NodeName":"n"}`: storagev1.VolumeAttachmentSpec{NodeName: "n", Source: storagev1.VolumeAttachmentSource{PersistentVolumeName: &name}},
 		`[{"Audience":"a","ExpirationSeconds":null}]`:                                                   []storagev1.TokenRequest{{Audience: "a"}},
+		`{"labels":{"a":"b"},"Spec":{"Devices":{"Requests":null,"Constraints":null,"Config":null}}}`:    resourcev1.ResourceClaimTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"a": "b"}}},
+		`{"Spec":{"Devices":{"Requests":null,"Constraints":null,"Config":null}}}`:                       resourcev1.ResourceClaimTemplateSpec{},
 		`null`:                      []string(nil),
 		`[]`:                        []string{},
 		`"YWI="`:                    []byte("ab"),
