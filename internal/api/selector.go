@@ -79,7 +79,10 @@ func (sel *selector) translate() (err error) {
 
 // unknownField is upstream's answer, which differs for kinds that have fields of their own.
 func unknownField(k *kinds.Kind, name string) string {
-	if k.Fields != nil {
+	switch {
+	case k.UnknownField != "":
+		return fmt.Sprintf(k.UnknownField, name)
+	case k.Fields != nil:
 		return "field label not supported: " + name
 	}
 	return fmt.Sprintf("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", name)

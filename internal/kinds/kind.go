@@ -161,6 +161,8 @@ type Kind struct {
 	RowConditions func(obj Object) []metav1.TableRowCondition
 	// Fields are the selectable fields besides metadata.name and metadata.namespace.
 	Fields func(obj Object) fields.Set
+	// UnknownField is what is answered to a selector of any other field, with %s where its name goes. "": what most kinds say.
+	UnknownField string
 	// Facts are read from an object's stored bytes, without decoding it.
 	Facts []Fact
 	// Subresources by name.

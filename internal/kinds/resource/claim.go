@@ -8,6 +8,7 @@ import (
 	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -21,35 +22,30 @@ import (
 // adminLabel marks namespaces whose claims may reach devices that are in use.
 const adminLabel = "resource.kubernetes.io/admin-access"
 
-// isNew tells an object that is being made from one that replaces another: only that has a version, when it is validated.
-func isNew(obj kinds.Object) bool { return obj.GetResourceVersion() == "" }
-
 // ResourceClaim is resource.k8s.io/v1 ResourceClaim: devices that somebody asks for, and those that they were given.
 //
 //	pending ── status.allocation ──► allocated ── status.reservedFor ──► reserved ── all consumers gone ──► allocated ──► pending, or deleted
 func ResourceClaim() *kinds.Kind {
 	gvk := resourcev1.SchemeGroupVersion.WithKind("ResourceClaim")
+	spec := func(obj kinds.Object) *resourcev1.ResourceClaimSpec { return &obj.(*resourcev1.ResourceClaim).Spec }
+	validate := func(obj kinds.Object) field.ErrorList { return validateClaimSpec(spec(obj), field.NewPath("spec")) }
 	return &kinds.Kind{
 		GVK: gvk, Resource: "resourceclaims", Singular: "resourceclaim", Namespaced: true, ReturnDeleted: true,
 		New:     func() kinds.Object { return &resourcev1.ResourceClaim{} },
 		NewList: func() runtime.Object { return &resourcev1.ResourceClaimList{} },
-		Default: func(obj kinds.Object) { defaultClaim(&obj.(*resourcev1.ResourceClaim).Spec) },
+		Default: func(obj kinds.Object) { defaultClaim(spec(obj)) },
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			obj.(*resourcev1.ResourceClaim).Status = resourcev1.ResourceClaimStatus{}
 		},
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			obj.(*resourcev1.ResourceClaim).Status = *old.(*resourcev1.ResourceClaim).Status.DeepCopy()
 		},
-		Validate: func(obj kinds.Object) field.ErrorList {
-			if !isNew(obj) {
-				return nil // ValidateUpdate says all
-			}
-			return validateClaimSpec(&obj.(*resourcev1.ResourceClaim).Spec, field.NewPath("spec"))
-		},
+		ValidateCreate: validate, // what never changes is not looked at again
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return immutable(obj.(*resourcev1.ResourceClaim).Spec, old.(*resourcev1.ResourceClaim).Spec)
 		},
-		Claim: admitClaim,
+		Claim:     forAdmins("ResourceClaim", spec, validate),
+		Canonical: func(obj kinds.Object) { noRequests(spec(obj)) },
 		Columns: []kinds.Column{
 			kinds.NameColumn(),
 			{Name: "State", Type: "string", Description: "A summary of the current state (allocated, pending, reserved, etc.).", Cell: func(_ kinds.Env, obj kinds.Object) any {
@@ -92,6 +88,13 @@ func defaultClaim(s *resourcev1.ResourceClaimSpec) {
 	}
 }
 
+// noRequests shows an empty list of requests, which is always there, as upstream's storage reads it.
+func noRequests(s *resourcev1.ResourceClaimSpec) {
+	if len(s.Devices.Requests) == 0 {
+		s.Devices.Requests = nil
+	}
+}
+
 func state(c *resourcev1.ResourceClaim) string {
 	var list []string
 	if c.DeletionTimestamp != nil {
@@ -108,15 +111,32 @@ func state(c *resourcev1.ResourceClaim) string {
 	return strings.Join(list, ",")
 }
 
-// admitClaim refuses, in a namespace that is not marked for it, a new claim of devices that others use. It writes nothing.
-func admitClaim(_ kinds.Env, obj, old kinds.Object, see kinds.Reader) ([]kinds.Write, error) {
-	if obj == nil || old != nil { // it goes, or asks for what it did before
-		return nil, nil
+// forAdmins refuses, in a namespace that is not marked for it, a new object of the kind that asks for devices that others use; it names with that what check
+// finds wrong. It writes nothing.
+func forAdmins(kind string, spec func(kinds.Object) *resourcev1.ResourceClaimSpec, check func(kinds.Object) field.ErrorList) func(env kinds.Env, obj, old kinds.Object, see kinds.Reader) ([]kinds.Write, error) {
+	return func(_ kinds.Env, obj, old kinds.Object, see kinds.Reader) ([]kinds.Write, error) {
+		if obj == nil || old != nil { // it goes, or asks for what it did before
+			return nil, nil
+		}
+		at := asksAsAdmin(spec(obj))
+		if at == nil {
+			return nil, nil
+		}
+		var bad *field.Error
+		ns, ok := see.Get(corev1.SchemeGroupVersion.WithResource("namespaces"), "", obj.GetNamespace()).(*corev1.Namespace)
+		switch {
+		case !ok:
+			bad = field.InternalError(at, fmt.Errorf("could not retrieve namespace to verify admin access: namespaces %q not found", obj.GetNamespace()))
+		case ns.Labels[adminLabel] != "true":
+			bad = field.Forbidden(at, fmt.Sprintf("admin access to devices requires the `%s: true` label on the containing namespace", adminLabel))
+		default:
+			return nil, nil
+		}
+		return nil, apierrors.NewInvalid(resourcev1.SchemeGroupVersion.WithKind(kind).GroupKind(), obj.GetName(), append(field.ErrorList{bad}, check(obj)...))
 	}
-	return nil, forAdmins("ResourceClaim", obj, asksAsAdmin(&obj.(*resourcev1.ResourceClaim).Spec), see)
 }
 
-// asksAsAdmin is where a specification asks for such access; nil when it does not.
+// asksAsAdmin is where a specification asks for such access; nil when it does not. Upstream names the same place in a template.
 func asksAsAdmin(s *resourcev1.ResourceClaimSpec) *field.Path {
 	for i, r := range s.Devices.Requests {
 		if r.Exactly != nil && r.Exactly.AdminAccess != nil && *r.Exactly.AdminAccess {
@@ -126,25 +146,11 @@ func asksAsAdmin(s *resourcev1.ResourceClaimSpec) *field.Path {
 	return nil
 }
 
-func forAdmins(kind string, obj kinds.Object, at *field.Path, see kinds.Reader) error {
-	if at == nil {
-		return nil
-	}
-	var bad *field.Error
-	ns, ok := see.Get(corev1.SchemeGroupVersion.WithResource("namespaces"), "", obj.GetNamespace()).(*corev1.Namespace)
-	switch {
-	case !ok:
-		bad = field.InternalError(at, fmt.Errorf("could not retrieve namespace to verify admin access: namespaces %q not found", obj.GetNamespace()))
-	case ns.Labels[adminLabel] != "true":
-		bad = field.Forbidden(at, fmt.Sprintf("admin access to devices requires the `%s: true` label on the containing namespace", adminLabel))
-	default:
-		return nil
-	}
-	return apierrors.NewInvalid(resourcev1.SchemeGroupVersion.WithKind(kind).GroupKind(), obj.GetName(), field.ErrorList{bad})
-}
-
 // ResourceClaimTemplate is resource.k8s.io/v1 ResourceClaimTemplate: what claims that are made for pods ask for.
 func ResourceClaimTemplate() *kinds.Kind {
+	spec := func(obj kinds.Object) *resourcev1.ResourceClaimSpec {
+		return &obj.(*resourcev1.ResourceClaimTemplate).Spec.Spec
+	}
 	validate := func(obj kinds.Object) field.ErrorList {
 		s, path := &obj.(*resourcev1.ResourceClaimTemplate).Spec, field.NewPath("spec")
 		return append(volumespec.TemplateMeta(s.ObjectMeta, path.Child("metadata")), validateClaimSpec(&s.Spec, path.Child("spec"))...)
@@ -154,18 +160,14 @@ func ResourceClaimTemplate() *kinds.Kind {
 		Namespaced: true, ReturnDeleted: true,
 		New:      func() kinds.Object { return &resourcev1.ResourceClaimTemplate{} },
 		NewList:  func() runtime.Object { return &resourcev1.ResourceClaimTemplateList{} },
-		Default:  func(obj kinds.Object) { defaultClaim(&obj.(*resourcev1.ResourceClaimTemplate).Spec.Spec) },
+		Default:  func(obj kinds.Object) { defaultClaim(spec(obj)) },
 		Validate: validate,
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return immutable(obj.(*resourcev1.ResourceClaimTemplate).Spec, old.(*resourcev1.ResourceClaimTemplate).Spec)
 		},
-		Claim: func(_ kinds.Env, obj, old kinds.Object, see kinds.Reader) ([]kinds.Write, error) {
-			if obj == nil || old != nil {
-				return nil, nil
-			}
-			return nil, forAdmins("ResourceClaimTemplate", obj, asksAsAdmin(&obj.(*resourcev1.ResourceClaimTemplate).Spec.Spec), see)
-		},
-		Columns: []kinds.Column{kinds.NameColumn(), kinds.AgeColumn()},
+		Claim:     forAdmins("ResourceClaimTemplate", spec, validate),
+		Canonical: func(obj kinds.Object) { noRequests(spec(obj)) },
+		Columns:   []kinds.Column{kinds.NameColumn(), kinds.AgeColumn()},
 	}
 }
 
@@ -173,6 +175,12 @@ func ResourceClaimTemplate() *kinds.Kind {
 func DeviceClass() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: resourcev1.SchemeGroupVersion.WithKind("DeviceClass"), Resource: "deviceclasses", Singular: "deviceclass", ReturnDeleted: true,
+		ValidName: func(name string, prefix bool) []string {
+			if prefix {
+				return nil // only the whole name is looked at
+			}
+			return content.IsDNS1123Subdomain(name)
+		},
 		New:           func() kinds.Object { return &resourcev1.DeviceClass{} },
 		NewList:       func() runtime.Object { return &resourcev1.DeviceClassList{} },
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) { obj.SetGeneration(1) },
@@ -181,10 +189,7 @@ func DeviceClass() *kinds.Kind {
 				obj.SetGeneration(old.GetGeneration() + 1)
 			}
 		},
-		Validate: func(obj kinds.Object) field.ErrorList {
-			if !isNew(obj) {
-				return nil // ValidateUpdate says all
-			}
+		ValidateCreate: func(obj kinds.Object) field.ErrorList {
 			return validateDeviceClass(&obj.(*resourcev1.DeviceClass).Spec, nil, field.NewPath("spec"))
 		},
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {

@@ -62,7 +62,8 @@ func validateDevice(d, was *resourcev1.Device, apart bool, at *field.Path) field
 			return validateCounters(c.CounterSet, "counterSet", c.Counters, at)
 		})...)
 	errs = append(errs, validateOwnReach(d, apart, at)...)
-	return append(errs, validateBinding(d.BindingConditions, d.BindingFailureConditions, at)...)
+	errs = append(errs, validateBinding(d.BindingConditions, d.BindingFailureConditions, at)...)
+	return append(errs, validateMappings(d, at.Child("nodeAllocatableResourceMappings"))...)
 }
 
 func countValues(d *resourcev1.Device) (n int) {
@@ -96,23 +97,30 @@ func validateOwnReach(d *resourcev1.Device, apart bool, at *field.Path) field.Er
 	return append(o.errs, field.Invalid(at, "{"+strings.Join(o.set, ", ")+"}", detail))
 }
 
-// validateAttribute wants exactly one value. Lists of values wait behind a gate: prepareSlice has taken them out, unless they were there.
+// validateAttribute wants exactly one value, or one list of values.
 func validateAttribute(a resourcev1.DeviceAttribute, at *field.Path) (errs field.ErrorList) {
 	n := 0
-	for _, set := range []bool{a.BoolValue != nil, a.IntValue != nil, a.StringValue != nil, a.VersionValue != nil, a.BoolValues != nil, a.IntValues != nil, a.StringValues != nil, a.VersionValues != nil} {
+	count := func(set bool) {
 		if set {
 			n++
 		}
 	}
-	if a.StringValue != nil {
-		errs = append(errs, shortText(*a.StringValue, at.Child("string"))...)
+	count(a.BoolValue != nil)
+	count(a.IntValue != nil)
+	if count(a.StringValue != nil); a.StringValue != nil {
+		errs = append(errs, shortText(a.StringValue, at.Child("string"))...)
 	}
-	if v := a.VersionValue; v != nil {
-		if !semantic().MatchString(*v) {
-			errs = append(errs, field.Invalid(at.Child("version"), *v, "must be a string compatible with semver.org spec 2.0.0"))
-		}
-		errs = append(errs, shortText(*v, at.Child("version"))...)
+	if count(a.VersionValue != nil); a.VersionValue != nil {
+		errs = append(errs, versionText(a.VersionValue, at.Child("version"))...)
 	}
+	count(a.BoolValues != nil)
+	errs = append(errs, values(a.BoolValues, at.Child("bools"), nil)...)
+	count(a.IntValues != nil)
+	errs = append(errs, values(a.IntValues, at.Child("ints"), nil)...)
+	count(a.StringValues != nil)
+	errs = append(errs, values(a.StringValues, at.Child("strings"), shortText)...)
+	count(a.VersionValues != nil)
+	errs = append(errs, values(a.VersionValues, at.Child("versions"), versionText)...)
 	switch n {
 	case 0:
 		return append(errs, field.Invalid(at, "", "exactly one value must be specified"))
@@ -122,8 +130,26 @@ func validateAttribute(a resourcev1.DeviceAttribute, at *field.Path) (errs field
 	return append(errs, field.Invalid(at, untagged.Value(a), "exactly one value must be specified"))
 }
 
-func shortText(s string, at *field.Path) field.ErrorList {
-	if len(s) <= resourcev1.DeviceAttributeMaxValueLength {
+// values checks a list of an attribute, which has items when it is there.
+func values[T any](list []T, at *field.Path, check func(*T, *field.Path) field.ErrorList) field.ErrorList {
+	if list != nil && len(list) == 0 {
+		return field.ErrorList{field.Invalid(at, list, "must not be empty if specified")}
+	}
+	if check == nil {
+		return nil
+	}
+	return each(list, -1, at, check)
+}
+
+func versionText(s *string, at *field.Path) (errs field.ErrorList) {
+	if !semantic().MatchString(*s) {
+		errs = append(errs, field.Invalid(at, *s, "must be a string compatible with semver.org spec 2.0.0"))
+	}
+	return append(errs, shortText(s, at)...)
+}
+
+func shortText(s *string, at *field.Path) field.ErrorList {
+	if len(*s) <= resourcev1.DeviceAttributeMaxValueLength {
 		return nil
 	}
 	return field.ErrorList{field.TooLong(at, "", resourcev1.DeviceAttributeMaxValueLength)}

@@ -134,7 +134,7 @@ func TestClaimStatus(t *testing.T) {
 		"other device": {given, func(c *resourcev1.ResourceClaim) {
 			given(c)
 			c.Status.Devices = []resourcev1.AllocatedDeviceStatus{{Driver: "d", Pool: "p", Device: "b"}}
-		}, []string{`status.devices[0]: Invalid value: "d/p/b": must be an allocated device in the claim`}},
+		}, []string{`status.devices[0]: Invalid value: {"Driver":"d","Pool":"p","Device":"b","ShareID":""}: must be an allocated device in the claim`}},
 		"given back": {func(c *resourcev1.ResourceClaim) {
 			given(c)
 			c.Status.Devices = []resourcev1.AllocatedDeviceStatus{{Driver: "d", Pool: "p", Device: "a"}}
@@ -223,14 +223,92 @@ func TestSlices(t *testing.T) {
 }
 
 func TestSlicesArePrepared(t *testing.T) {
+	full := func(s *resourcev1.ResourceSliceSpec) {
+		d := &s.Devices[0]
+		d.Attributes["many"] = resourcev1.DeviceAttribute{IntValues: []int64{1}}
+		d.Capacity = map[resourcev1.QualifiedName]resourcev1.DeviceCapacity{"memory": {Value: resource.MustParse("4Gi")}}
+		d.NodeAllocatableResourceMappings = map[corev1.ResourceName]resourcev1.NodeAllocatableResourceMapping{"memory": {CapacityKey: of(resourcev1.QualifiedName("memory"))}}
+	}
+	k := kind.ResourceSlice()
 	s := slice(func(s *resourcev1.ResourceSliceSpec) {
+		full(s)
 		s.Devices[0].Taints = []resourcev1.DeviceTaint{{Key: "a", Effect: resourcev1.DeviceTaintEffectNoSchedule}}
-		s.Devices[0].Attributes["many"] = resourcev1.DeviceAttribute{IntValues: []int64{1}}
 	})
-	kind.ResourceSlice().PrepareCreate(kindtest.Env(), s)
+	k.PrepareCreate(kindtest.Env(), s)
 	d := s.Spec.Devices[0]
-	if d.Taints[0].TimeAdded == nil || !d.Taints[0].TimeAdded.Time.Equal(kindtest.Env().Now) || d.Attributes["many"].IntValues != nil || s.Generation != 1 {
+	if d.Taints[0].TimeAdded == nil || !d.Taints[0].TimeAdded.Time.Equal(kindtest.Env().Now) || d.Attributes["many"].IntValues != nil || d.NodeAllocatableResourceMappings != nil || s.Generation != 1 {
 		t.Errorf("got %+v", d)
+	}
+	old, next := slice(nil), slice(full)
+	k.PrepareUpdate(kindtest.Env(), next, old)
+	if got := next.Spec.Devices[0]; got.NodeAllocatableResourceMappings != nil || next.Generation != 1 {
+		t.Errorf("what is dropped counts as a change, and goes: generation %d, %+v", next.Generation, got)
+	}
+	old, next = slice(full), slice(full)
+	k.Default(next)
+	k.PrepareUpdate(kindtest.Env(), next, old)
+	d = next.Spec.Devices[0]
+	if m := d.NodeAllocatableResourceMappings["memory"]; m.AllocationMultiplier == nil || m.AllocationMultiplier.String() != "1" || len(d.Attributes["many"].IntValues) != 1 {
+		t.Errorf("what was there stays: %+v", d)
+	}
+}
+
+// TestSlicesBehindGates: what older objects have is checked although nobody can add it.
+func TestSlicesBehindGates(t *testing.T) {
+	const at = "spec.devices[0]."
+	mapped := func(name corev1.ResourceName, m resourcev1.NodeAllocatableResourceMapping) func(*resourcev1.Device) {
+		return func(d *resourcev1.Device) {
+			d.NodeAllocatableResourceMappings = map[corev1.ResourceName]resourcev1.NodeAllocatableResourceMapping{name: m}
+		}
+	}
+	attribute := func(a resourcev1.DeviceAttribute) func(*resourcev1.Device) {
+		return func(d *resourcev1.Device) { d.Attributes["model"] = a }
+	}
+	for name, c := range map[string]struct {
+		change func(*resourcev1.Device)
+		want   []string
+	}{
+		"list":       {attribute(resourcev1.DeviceAttribute{VersionValues: []string{"1.2.3"}}), nil},
+		"empty list": {attribute(resourcev1.DeviceAttribute{IntValues: []int64{}}), []string{at + "attributes[model].ints: Invalid value: []: must not be empty if specified"}},
+		"bad item": {attribute(resourcev1.DeviceAttribute{VersionValues: []string{"1.2.3", "x"}}), []string{
+			at + `attributes[model].versions[1]: Invalid value: "x": must be a string compatible with semver.org spec 2.0.0`,
+		}},
+		"not of a node": {mapped("example.com/gpu", resourcev1.NodeAllocatableResourceMapping{AllocationMultiplier: of(resource.MustParse("0"))}), []string{
+			at + `nodeAllocatableResourceMappings[example.com/gpu]: Invalid value: "example.com/gpu": must be a node allocatable resource name`,
+			at + `nodeAllocatableResourceMappings[example.com/gpu].allocationMultiplier: Invalid value: "0": must be positive`,
+		}},
+		"nothing": {mapped("cpu", resourcev1.NodeAllocatableResourceMapping{}), []string{
+			at + `nodeAllocatableResourceMappings[cpu]: Invalid value: "": at least one of allocationMultiplier or capacityKey must be set`,
+		}},
+		"no capacity": {mapped("cpu", resourcev1.NodeAllocatableResourceMapping{CapacityKey: of(resourcev1.QualifiedName("cores"))}), []string{
+			at + `nodeAllocatableResourceMappings[cpu].capacityKey: Not found: "cores"`,
+		}},
+	} {
+		s := slice(func(s *resourcev1.ResourceSliceSpec) { c.change(&s.Devices[0]) })
+		kindtest.Same(t, name, kindtest.Update(kind.ResourceSlice(), s, slice(nil)), c.want)
+	}
+}
+
+func TestTemplates(t *testing.T) {
+	k := kind.ResourceClaimTemplate()
+	template := func(labels map[string]string, list []resourcev1.DeviceRequest) *resourcev1.ResourceClaimTemplate {
+		c := &resourcev1.ResourceClaimTemplate{ObjectMeta: metav1.ObjectMeta{Name: "t", Namespace: "default"}}
+		c.Spec.Labels, c.Spec.Spec.Devices.Requests = labels, list
+		k.Default(c)
+		return c
+	}
+	changed := template(map[string]string{"a": "b"}, []resourcev1.DeviceRequest{})
+	kindtest.Same(t, "changed", kindtest.Update(k, changed, template(nil, nil)), []string{
+		`spec: Invalid value: {"labels":{"a":"b"},"Spec":{"Devices":{"Requests":[],"Constraints":null,"Config":null}}}: field is immutable`,
+	})
+	if k.Canonical(changed); changed.Spec.Spec.Devices.Requests != nil {
+		t.Error("an empty list of requests is shown")
+	}
+	asks := template(nil, []resourcev1.DeviceRequest{{Exactly: &resourcev1.ExactDeviceRequest{DeviceClassName: "gpu", AdminAccess: of(true)}, Name: "R"}})
+	_, err := k.Claim(kindtest.Env(), asks, nil, kindtest.Objects{})
+	if err == nil || !strings.Contains(err.Error(), "spec.devices.requests[0].adminAccess: Internal error: could not retrieve namespace") ||
+		!strings.Contains(err.Error(), `spec.spec.devices.requests[0].name: Invalid value: "R"`) {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -243,6 +321,9 @@ func TestDeviceClasses(t *testing.T) {
 	kindtest.Same(t, "extended", kindtest.Create(kind.DeviceClass(), class(func(s *resourcev1.DeviceClassSpec) { s.ExtendedResourceName = of("gpu") })), []string{
 		`spec.extendedResourceName: Invalid value: "gpu": must be a valid extended resource name`,
 	})
+	if k := kind.DeviceClass(); k.ValidName("G_", true) != nil || len(k.ValidName("G_", false)) != 1 {
+		t.Error("a name is looked at as a whole")
+	}
 	long := class(func(s *resourcev1.DeviceClassSpec) {
 		s.Selectors = []resourcev1.DeviceSelector{{CEL: &resourcev1.CELDeviceSelector{Expression: strings.Repeat("a", 10*1024+1)}}}
 	})

@@ -30,22 +30,26 @@ func ResourceSlice() *kinds.Kind {
 		GVK: resourcev1.SchemeGroupVersion.WithKind("ResourceSlice"), Resource: "resourceslices", Singular: "resourceslice", ReturnDeleted: true,
 		New:     func() kinds.Object { return &resourcev1.ResourceSlice{} },
 		NewList: func() runtime.Object { return &resourcev1.ResourceSliceList{} },
+		Default: func(obj kinds.Object) {
+			for _, d := range obj.(*resourcev1.ResourceSlice).Spec.Devices {
+				defaultMappings(d.NodeAllocatableResourceMappings)
+			}
+		},
 		PrepareCreate: func(env kinds.Env, obj kinds.Object) {
 			s := obj.(*resourcev1.ResourceSlice)
 			s.Generation = 1
-			prepareSlice(env, s, nil)
+			sinceNow(env, s)
+			dropDisabled(s, nil)
 		},
 		PrepareUpdate: func(env kinds.Env, obj, old kinds.Object) {
 			s, was := obj.(*resourcev1.ResourceSlice), old.(*resourcev1.ResourceSlice)
-			prepareSlice(env, s, was)
-			if !equality.Semantic.DeepEqual(s.Spec, was.Spec) {
+			sinceNow(env, s)
+			if !equality.Semantic.DeepEqual(s.Spec, was.Spec) { // in what is dropped next too, as upstream counts
 				s.Generation = was.Generation + 1
 			}
+			dropDisabled(s, was)
 		},
-		Validate: func(obj kinds.Object) field.ErrorList {
-			if !isNew(obj) {
-				return nil // ValidateUpdate says all
-			}
+		ValidateCreate: func(obj kinds.Object) field.ErrorList {
 			return validateSlice(&obj.(*resourcev1.ResourceSlice).Spec, nil, field.NewPath("spec"))
 		},
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
@@ -63,7 +67,8 @@ func ResourceSlice() *kinds.Kind {
 			s := &obj.(*resourcev1.ResourceSlice).Spec
 			return fields.Set{resourcev1.ResourceSliceSelectorNodeName: nodeOf(s), resourcev1.ResourceSliceSelectorDriver: s.Driver}
 		},
-		Facts: []kinds.Fact{{Name: "spec.nodeName", Path: []int32{2, 3}, Index: true}, {Name: "spec.driver", Path: []int32{2, 1}}},
+		UnknownField: "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: %s",
+		Facts:        []kinds.Fact{{Name: "spec.nodeName", Path: []int32{2, 3}, Index: true}, {Name: "spec.driver", Path: []int32{2, 1}}},
 	}
 }
 
@@ -88,9 +93,21 @@ func sliceColumns() []kinds.Column {
 	}
 }
 
-// prepareSlice says since when taints are there, and takes out what waits behind gates that are off, unless was has it: lists as attributes
-// (DRAListTypeAttributes) and what devices take of their node (DRANodeAllocatableResources).
-func prepareSlice(env kinds.Env, s, was *resourcev1.ResourceSlice) {
+// sinceNow says since when taints are there that do not say it themselves.
+func sinceNow(env kinds.Env, s *resourcev1.ResourceSlice) {
+	now := metav1.NewTime(env.Now).Rfc3339Copy()
+	for _, d := range s.Spec.Devices {
+		for j := range d.Taints {
+			if d.Taints[j].TimeAdded == nil {
+				d.Taints[j].TimeAdded = &now
+			}
+		}
+	}
+}
+
+// dropDisabled takes out what waits behind gates that are off, unless was has it: lists as attributes (DRAListTypeAttributes) and what devices take of their
+// node (DRANodeAllocatableResources).
+func dropDisabled(s, was *resourcev1.ResourceSlice) {
 	lists, mappings := false, false
 	for _, d := range devicesOf(was) {
 		mappings = mappings || len(d.NodeAllocatableResourceMappings) > 0
@@ -98,14 +115,8 @@ func prepareSlice(env kinds.Env, s, was *resourcev1.ResourceSlice) {
 			lists = lists || hasList(a)
 		}
 	}
-	now := metav1.NewTime(env.Now).Rfc3339Copy()
 	for i := range s.Spec.Devices {
 		d := &s.Spec.Devices[i]
-		for j := range d.Taints {
-			if d.Taints[j].TimeAdded == nil {
-				d.Taints[j].TimeAdded = &now
-			}
-		}
 		if !mappings {
 			d.NodeAllocatableResourceMappings = nil
 		}

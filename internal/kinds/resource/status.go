@@ -25,25 +25,27 @@ const (
 	maxIPs        = 16
 )
 
-// device is a device of a pool, or a share of one, as driver/pool/device or driver/pool/device/share.
-func device(driver, pool, name string, share *types.UID) string {
-	id := driver + "/" + pool + "/" + name
-	if share != nil && *share != "" {
-		id += "/" + string(*share)
+// device is a device of a pool, or a share of one. Messages show it with these names.
+type device struct{ Driver, Pool, Device, ShareID string }
+
+func deviceOf(driver, pool, name string, share *types.UID) device {
+	d := device{Driver: driver, Pool: pool, Device: name}
+	if share != nil {
+		d.ShareID = string(*share)
 	}
-	return id
+	return d
 }
 
-func reported(d *resourcev1.AllocatedDeviceStatus) string {
-	return device(d.Driver, d.Pool, d.Device, (*types.UID)(d.ShareID))
+func reported(d *resourcev1.AllocatedDeviceStatus) device {
+	return deviceOf(d.Driver, d.Pool, d.Device, (*types.UID)(d.ShareID))
 }
 
 // allocated are the devices of an allocation; none when it is nil.
-func allocated(a *resourcev1.AllocationResult) sets.Set[string] {
-	out := sets.New[string]()
+func allocated(a *resourcev1.AllocationResult) sets.Set[device] {
+	out := sets.New[device]()
 	if a != nil {
 		for _, r := range a.Devices.Results {
-			out.Insert(device(r.Driver, r.Pool, r.Device, r.ShareID))
+			out.Insert(deviceOf(r.Driver, r.Pool, r.Device, r.ShareID))
 		}
 	}
 	return out
@@ -157,7 +159,7 @@ func validateBinding(ready, failed []string, at *field.Path) field.ErrorList {
 }
 
 // validateReport checks what a driver says of a device, which must be one of the claim's.
-func validateReport(d *resourcev1.AllocatedDeviceStatus, mine sets.Set[string], at *field.Path) field.ErrorList {
+func validateReport(d *resourcev1.AllocatedDeviceStatus, mine sets.Set[device], at *field.Path) field.ErrorList {
 	errs := volumespec.DriverName(d.Driver, at.Child("driver"))
 	errs = append(errs, poolName(d.Pool, at.Child("pool"))...)
 	errs = append(errs, label(d.Device, at.Child("device"))...)
