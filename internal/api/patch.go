@@ -28,6 +28,7 @@ func (s *Server) Patch(ctx context.Context, req Request, p Patch, opts metav1.Pa
 	if err := s.authorize(req, "patch"); err != nil {
 		return Result{}, err
 	}
+	req.verb = "patch"
 	if err := CheckPatch(opts, p.Type); err != nil {
 		return Result{}, err
 	}

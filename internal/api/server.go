@@ -86,6 +86,7 @@ type Request struct {
 	Subresource string
 	Cause       string // kept in the log; honoured from floe's own identities only
 	Manager     string // who owns the fields that are written, when the options do not say
+	verb        string // what is done, where a kind asks for it
 	// tracked: the object that is written says already who owns which field.
 	tracked bool
 }

@@ -18,6 +18,7 @@ func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, 
 	if err := s.authorize(req, "update"); err != nil {
 		return Result{}, err
 	}
+	req.verb = "update"
 	if err := CheckUpdate(opts); err != nil {
 		return Result{}, err
 	}
@@ -82,7 +83,10 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 	var errs field.ErrorList
 	var further further
 	if part != nil {
-		errs = part.Update(s.env(req), obj, old)
+		var err error
+		if errs, err = s.updatePart(ctx, req, part, obj, old); err != nil {
+			return decision{}, err
+		}
 	} else {
 		if err := s.admit(req, obj, old); err != nil {
 			return decision{}, err
@@ -115,6 +119,26 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 		d.warnings = warnings(req.Kind, obj, old)
 	}
 	return d, nil
+}
+
+// updatePart makes obj what a write of old's part makes of it, and says what is wrong with that.
+func (s *Server) updatePart(ctx context.Context, req Request, part *kinds.Subresource, obj, old kinds.Object) (field.ErrorList, error) {
+	env := s.env(req)
+	errs := part.Update(env, obj, old)
+	if part.Rights == nil {
+		return errs, nil
+	}
+	env.Verb = req.verb
+	env.May = func(verb, subresource, namespace, name string) error {
+		req.Subresource, req.Namespace, req.Name = subresource, namespace, name
+		return s.authorize(req, verb)
+	}
+	see := &reader{server: s}
+	denied := part.Rights(env, obj, old, see)
+	if len(denied) == 0 {
+		return errs, nil
+	}
+	return append(denied, errs...), s.settle(ctx, see.newest, nil)
 }
 
 // checkVersion holds what the client read against what there is.

@@ -51,6 +51,11 @@ type Env struct {
 	Extra  map[string][]string
 	// Pick returns a number from 0 to below n by chance. nil where nothing is chosen: in tables.
 	Pick func(n int) int
+	// Verb is what the user does, as authorization knows it: "update" or "patch". Only Subresource.Rights is told.
+	Verb string
+	// May says why the user must not do verb on a subresource of the request's kind, of one object or with name "" of all, in a namespace or with "" in all;
+	// nil: they may. No such subresource needs to be served. Only Subresource.Rights may ask.
+	May func(verb, subresource, namespace, name string) error
 	// DryRun: nothing will be kept of what is claimed.
 	DryRun bool
 }
@@ -213,6 +218,8 @@ type Subresource struct {
 	// Update serves those of get, update and patch that Verbs names, on the whole object where only a part may change (status). It changes obj in
 	// place so that everything else is old's, and reports violations.
 	Update func(env Env, obj, old Object) field.ErrorList
+	// Rights says what of obj, as Update made it, the user must not change although they may write here. It is told before what Update found. nil: nothing.
+	Rights func(env Env, obj, old Object, see Reader) field.ErrorList
 	// Resets are Kind.Resets of a write through here.
 	Resets []string
 	// Create serves create with a body of type New: it changes obj, a copy of the stored parent, in place

@@ -55,7 +55,7 @@ func ResourceClaim() *kinds.Kind {
 		},
 		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{{
-			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"metadata", "spec"}, Update: claimStatus,
+			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"metadata", "spec"}, Update: claimStatus, Rights: statusRights,
 		}},
 	}
 }
@@ -122,18 +122,24 @@ func forAdmins(kind string, spec func(kinds.Object) *resourcev1.ResourceClaimSpe
 		if at == nil {
 			return nil, nil
 		}
-		var bad *field.Error
-		ns, ok := see.Get(corev1.SchemeGroupVersion.WithResource("namespaces"), "", obj.GetNamespace()).(*corev1.Namespace)
-		switch {
-		case !ok:
-			bad = field.InternalError(at, fmt.Errorf("could not retrieve namespace to verify admin access: namespaces %q not found", obj.GetNamespace()))
-		case ns.Labels[adminLabel] != "true":
-			bad = field.Forbidden(at, fmt.Sprintf("admin access to devices requires the `%s: true` label on the containing namespace", adminLabel))
-		default:
+		bad := unmarked(obj, at, see)
+		if bad == nil {
 			return nil, nil
 		}
 		return nil, apierrors.NewInvalid(resourcev1.SchemeGroupVersion.WithKind(kind).GroupKind(), obj.GetName(), append(field.ErrorList{bad}, check(obj)...))
 	}
+}
+
+// unmarked refuses what stands at at unless obj's namespace is marked for it; nil when it is.
+func unmarked(obj kinds.Object, at *field.Path, see kinds.Reader) *field.Error {
+	ns, ok := see.Get(corev1.SchemeGroupVersion.WithResource("namespaces"), "", obj.GetNamespace()).(*corev1.Namespace)
+	switch {
+	case !ok:
+		return field.InternalError(at, fmt.Errorf("could not retrieve namespace to verify admin access: namespaces %q not found", obj.GetNamespace()))
+	case ns.Labels[adminLabel] != "true":
+		return field.Forbidden(at, fmt.Sprintf("admin access to devices requires the `%s: true` label on the containing namespace", adminLabel))
+	}
+	return nil
 }
 
 // asksAsAdmin is where a specification asks for such access; nil when it does not. Upstream names the same place in a template.

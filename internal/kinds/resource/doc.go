@@ -9,10 +9,9 @@
 // # Laws
 //
 // Selectors are compiled when a new one is validated, by a compiler that is made at the first. What a claim asks for never changes; its allocation
-// is made and taken away as a whole.
+// is made and taken away as a whole, by who may bind claims; a driver's reports are changed by who may speak for it.
 //
 // # What it leaves to others
 //
-// Allocation is the scheduler's, use the node's. That only those who may bind change an allocation (upstream's synthetic resourceclaims/binding) is for
-// who authorizes requests.
+// Allocation is the scheduler's, use the node's.
 package resource
