@@ -144,7 +144,6 @@ func (s *Server) fillMeta(obj kinds.Object) error {
 	obj.SetDeletionTimestamp(nil)
 	obj.SetDeletionGracePeriodSeconds(nil)
 	obj.SetSelfLink("")
-	obj.SetGeneration(0)
 	if base := obj.GetGenerateName(); obj.GetName() == "" && base != "" {
 		suffix, err := randomName(s.Random)
 		if err != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,13 +13,17 @@ import (
 )
 
 // validateMetaUpdate says what is wrong with a changed object's metadata. Upstream's storage and the kind's own rules look at it one after the other, so
-// that what did not hold is named by both.
-func validateMetaUpdate(obj, old kinds.Object) field.ErrorList {
+// that what did not hold is named by both; whole: the kind's rules look at all of it, and not only at what an update changes.
+func validateMetaUpdate(obj, old kinds.Object, whole bool) field.ErrorList {
 	meta := field.NewPath("metadata")
-	errs := validation.ValidateObjectMetaAccessor(obj, obj.GetNamespace() != "", kinds.PathSegment, meta)
-	again := validation.ValidateObjectMetaAccessorUpdate(obj, old, meta)
-	errs = append(append(errs, again...), again...)
-	return append(errs, validateFinalizers(obj.GetFinalizers())...)
+	all := validation.ValidateObjectMetaAccessor(obj, obj.GetNamespace() != "", kinds.PathSegment, meta)
+	update := validation.ValidateObjectMetaAccessorUpdate(obj, old, meta)
+	finalizers := validateFinalizers(obj.GetFinalizers())
+	errs := slices.Concat(all, update)
+	if whole {
+		errs = slices.Concat(errs, all, finalizers)
+	}
+	return slices.Concat(errs, update, finalizers)
 }
 
 // validateFinalizers wants a domain in the names of finalizers that are not the system's own.

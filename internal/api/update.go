@@ -99,7 +99,7 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 			f(s.env(req), obj, old)
 		}
 	}
-	errs = append(errs, validateMetaUpdate(obj, old)...)
+	errs = append(errs, validateMetaUpdate(obj, old, part == nil && req.Kind.MetaAgain)...)
 	if part == nil {
 		if f := req.Kind.Validate; f != nil {
 			errs = append(errs, f(obj)...)

@@ -129,6 +129,8 @@ type Kind struct {
 	ValidateUpdate func(obj, old Object) field.ErrorList
 	// ValidateCreate reports what is wrong with a new object only, besides Validate.
 	ValidateCreate func(obj Object) field.ErrorList
+	// MetaAgain: upstream's rules of an update look at the whole metadata once more, so that what is wrong there is named once more.
+	MetaAgain bool
 	// Warnings are told to who writes obj, which is prepared and valid. old is nil for a new object. nil: there are none.
 	Warnings func(obj, old Object) []string
 	// Canonical changes obj, which is valid, from how a client wrote it into how it is stored and answered, where these differ. Idempotent.
