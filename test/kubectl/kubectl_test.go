@@ -5,6 +5,7 @@
 //	kubectl ARGS...         runs it; stdout and stderr look at what it said
 //	watching NAME ARGS...   starts it and lets it run
 //	sees NAME TEXT          waits until what NAME says matches the regular expression TEXT
+//	explain-all             explains every kind that the server has, with all its fields
 //
 // The server is the built one: `make build` comes first.
 package kubectl
@@ -18,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -45,7 +47,7 @@ func TestScripts(t *testing.T) {
 			env.Values[programsKey{}] = &programs{path: program, running: map[string]*watcher{}}
 			return serve(env, program)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"kubectl": runKubectl, "watching": watching, "sees": sees},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"kubectl": runKubectl, "watching": watching, "sees": sees, "explain-all": explainAll},
 	})
 }
 
@@ -143,6 +145,22 @@ func runKubectl(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("kubectl %v: %v", args, err)
 	case err == nil && neg:
 		ts.Fatalf("kubectl %v: no failure", args)
+	}
+}
+
+func explainAll(ts *testscript.TestScript, neg bool, args []string) {
+	p := ts.Value(programsKey{}).(*programs)
+	ts.Check(ts.Exec(p.path, "kubectl", "api-resources", "--no-headers"))
+	kinds := strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")
+	if neg || len(args) > 0 || len(kinds) < 60 {
+		ts.Fatalf("explain-all takes nothing, and there are %d kinds", len(kinds))
+	}
+	for _, line := range kinds {
+		row := strings.Fields(line) // name, perhaps short names, version, namespaced, kind
+		ts.Check(ts.Exec(p.path, "kubectl", "explain", row[0], "--api-version="+row[len(row)-3], "--recursive"))
+		if said := ts.ReadFile("stdout"); !strings.Contains(said, row[len(row)-1]+"\n") || !strings.Contains(said, "metadata") {
+			ts.Fatalf("kubectl explain %s --recursive: %s", row[0], said)
+		}
 	}
 }
 
