@@ -47,6 +47,7 @@ func (s *Server) answerCreate(ctx context.Context, req Request, given kinds.Obje
 	if err := ownNamespace(req, obj); err != nil {
 		return Result{}, err
 	}
+	s.track(req.by(opts.FieldManager), nil, nil, obj)
 	if f := req.Kind.Validate; f != nil {
 		if errs := f(obj); len(errs) > 0 { // upstream leaves out the kind
 			return Result{}, apierrors.NewInvalid(schema.GroupKind{Group: req.Kind.GVK.Group}, "", errs)
@@ -120,9 +121,6 @@ func (s *Server) bindings() Answer {
 		on.Kind, on.Name, on.Subresource = s.Kind(corev1.SchemeGroupVersion.WithResource("pods")), given.GetName(), "binding"
 		if on.Kind == nil {
 			return nil, unanswered(req)
-		}
-		if on.Name == "" {
-			return nil, apierrors.NewBadRequest("Name parameter required.")
 		}
 		result, err := s.createPart(ctx, on, given, opts)
 		return result.Object, err

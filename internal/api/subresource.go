@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -36,6 +38,14 @@ func (s *Server) createPart(ctx context.Context, req Request, body runtime.Objec
 			return Result{}, apierrors.NewBadRequest("name in URL does not match name in " + part.GVK.Kind + " object")
 		}
 	}
+	if f := part.ValidateBody; f != nil {
+		if err := f(body); err != nil {
+			return Result{}, Classed(err)
+		}
+	}
+	if err := checkKey(req.Name); err != nil {
+		return Result{}, err
+	}
 	result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
 		env, obj, see := s.env(req), copyOf(old), &reader{server: s}
 		effect, err := part.Create(env, obj, body, kinds.Call{DryRun: opts.DryRun, See: see})
@@ -55,6 +65,17 @@ func (s *Server) createPart(ctx context.Context, req Request, body runtime.Objec
 	}
 	status := &metav1.Status{Status: metav1.StatusSuccess, Code: 201}
 	return Result{Object: status, Created: true, Revision: result.Revision}, nil
+}
+
+// checkKey says why nothing is stored under a name; one that is in a path has been checked, one that only a body says (bindings) has not.
+func checkKey(name string) error {
+	if name == "" {
+		return apierrors.NewBadRequest("Name parameter required.")
+	}
+	if problems := path.IsValidPathSegmentName(name); len(problems) > 0 {
+		return apierrors.NewBadRequest(fmt.Sprintf("Name parameter invalid: %q: %s", name, strings.Join(problems, ";")))
+	}
+	return nil
 }
 
 var scaleGVK = autoscalingv1.SchemeGroupVersion.WithKind("Scale")

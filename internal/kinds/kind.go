@@ -162,7 +162,9 @@ type Kind struct {
 	DefaultsOnRead bool
 	// OlderJSON reads what upstream stores of the kind as JSON in another version than the kind's own. nil: it does not.
 	OlderJSON func(version string, doc []byte) (Object, error)
-	// Columns are the kind's table. The first is always Name.
+	// Deprecated is of which every answer warns: since when the kind is deprecated and, after a semicolon, what takes its place: "v1.19+". "": it is not.
+	Deprecated string
+	// Columns are the kind's table. The first is always Name. nil: the kind has no table, and whoever asks for one is refused (reviews).
 	Columns []Column
 	// RowConditions say of obj's row in a table what readers may pass over, such as that it is completed. nil: nothing.
 	RowConditions func(obj Object) []metav1.TableRowCondition
@@ -227,6 +229,9 @@ type Subresource struct {
 	// Create serves create with a body of type New: it changes obj, a copy of the stored parent, in place
 	// (a binding), or returns an API status error. It is asked again when another writer was quicker.
 	Create func(env Env, obj Object, body runtime.Object, call Call) (Effect, error)
+	// ValidateBody says what is wrong with a body of a create whatever the object is. It is asked before the object is looked for, and returns an API status
+	// error, or one that is answered with its text. nil: nothing is.
+	ValidateBody func(body runtime.Object) error
 	// Scale serves get, update and patch of a Scale.
 	Scale *Scale
 	// Node says where the node that runs obj answers (log, exec): the node's name, and the path and query on its own API. It returns

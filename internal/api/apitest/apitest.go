@@ -6,7 +6,7 @@ package apitest
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand"
 	"slices"
 	"sync"
@@ -29,7 +29,9 @@ import (
 
 // Cluster is an API of a test's own, with all kinds, upstream's rights, and the namespaces default and kube-system.
 type Cluster struct {
-	API   *api.Server
+	API *api.Server
+	// Rules list what users may, for reviews. Reviews ask API.Authorizer whether they may.
+	Rules auth.Resolver
 	Log   *pebble.Log
 	Clock *clocktesting.FakeClock
 }
@@ -51,9 +53,12 @@ func (c *chance) Read(p []byte) (int, error) {
 	return c.rand.Read(p)
 }
 
-// components are a scheduler that does not run, and a log that does.
+// components are as of an API server that runs alone with its log.
 func components(context.Context) []review.Component {
-	return []review.Component{{Name: "scheduler", Err: errors.New("it is not running")}, {Name: "etcd-0"}}
+	silent := func(port int) error {
+		return fmt.Errorf("Get \"https://127.0.0.1:%[1]d/healthz\": dial tcp 127.0.0.1:%[1]d: connect: connection refused", port)
+	}
+	return []review.Component{{Name: "scheduler", Err: silent(10259)}, {Name: "controller-manager", Err: silent(10257)}, {Name: "etcd-0", Unasked: true}}
 }
 
 // New returns a cluster that ends with the test.
@@ -82,9 +87,11 @@ func New(t testing.TB) *Cluster {
 			t.Error(err)
 		}
 	})
-	c := &Cluster{Log: log, Clock: clk}
+	c := &Cluster{Log: log, Clock: clk, Rules: auth.PolicyRules()}
 	answers := review.Answers(review.Config{
-		Authenticator: auth.First(auth.NoTokens, auth.AnonymousUser), Authorizer: auth.Policy(), Rules: auth.PolicyRules(), Clock: clk, Components: components,
+		Authenticator: auth.First(auth.NoTokens, auth.AnonymousUser), Clock: clk, Components: components,
+		Authorizer: func(user auth.User, attrs auth.Attributes) (bool, string) { return c.API.Authorizer(user, attrs) },
+		Rules:      func(user auth.User, namespace string) ([]auth.Rule, bool, error) { return c.Rules(user, namespace) },
 	})
 	c.API = api.New(api.Config{Store: table, Kinds: kinds, Kept: all.Kept(), Authorizer: auth.Policy(), Answers: answers, Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {

@@ -197,9 +197,17 @@ func (c *call) checkType(found metav1.TypeMeta, want schema.GroupVersionKind) er
 	case have == want, want.Version == "" && have.Kind == want.Kind:
 		return nil
 	case c.known(have):
-		return &typeError{have, fmt.Sprintf("converting (%s.%s) to (%s.%s): unknown conversion", have.Version, have.Kind, hubName(want.Group), want.Kind)}
+		return &typeError{have, fmt.Sprintf("converting (%s.%s) to (%s.%s): unknown conversion", have.Version, have.Kind, hubName(c.hubGroup(want)), want.Kind)}
 	}
 	return &typeError{have, fmt.Sprintf("no kind %q is registered for version %q in scheme \"pkg/runtime/scheme.go:111\"", have.Kind, have.GroupVersion())}
+}
+
+// hubGroup is the group whose own types stand for a wanted one.
+func (c *call) hubGroup(want schema.GroupVersionKind) string {
+	if c.kind != nil && c.kind.GVK == want {
+		return c.kind.Stored().GVK.Group
+	}
+	return want.Group
 }
 
 // hubName is what upstream calls a group's own types.

@@ -48,7 +48,10 @@ func newDiscovery(list []*kinds.Kind) discovery {
 func typesOf(list []*kinds.Kind) map[schema.GroupVersionKind]bool {
 	types := map[schema.GroupVersionKind]bool{{Version: "v1", Kind: "Status"}: true}
 	for _, k := range list {
-		types[k.GVK], types[listGVK(k)] = true, true
+		types[k.GVK] = true
+		if k.NewList != nil {
+			types[listGVK(k)] = true
+		}
 		for _, part := range k.Subresources {
 			types[part.GVK] = true
 		}

@@ -179,6 +179,7 @@ func (l languages) only(header string) (media string, ok bool) {
 // negotiate chooses the format of an answer, or refuses the call.
 func (c *call) negotiate() (format, bool) {
 	if media, ok := c.speaks.only(c.r.Header.Get("Accept")); ok && (media != mediaYAML || c.path.verb != "watch") {
+		c.warnDeprecated()
 		return format{media: media, pretty: media == mediaJSON && wantsPretty(c.r)}, true
 	}
 	if c.kind != nil {
@@ -190,11 +191,12 @@ func (c *call) negotiate() (format, bool) {
 			c.fail(notProduced(list))
 			return format{}, false
 		}
+		c.warnDeprecated()
 	}
 	for _, a := range acceptable(c.r) {
 		media, ok := a.spokenIn(c.speaks)
 		switch {
-		case !ok || !a.transforms(media):
+		case !ok || !a.transforms(media), a.params["as"] == "Table" && !c.tabled():
 		case media == mediaYAML && c.path.verb == "watch":
 			c.fail(onlyAccepted(c.speaks.streams()))
 			return format{}, false
@@ -205,6 +207,16 @@ func (c *call) negotiate() (format, bool) {
 	}
 	c.fail(onlyAccepted(c.speaks))
 	return format{}, false
+}
+
+// tabled says whether what the call is about has a table.
+func (c *call) tabled() bool { return c.kind == nil || c.kind.Columns != nil }
+
+// warnDeprecated tells who uses what something else has taken the place of, as soon as the call is one that is served.
+func (c *call) warnDeprecated() {
+	if c.kind != nil && c.kind.Deprecated != "" && c.path.subresource == "" {
+		c.warn(c.kind.GVK.GroupVersion().String() + " " + c.kind.GVK.Kind + " is deprecated in " + c.kind.Deprecated)
+	}
 }
 
 // understand says that the header names a media type that is spoken, whatever is wished of it: upstream's router asks this before a handler

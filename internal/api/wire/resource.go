@@ -67,6 +67,11 @@ func (h *Handler) serveResource(c *call) {
 	switch {
 	case !c.serves():
 		h.unserved(c, c.noResource)
+	case c.listsOnly():
+		if _, ok := c.negotiate(); !ok {
+			return
+		}
+		c.fail(apierrors.NewMethodNotSupported(c.path.resource.GroupResource(), "watch"))
 	case !c.allowsVerb():
 		h.unserved(c, c.methodNotAllowed)
 	case part != nil && part.Proxy != nil:
@@ -83,6 +88,11 @@ func (h *Handler) serveResource(c *call) {
 		}
 		verbs[c.path.verb](c)
 	}
+}
+
+// listsOnly says that the call would watch what is never stored: upstream's handler of lists refuses that itself.
+func (c *call) listsOnly() bool {
+	return c.kind.Answered && c.path.verb == "watch" && slices.Contains(c.kind.Verbs, "list")
 }
 
 // allowsVerb says whether the kind or its part has the verb at this place: all namespaces are only read, a collection is not replaced, and one object is

@@ -16,7 +16,7 @@ import (
 func TokenReview() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: authenticationv1.SchemeGroupVersion.WithKind("TokenReview"), Resource: "tokenreviews", Singular: "tokenreview",
-		Verbs: []string{"create"}, Answered: true, Columns: kinds.PlainColumns(), New: func() kinds.Object { return &authenticationv1.TokenReview{} },
+		Verbs: []string{"create"}, Answered: true, New: func() kinds.Object { return &authenticationv1.TokenReview{} },
 	}
 }
 
@@ -24,6 +24,6 @@ func TokenReview() *kinds.Kind {
 func SelfSubjectReview() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview"), Resource: "selfsubjectreviews", Singular: "selfsubjectreview",
-		Verbs: []string{"create"}, Answered: true, Columns: kinds.PlainColumns(), New: func() kinds.Object { return &authenticationv1.SelfSubjectReview{} },
+		Verbs: []string{"create"}, Answered: true, New: func() kinds.Object { return &authenticationv1.SelfSubjectReview{} },
 	}
 }

@@ -22,7 +22,7 @@ import (
 func review(kind, resource, singular string, obj func() kinds.Object) *kinds.Kind {
 	return &kinds.Kind{
 		GVK: authorizationv1.SchemeGroupVersion.WithKind(kind), Resource: resource, Singular: singular,
-		Verbs: []string{"create"}, Answered: true, Columns: kinds.PlainColumns(), New: obj,
+		Verbs: []string{"create"}, Answered: true, New: obj,
 	}
 }
 

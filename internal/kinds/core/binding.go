@@ -10,6 +10,6 @@ import (
 func Binding() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Resource: "bindings", Singular: "binding", Namespaced: true,
-		Verbs: []string{"create"}, Answered: true, Columns: kinds.PlainColumns(), New: func() kinds.Object { return &corev1.Binding{} },
+		Verbs: []string{"create"}, Answered: true, New: func() kinds.Object { return &corev1.Binding{} },
 	}
 }

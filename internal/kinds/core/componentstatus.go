@@ -11,7 +11,7 @@ import (
 func ComponentStatus() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: corev1.SchemeGroupVersion.WithKind("ComponentStatus"), Resource: "componentstatuses", Singular: "componentstatus", ShortNames: []string{"cs"},
-		Verbs: []string{"get", "list"}, Answered: true, Columns: componentColumns(),
+		Verbs: []string{"get", "list"}, Answered: true, Deprecated: "v1.19+", Columns: componentColumns(),
 		New: func() kinds.Object { return &corev1.ComponentStatus{} }, NewList: func() runtime.Object { return &corev1.ComponentStatusList{} },
 	}
 }

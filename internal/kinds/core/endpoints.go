@@ -22,6 +22,7 @@ import (
 func Endpoints() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: corev1.SchemeGroupVersion.WithKind("Endpoints"), Resource: "endpoints", Singular: "endpoints", ShortNames: []string{"ep"}, Namespaced: true,
+		Deprecated:     "v1.33+; use discovery.k8s.io/v1 EndpointSlice",
 		Storage:        "services/endpoints",
 		New:            func() kinds.Object { return &corev1.Endpoints{} },
 		NewList:        func() runtime.Object { return &corev1.EndpointsList{} },

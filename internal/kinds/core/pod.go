@@ -69,7 +69,7 @@ func Pod() *kinds.Kind {
 		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{
 			stream("attach", "PodAttachOptions", intoContainer("attach")),
-			{Name: "binding", GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Verbs: []string{"create"}, New: func() runtime.Object { return &corev1.Binding{} }, Create: bindPod},
+			{Name: "binding", GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Verbs: []string{"create"}, New: func() runtime.Object { return &corev1.Binding{} }, Create: bindPod, ValidateBody: validBinding},
 			{Name: "ephemeralcontainers", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: addEphemeral},
 			{
 				Name: "eviction", GVK: policyv1.SchemeGroupVersion.WithKind("Eviction"), Verbs: []string{"create"},

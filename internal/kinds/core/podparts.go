@@ -19,9 +19,6 @@ import (
 // bindPod gives a pod its node. Its annotations and labels come along, and it counts as scheduled.
 func bindPod(env kinds.Env, obj kinds.Object, body runtime.Object, _ kinds.Call) (none kinds.Effect, err error) {
 	pod, b := obj.(*corev1.Pod), body.(*corev1.Binding)
-	if errs := validateBinding(b); len(errs) > 0 {
-		return none, errs.ToAggregate() // upstream gives it no class
-	}
 	refuse := func(format string, args ...any) (kinds.Effect, error) {
 		return none, apierrors.NewConflict(corev1.Resource("pods/binding"), pod.Name, fmt.Errorf(format, args...))
 	}
@@ -66,7 +63,10 @@ func otherPod(pod *corev1.Pod, what string, wanted, found any) error {
 		"AdditionalErrorMsg: Precondition failed: %[3]s in precondition: %[4]v, %[3]s in object meta: %[5]v", pod.Namespace, pod.Name, what, wanted, found))
 }
 
-func validateBinding(b *corev1.Binding) (errs field.ErrorList) {
+// validBinding says what is wrong with a binding; upstream gives the error no class.
+func validBinding(body runtime.Object) error {
+	b := body.(*corev1.Binding)
+	var errs field.ErrorList
 	target := field.NewPath("target")
 	if kind := b.Target.Kind; kind != "" && kind != "Node" {
 		errs = append(errs, field.NotSupported(target.Child("kind"), kind, []string{"Node", "<empty>"}))
@@ -74,7 +74,10 @@ func validateBinding(b *corev1.Binding) (errs field.ErrorList) {
 	if b.Target.Name == "" {
 		errs = append(errs, field.Required(target.Child("name"), ""))
 	}
-	return errs
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs.ToAggregate()
 }
 
 // podLog says where a container's log is: on the pod's node, below /containerLogs.
