@@ -31,8 +31,11 @@ func Age(env Env, t time.Time) string {
 	return duration.HumanDuration(env.Now.Sub(t))
 }
 
-// PlainColumns are the table of kinds for which upstream has none of their own.
-func PlainColumns() []Column {
+// Table returns the kind's columns: when it has none of its own, the name and when the object was made.
+func (k *Kind) Table() []Column {
+	if k.Columns != nil {
+		return k.Columns
+	}
 	return []Column{NameColumn(), {
 		Name: "Created At", Type: "date", Description: metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
 		Cell: func(_ Env, obj Object) any { return obj.GetCreationTimestamp().UTC().Format(time.RFC3339) },

@@ -164,7 +164,8 @@ type Kind struct {
 	OlderJSON func(version string, doc []byte) (Object, error)
 	// Deprecated is of which every answer warns: since when the kind is deprecated and, after a semicolon, what takes its place: "v1.19+". "": it is not.
 	Deprecated string
-	// Columns are the kind's table. The first is always Name. nil: the kind has no table, and whoever asks for one is refused (reviews).
+	// Columns are the kind's table. The first is always Name. nil: upstream has no table of its own for the kind, see Table, or none at all for one that
+	// is Answered.
 	Columns []Column
 	// RowConditions say of obj's row in a table what readers may pass over, such as that it is completed. nil: nothing.
 	RowConditions func(obj Object) []metav1.TableRowCondition
@@ -195,7 +196,7 @@ type Deletion struct {
 	Grace    time.Duration // not negative
 }
 
-// Column is one cell of a kind's table. Priority 0 is always shown, 1 with -o wide.
+// Column is one cell of a kind's table. Priority 0 is always shown, 1 with -o wide. One without a name is a cell for which upstream's tables have no header.
 type Column struct {
 	Name, Type, Format, Description string
 	Priority                        int32

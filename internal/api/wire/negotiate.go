@@ -210,7 +210,7 @@ func (c *call) negotiate() (format, bool) {
 }
 
 // tabled says whether what the call is about has a table.
-func (c *call) tabled() bool { return c.kind == nil || c.kind.Columns != nil }
+func (c *call) tabled() bool { return c.kind == nil || c.kind.Columns != nil || !c.kind.Answered }
 
 // warnDeprecated tells who uses what something else has taken the place of, as soon as the call is one that is served.
 func (c *call) warnDeprecated() {

@@ -37,15 +37,21 @@ func (c *call) tableOptions(f format) (*metav1.TableOptions, error) {
 
 // table shows objects by their columns (KEP-515).
 func (h *Handler) table(c *call, version string, opts *metav1.TableOptions, objects []kinds.Object, meta metav1.ListMeta) (*metav1.Table, error) {
-	columns := c.kind.Columns
+	columns := c.kind.Table()
 	part := c.part()
 	if part != nil && part.Scale != nil {
 		columns = scaleColumns()
 	}
-	out := &metav1.Table{ListMeta: meta, Rows: []metav1.TableRow{}}
+	out := &metav1.Table{ListMeta: meta}
+	if c.kind.Columns != nil { // upstream's table of all others has no rows rather than an empty list of them
+		out.Rows = []metav1.TableRow{}
+	}
 	out.SetGroupVersionKind(metaGVK(version, "Table"))
 	if !opts.NoHeaders {
 		for _, col := range columns {
+			if col.Name == "" {
+				continue
+			}
 			out.ColumnDefinitions = append(out.ColumnDefinitions, metav1.TableColumnDefinition{
 				Name: col.Name, Type: col.Type, Format: col.Format, Description: col.Description, Priority: col.Priority,
 			})

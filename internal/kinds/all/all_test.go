@@ -122,7 +122,7 @@ func TestKindsAreWhole(t *testing.T) {
 				t.Errorf("%s: the list holds %s, not %s", k.Resource, items.Type(), made)
 			}
 		}
-		if !slices.ContainsFunc(k.Columns, func(c kinds.Column) bool { return c.Name == "Name" }) {
+		if !slices.ContainsFunc(k.Table(), func(c kinds.Column) bool { return c.Name == "Name" }) {
 			t.Errorf("%s: no column has the name", k.Resource)
 		}
 		for _, sub := range k.Subresources {

@@ -2,7 +2,6 @@ package apiextensions
 
 import (
 	"slices"
-	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,11 +41,7 @@ func CustomResourceDefinition() *kinds.Kind {
 		Canonical:      canonical,
 		Delete:         markForCleanup,
 		OlderJSON:      readOlder,
-		Columns: []kinds.Column{kinds.NameColumn(), {
-			Name: "Created At", Type: "date", Description: metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
-			Cell: func(_ kinds.Env, obj kinds.Object) any { return obj.GetCreationTimestamp().UTC().Format(time.RFC3339) },
-		}},
-		Resets: []string{"status"},
+		Resets:         []string{"status"},
 		Subresources: []kinds.Subresource{
 			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: updateStatus},
 		},

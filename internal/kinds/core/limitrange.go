@@ -5,11 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
@@ -50,11 +48,6 @@ func LimitRange() *kinds.Kind {
 			}
 			return errs
 		},
-		Columns: []kinds.Column{kinds.NameColumn(), {
-			// Upstream has no table of its own for limit ranges, and shows when they were made.
-			Name: "Created At", Type: "date", Description: metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
-			Cell: func(_ kinds.Env, obj kinds.Object) any { return obj.GetCreationTimestamp().UTC().Format(time.RFC3339) },
-		}},
 	}
 }
 

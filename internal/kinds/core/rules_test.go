@@ -199,7 +199,7 @@ func TestTables(t *testing.T) {
 		{core.Service(core.ServiceNetwork{}), `{'metadata':{'name':'s'},'spec':{'type':'LoadBalancer'},'status':{'loadBalancer':{'ingress':[{'hostname':'a.very.long.name'},{'ip':'1.2.3.4'}]}}}`, "s LoadBalancer <none> 1.2.3.4,a.ver... <none> <unknown> <none>"},
 	} {
 		obj, cells := parse(t, c.kind, c.obj), []string{}
-		for _, col := range c.kind.Columns {
+		for _, col := range c.kind.Table() {
 			cells = append(cells, fmt.Sprint(col.Cell(env(), obj)))
 		}
 		if got := strings.Join(cells, " "); got != c.want {

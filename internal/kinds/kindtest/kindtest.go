@@ -85,7 +85,10 @@ func Same(t *testing.T, name string, got, want []string) {
 
 // Header is a kind's table as one text: each column's name, its type when that is not string, its format, and a star when it is wide.
 func Header(k *kinds.Kind) (list []string) {
-	for _, c := range k.Columns {
+	for _, c := range k.Table() {
+		if c.Name == "" {
+			continue
+		}
 		text := c.Name
 		if c.Type != "string" {
 			text += ":" + c.Type
@@ -103,7 +106,7 @@ func Header(k *kinds.Kind) (list []string) {
 
 // Row is an object's row in its kind's table.
 func Row(k *kinds.Kind, obj kinds.Object) (list []any) {
-	for _, c := range k.Columns {
+	for _, c := range k.Table() {
 		list = append(list, c.Cell(Env(), obj))
 	}
 	return list

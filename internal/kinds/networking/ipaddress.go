@@ -40,6 +40,7 @@ func IPAddress() *kinds.Kind {
 		Columns: []kinds.Column{
 			kinds.NameColumn(),
 			column("ParentRef", networkingv1.IPAddressSpec{}.SwaggerDoc()["parentRef"], parentText),
+			kinds.Column{Cell: kinds.AgeColumn().Cell}, // upstream prints it and has forgotten its header
 		},
 	}
 }

@@ -124,7 +124,7 @@ func TestIPAddress(t *testing.T) {
 			t.Errorf("name %s: got %q, want %q", name, got, want)
 		}
 	}
-	table(t, k, []string{"Name/name", "ParentRef"}, of("G.io", "Things", "n", "a"), "10.0.0.1", "things.g.io/n/a")
+	table(t, k, []string{"Name/name", "ParentRef"}, of("G.io", "Things", "n", "a"), "10.0.0.1", "things.g.io/n/a", "<unknown>")
 }
 
 func TestServiceCIDR(t *testing.T) {

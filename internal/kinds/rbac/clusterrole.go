@@ -26,7 +26,6 @@ func ClusterRole() *kinds.Kind {
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return validateClusterRole(obj.(*rbacv1.ClusterRole), old.(*rbacv1.ClusterRole))
 		},
-		Columns: kinds.PlainColumns(),
 	}
 }
 

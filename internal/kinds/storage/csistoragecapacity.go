@@ -13,7 +13,6 @@ import (
 
 // CSIStorageCapacity is storage.k8s.io/v1 CSIStorageCapacity: how much room there is for volumes of a class in one part of the cluster.
 func CSIStorageCapacity() *kinds.Kind {
-	doc := storagev1.CSIStorageCapacity{}.SwaggerDoc()
 	return &kinds.Kind{
 		GVK: storagev1.SchemeGroupVersion.WithKind("CSIStorageCapacity"), Resource: "csistoragecapacities", Singular: "csistoragecapacity", Namespaced: true, RequireVersion: true,
 		New:     func() kinds.Object { return &storagev1.CSIStorageCapacity{} },
@@ -39,16 +38,6 @@ func CSIStorageCapacity() *kinds.Kind {
 			return errs
 		},
 		Warnings: capacityWarnings,
-		Columns: []kinds.Column{
-			kinds.NameColumn(),
-			column("StorageClassName", "string", doc["storageClassName"], func(c *storagev1.CSIStorageCapacity) any { return c.StorageClassName }),
-			column("Capacity", "string", doc["capacity"], func(c *storagev1.CSIStorageCapacity) any {
-				if c.Capacity == nil {
-					return "<unset>"
-				}
-				return text(c.Capacity)
-			}),
-		},
 	}
 }
 
