@@ -138,7 +138,8 @@ func encodeNext(k *kinds.Kind, item *store.Item, old, next kinds.Object) ([]byte
 // insert commits a new object, on condition that its key is free and that what it rests on stands as it was found. obj is private. It returns
 // store.ErrConflict when that has changed and obj is to be prepared anew.
 func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rests rests, dryRun bool) (Result, error) {
-	version, _ := parseVersion(obj.GetResourceVersion()) // what is no number is passed over, as upstream
+	sent := obj.GetResourceVersion()
+	version, _ := parseVersion(sent) // what is no number is passed over, as upstream
 	if version != 0 && !dryRun {
 		return Result{}, plain("resourceVersion should not be set on objects to be created")
 	}
@@ -175,6 +176,8 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rest
 			}
 			result.Revision = revs[0]
 			obj.SetResourceVersion(Version(revs[0]))
+		} else {
+			obj.SetResourceVersion(sent) // nothing gave it another
 		}
 		typed(req.Kind, obj)
 		return result, nil

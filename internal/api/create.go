@@ -97,7 +97,7 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 		f(s.env(req), obj)
 	}
 	errs := validation.ValidateObjectMetaAccessor(obj, req.Kind.Namespaced, validName(req.Kind), field.NewPath("metadata"))
-	errs = append(errs, validateFinalizers(obj.GetFinalizers())...)
+	errs = append(errs, validateFinalizers(req.Kind, obj.GetFinalizers())...)
 	if f := req.Kind.Validate; f != nil {
 		errs = append(errs, f(obj)...)
 	}

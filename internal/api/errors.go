@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -94,12 +95,17 @@ func mismatch(what string, wanted, found any) error {
 	return fmt.Errorf("Precondition failed: %[1]s in precondition: %[2]v, %[1]s in object meta: %[3]v", what, wanted, found)
 }
 
-// checkUID holds the UID of a write against that of the object; "" wishes for nothing. Upstream's storage tells its own error, with the key.
-func checkUID(req Request, wanted, found types.UID) error {
+// checkUID holds the UID of a write against that of the object; "" wishes for nothing. Upstream's storage tells its own error, with the key as it
+// knows it: a dry run does not reach where the prefix of all keys is added.
+func checkUID(req Request, wanted, found types.UID, dryRun bool) error {
 	if wanted == "" || wanted == found {
 		return nil
 	}
-	return conflict(req, fmt.Errorf("StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, AdditionalErrorMsg: %w", req.key(), mismatch("UID", wanted, found)))
+	key := req.key()
+	if dryRun {
+		key = strings.TrimPrefix(key, "/registry")
+	}
+	return conflict(req, fmt.Errorf("StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, AdditionalErrorMsg: %w", key, mismatch("UID", wanted, found)))
 }
 
 // checkPreconditions holds an object against a client's wish for one UID or version; nil wishes for nothing.

@@ -12,22 +12,39 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-// validateMetaUpdate says what is wrong with a changed object's metadata. Upstream's storage and the kind's own rules look at it one after the other, so
-// that what did not hold is named by both; whole: the kind's rules look at all of it, and not only at what an update changes.
-func validateMetaUpdate(obj, old kinds.Object, whole bool) field.ErrorList {
+// metaErrors is what is wrong with a changed object's metadata, in the order in which an update names it: by the rules that hold for all kinds, and by those
+// that the kind's own rules repeat, before and after its Validate.
+type metaErrors struct{ common, before, after field.ErrorList }
+
+// validateMetaUpdate looks at a changed object's metadata with the rules that the kind repeats.
+func validateMetaUpdate(k *kinds.Kind, again kinds.MetaRules, obj, old kinds.Object) metaErrors {
 	meta := field.NewPath("metadata")
-	all := validation.ValidateObjectMetaAccessor(obj, obj.GetNamespace() != "", kinds.PathSegment, meta)
-	update := validation.ValidateObjectMetaAccessorUpdate(obj, old, meta)
-	finalizers := validateFinalizers(obj.GetFinalizers())
-	errs := slices.Concat(all, update)
-	if whole {
-		errs = slices.Concat(errs, all, finalizers)
+	object := validation.ValidateObjectMetaAccessor(obj, obj.GetNamespace() != "", kinds.PathSegment, meta)
+	change := validation.ValidateObjectMetaAccessorUpdate(obj, old, meta)
+	errs := metaErrors{common: slices.Concat(object, change)}
+	finalizers := validateFinalizers(k, obj.GetFinalizers())
+	object, change = slices.Concat(object, finalizers), slices.Concat(change, finalizers)
+	switch again {
+	case kinds.MetaChange:
+		errs.before = change
+	case kinds.MetaAll:
+		errs.before, errs.after = object, change
+	case kinds.MetaChangeFirst:
+		errs.before = slices.Concat(change, object)
+	case kinds.MetaObject:
+		errs.before = object
+	case kinds.MetaTwice:
+		errs.before, errs.after = object, object
+	case kinds.MetaNone:
 	}
-	return slices.Concat(errs, update, finalizers)
+	return errs
 }
 
-// validateFinalizers wants a domain in the names of finalizers that are not the system's own.
-func validateFinalizers(list []string) (errs field.ErrorList) {
+// validateFinalizers wants a domain in the names of finalizers that are not the system's own, where the kind does.
+func validateFinalizers(k *kinds.Kind, list []string) (errs field.ErrorList) {
+	if k.PlainFinalizers {
+		return nil
+	}
 	for i, name := range list {
 		switch name {
 		case string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents:

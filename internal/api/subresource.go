@@ -136,7 +136,7 @@ func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dry
 			return decision{}, err
 		}
 		obj := copyOf(old)
-		if err := checkScale(req, wanted, obj); err != nil {
+		if err := checkScale(req, wanted, obj, dryRun); err != nil {
 			return decision{}, err
 		}
 		scale.Write(obj, wanted.Spec.Replicas)
@@ -156,7 +156,7 @@ func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dry
 }
 
 // checkScale refuses a Scale that cannot be, and gives obj the version that it wants to replace.
-func checkScale(req Request, wanted *autoscalingv1.Scale, obj kinds.Object) error {
+func checkScale(req Request, wanted *autoscalingv1.Scale, obj kinds.Object, dryRun bool) error {
 	if wanted.Name != "" && wanted.Name != req.Name {
 		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", wanted.Name, req.Name))
 	}
@@ -168,5 +168,5 @@ func checkScale(req Request, wanted *autoscalingv1.Scale, obj kinds.Object) erro
 	if wanted.ResourceVersion != "" {
 		obj.SetResourceVersion(wanted.ResourceVersion)
 	}
-	return checkUID(req, wanted.UID, obj.GetUID())
+	return checkUID(req, wanted.UID, obj.GetUID(), dryRun)
 }

@@ -39,7 +39,7 @@ func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, 
 	}
 	req = req.by(opts.FieldManager)
 	result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
-		if err := checkUID(req, obj.GetUID(), old.GetUID()); err != nil {
+		if err := checkUID(req, obj.GetUID(), old.GetUID(), isDryRun(opts.DryRun)); err != nil {
 			return decision{}, err
 		}
 		return s.decideUpdate(ctx, req, part, copyOf(obj), old, isDryRun(opts.DryRun))
@@ -55,7 +55,7 @@ func (s *Server) createInstead(ctx context.Context, req Request, obj kinds.Objec
 	if err := s.authorize(req, "create"); err != nil {
 		return Result{}, err
 	}
-	if err := checkUID(req, obj.GetUID(), ""); err != nil {
+	if err := checkUID(req, obj.GetUID(), "", dryRun); err != nil {
 		return Result{}, err
 	}
 	obj.SetResourceVersion("")
@@ -99,15 +99,7 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 			f(s.env(req), obj, old)
 		}
 	}
-	errs = append(errs, validateMetaUpdate(obj, old, part == nil && req.Kind.MetaAgain)...)
-	if part == nil {
-		if f := req.Kind.Validate; f != nil {
-			errs = append(errs, f(obj)...)
-		}
-		if f := req.Kind.ValidateUpdate; f != nil {
-			errs = append(errs, f(obj, old)...)
-		}
-	}
+	errs = append(errs, validateUpdate(req.Kind, part, obj, old)...)
 	if len(errs) > 0 {
 		return decision{}, apierrors.NewInvalid(req.Kind.Stored().GVK.GroupKind(), obj.GetName(), errs)
 	}
@@ -119,6 +111,24 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 		d.warnings = warnings(req.Kind, obj, old)
 	}
 	return d, nil
+}
+
+// validateUpdate says what is wrong with obj as old's next state; of a part only what all parts are held to.
+func validateUpdate(k *kinds.Kind, part *kinds.Subresource, obj, old kinds.Object) field.ErrorList {
+	if part != nil {
+		meta := validateMetaUpdate(k, kinds.MetaChange, obj, old)
+		return append(meta.common, meta.before...)
+	}
+	meta := validateMetaUpdate(k, k.MetaAgain, obj, old)
+	errs := append(meta.common, meta.before...)
+	if k.Validate != nil {
+		errs = append(errs, k.Validate(obj)...)
+	}
+	errs = append(errs, meta.after...)
+	if k.ValidateUpdate != nil {
+		errs = append(errs, k.ValidateUpdate(obj, old)...)
+	}
+	return errs
 }
 
 // updatePart makes obj what a write of old's part makes of it, and says what is wrong with that.

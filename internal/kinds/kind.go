@@ -129,8 +129,10 @@ type Kind struct {
 	ValidateUpdate func(obj, old Object) field.ErrorList
 	// ValidateCreate reports what is wrong with a new object only, besides Validate.
 	ValidateCreate func(obj Object) field.ErrorList
-	// MetaAgain: upstream's rules of an update look at the whole metadata once more, so that what is wrong there is named once more.
-	MetaAgain bool
+	// MetaAgain are the rules of metadata that upstream's own rules of an update of the kind repeat, so that what is wrong there is named again.
+	MetaAgain MetaRules
+	// PlainFinalizers: the names of finalizers need no domain.
+	PlainFinalizers bool
 	// Warnings are told to who writes obj, which is prepared and valid. old is nil for a new object. nil: there are none.
 	Warnings func(obj, old Object) []string
 	// Canonical changes obj, which is valid, from how a client wrote it into how it is stored and answered, where these differ. Idempotent.
@@ -178,6 +180,18 @@ type Kind struct {
 	// Subresources by name.
 	Subresources []Subresource
 }
+
+// MetaRules are rules of metadata: those that every object keeps, and those that each change keeps, such as that the UID stays.
+type MetaRules int
+
+const (
+	MetaChange      MetaRules = iota // those of a change
+	MetaAll                          // those of every object, before Validate, and those of a change, after it
+	MetaChangeFirst                  // those of a change and those of every object, both before Validate
+	MetaObject                       // those of every object
+	MetaTwice                        // those of every object, before Validate and after it
+	MetaNone
+)
 
 // Dependents is what becomes of the objects that an object of a kind owns, for the garbage collector.
 type Dependents int

@@ -18,6 +18,7 @@ func MutatingAdmissionPolicy() *kinds.Kind {
 	compiler := lazyCompiler()
 	return &kinds.Kind{
 		GVK: admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicy"), Resource: "mutatingadmissionpolicies",
+		MetaAgain: kinds.MetaObject, PlainFinalizers: true,
 		Singular: "mutatingadmissionpolicy", StoredIn: "v1beta1",
 		Categories: categories(), RequireVersion: true, Warnings: reservedName,
 		New:     func() kinds.Object { return &admissionv1.MutatingAdmissionPolicy{} },

@@ -19,6 +19,7 @@ func MutatingAdmissionPolicyBinding() *kinds.Kind {
 	})
 	k.GVK = admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicyBinding")
 	k.Resource, k.Singular = "mutatingadmissionpolicybindings", "mutatingadmissionpolicybinding"
+	k.MetaAgain, k.PlainFinalizers = kinds.MetaObject, true
 	k.StoredIn = "v1beta1"
 	k.New = func() kinds.Object { return &admissionv1.MutatingAdmissionPolicyBinding{} }
 	k.NewList = func() runtime.Object { return &admissionv1.MutatingAdmissionPolicyBindingList{} }

@@ -16,6 +16,7 @@ func MutatingWebhookConfiguration() *kinds.Kind {
 	})
 	k.GVK = admissionv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration")
 	k.Resource, k.Singular = "mutatingwebhookconfigurations", "mutatingwebhookconfiguration"
+	k.MetaAgain, k.PlainFinalizers = kinds.MetaObject, true
 	k.New = func() kinds.Object { return &admissionv1.MutatingWebhookConfiguration{} }
 	k.NewList = func() runtime.Object { return &admissionv1.MutatingWebhookConfigurationList{} }
 	return k

@@ -21,6 +21,7 @@ func ValidatingAdmissionPolicy() *kinds.Kind {
 	gvk, compiler := admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy"), lazyCompiler()
 	return &kinds.Kind{
 		GVK: gvk, Resource: "validatingadmissionpolicies", Singular: "validatingadmissionpolicy",
+		MetaAgain: kinds.MetaObject, PlainFinalizers: true,
 		Categories: categories(), RequireVersion: true, Warnings: reservedName,
 		New:     func() kinds.Object { return &admissionv1.ValidatingAdmissionPolicy{} },
 		NewList: func() runtime.Object { return &admissionv1.ValidatingAdmissionPolicyList{} },

@@ -20,6 +20,7 @@ func ValidatingAdmissionPolicyBinding() *kinds.Kind {
 	})
 	k.GVK = admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding")
 	k.Resource, k.Singular = "validatingadmissionpolicybindings", "validatingadmissionpolicybinding"
+	k.MetaAgain, k.PlainFinalizers = kinds.MetaObject, true
 	k.New = func() kinds.Object { return &admissionv1.ValidatingAdmissionPolicyBinding{} }
 	k.NewList = func() runtime.Object { return &admissionv1.ValidatingAdmissionPolicyBindingList{} }
 	return k

@@ -16,6 +16,7 @@ func ValidatingWebhookConfiguration() *kinds.Kind {
 	})
 	k.GVK = admissionv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfiguration")
 	k.Resource, k.Singular = "validatingwebhookconfigurations", "validatingwebhookconfiguration"
+	k.MetaAgain, k.PlainFinalizers = kinds.MetaObject, true
 	k.New = func() kinds.Object { return &admissionv1.ValidatingWebhookConfiguration{} }
 	k.NewList = func() runtime.Object { return &admissionv1.ValidatingWebhookConfigurationList{} }
 	return k

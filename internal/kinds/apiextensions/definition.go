@@ -15,7 +15,8 @@ func CustomResourceDefinition() *kinds.Kind {
 	gvk := apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "customresourcedefinitions", Singular: "customresourcedefinition", StoredIn: "v1beta1", ShortNames: []string{"crd", "crds"},
-		Categories: []string{"api-extensions"}, RequireVersion: true,
+		PlainFinalizers: true,
+		Categories:      []string{"api-extensions"}, RequireVersion: true,
 		Storage: "apiextensions.k8s.io/customresourcedefinitions", // definitions are served by what was a program of its own once, and its keys still show it
 		New:     func() kinds.Object { return &apiextensionsv1.CustomResourceDefinition{} },
 		NewList: func() runtime.Object { return &apiextensionsv1.CustomResourceDefinitionList{} },

@@ -25,9 +25,10 @@ func APIService() *kinds.Kind {
 	gvk := apiregistrationv1.SchemeGroupVersion.WithKind("APIService")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "apiservices", Singular: "apiservice", Categories: []string{"api-extensions"}, RequireVersion: true,
-		Storage: "apiregistration.k8s.io/apiservices", // the aggregator was a program of its own once, and its keys still show it
-		New:     func() kinds.Object { return &apiregistrationv1.APIService{} },
-		NewList: func() runtime.Object { return &apiregistrationv1.APIServiceList{} },
+		PlainFinalizers: true,
+		Storage:         "apiregistration.k8s.io/apiservices", // the aggregator was a program of its own once, and its keys still show it
+		New:             func() kinds.Object { return &apiregistrationv1.APIService{} },
+		NewList:         func() runtime.Object { return &apiregistrationv1.APIServiceList{} },
 		// What is no prefix of a name is judged as a whole name too, as upstream does: a generated name can never be the right one.
 		ValidName: func(name string, _ bool) []string { return content.IsPathSegmentName(name) },
 		Default: func(obj kinds.Object) {

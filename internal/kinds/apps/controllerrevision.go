@@ -18,9 +18,10 @@ import (
 func ControllerRevision() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: appsv1.SchemeGroupVersion.WithKind("ControllerRevision"), Resource: "controllerrevisions", Singular: "controllerrevision", Namespaced: true,
-		New:      func() kinds.Object { return &appsv1.ControllerRevision{} },
-		NewList:  func() runtime.Object { return &appsv1.ControllerRevisionList{} },
-		Validate: validateRevision,
+		MetaAgain: kinds.MetaChangeFirst,
+		New:       func() kinds.Object { return &appsv1.ControllerRevision{} },
+		NewList:   func() runtime.Object { return &appsv1.ControllerRevisionList{} },
+		Validate:  validateRevision,
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return validation.ValidateImmutableField(obj.(*appsv1.ControllerRevision).Data, old.(*appsv1.ControllerRevision).Data, field.NewPath("data"))
 		},

@@ -31,6 +31,7 @@ func Job() *kinds.Kind {
 	gvk := batchv1.SchemeGroupVersion.WithKind("Job")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "jobs", Singular: "job", Categories: []string{"all"}, Namespaced: true, Dependents: kinds.DependentsOrphaned,
+		MetaAgain:     kinds.MetaAll,
 		New:           func() kinds.Object { return &batchv1.Job{} },
 		NewList:       func() runtime.Object { return &batchv1.JobList{} },
 		Default:       defaultJob,

@@ -29,6 +29,7 @@ func CertificateSigningRequest() *kinds.Kind {
 	verbs := []string{"get", "patch", "update"}
 	return &kinds.Kind{
 		GVK: gvk, Resource: "certificatesigningrequests", Singular: "certificatesigningrequest", ShortNames: []string{"csr"},
+		MetaAgain: kinds.MetaAll,
 		New:       func() kinds.Object { return &certificatesv1.CertificateSigningRequest{} },
 		NewList:   func() runtime.Object { return &certificatesv1.CertificateSigningRequestList{} },
 		ValidName: func(string, bool) []string { return nil },

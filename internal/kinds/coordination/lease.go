@@ -18,7 +18,7 @@ import (
 // Lease is coordination.k8s.io/v1 Lease.
 func Lease() *kinds.Kind {
 	return &kinds.Kind{
-		GVK: coordinationv1.SchemeGroupVersion.WithKind("Lease"), Resource: "leases", Singular: "lease", Namespaced: true,
+		GVK: coordinationv1.SchemeGroupVersion.WithKind("Lease"), Resource: "leases", Singular: "lease", Namespaced: true, PlainFinalizers: true,
 		CreateOnUpdate: true, RequireVersion: true, Minor: func(_, _ kinds.Object) bool { return true },
 		New:     func() kinds.Object { return &coordinationv1.Lease{} },
 		NewList: func() runtime.Object { return &coordinationv1.LeaseList{} },

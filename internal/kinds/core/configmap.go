@@ -18,9 +18,10 @@ const maxConfigBytes = 1 << 20
 func ConfigMap() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: corev1.SchemeGroupVersion.WithKind("ConfigMap"), Resource: "configmaps", Singular: "configmap", ShortNames: []string{"cm"}, Namespaced: true,
-		New:      func() kinds.Object { return &corev1.ConfigMap{} },
-		NewList:  func() runtime.Object { return &corev1.ConfigMapList{} },
-		Validate: validateConfigMap, ValidateUpdate: validateConfigMapUpdate,
+		MetaAgain: kinds.MetaChangeFirst,
+		New:       func() kinds.Object { return &corev1.ConfigMap{} },
+		NewList:   func() runtime.Object { return &corev1.ConfigMapList{} },
+		Validate:  validateConfigMap, ValidateUpdate: validateConfigMapUpdate,
 		Columns: []kinds.Column{kinds.NameColumn(), {
 			Name: "Data", Type: "string", Description: corev1.ConfigMap{}.SwaggerDoc()["data"],
 			Cell: func(_ kinds.Env, obj kinds.Object) any {

@@ -23,6 +23,7 @@ func Endpoints() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: corev1.SchemeGroupVersion.WithKind("Endpoints"), Resource: "endpoints", Singular: "endpoints", ShortNames: []string{"ep"}, Namespaced: true,
 		Deprecated:     "v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+		MetaAgain:      kinds.MetaChangeFirst,
 		Storage:        "services/endpoints",
 		New:            func() kinds.Object { return &corev1.Endpoints{} },
 		NewList:        func() runtime.Object { return &corev1.EndpointsList{} },

@@ -21,11 +21,11 @@ const eventsKept = time.Hour
 func Event() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: corev1.SchemeGroupVersion.WithKind("Event"), Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true, Dependents: kinds.DependentsNone,
-		CreateOnUpdate: true,
-		New:            func() kinds.Object { return &corev1.Event{} },
-		NewList:        func() runtime.Object { return &corev1.EventList{} },
-		ValidName:      kinds.PathSegment, // recorders put the name of any object into that of an event
-		Validate:       func(obj kinds.Object) field.ErrorList { return legacyEvent(obj, "reportingComponent") },
+		CreateOnUpdate: true, MetaAgain: kinds.MetaNone, PlainFinalizers: true,
+		New:       func() kinds.Object { return &corev1.Event{} },
+		NewList:   func() runtime.Object { return &corev1.EventList{} },
+		ValidName: kinds.PathSegment, // recorders put the name of any object into that of an event
+		Validate:  func(obj kinds.Object) field.ErrorList { return legacyEvent(obj, "reportingComponent") },
 		Expires: func(obj kinds.Object) time.Time {
 			e := obj.(*corev1.Event)
 			_, last := eventTimes(e)

@@ -32,6 +32,7 @@ func EventView(hub *kinds.Kind) *kinds.Kind {
 	k.ValidName = validation.NameIsDNSSubdomain
 	k.Validate = func(obj kinds.Object) field.ErrorList { return legacyEvent(obj, "reportingController") }
 	k.ValidateCreate, k.ValidateUpdate = newEvent, changedEvent
+	k.MetaAgain, k.PlainFinalizers = kinds.MetaChange, false
 	return k
 }
 

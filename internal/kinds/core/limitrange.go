@@ -21,6 +21,7 @@ import (
 func LimitRange() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: corev1.SchemeGroupVersion.WithKind("LimitRange"), Resource: "limitranges", Singular: "limitrange", ShortNames: []string{"limits"}, Namespaced: true,
+		MetaAgain:      kinds.MetaObject,
 		New:            func() kinds.Object { return &corev1.LimitRange{} },
 		NewList:        func() runtime.Object { return &corev1.LimitRangeList{} },
 		CreateOnUpdate: true,

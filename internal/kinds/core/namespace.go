@@ -19,7 +19,7 @@ import (
 func Namespace() *kinds.Kind {
 	gvk := corev1.SchemeGroupVersion.WithKind("Namespace")
 	return &kinds.Kind{
-		GVK: gvk, Resource: "namespaces", Singular: "namespace", ShortNames: []string{"ns"},
+		GVK: gvk, Resource: "namespaces", Singular: "namespace", ShortNames: []string{"ns"}, MetaAgain: kinds.MetaAll,
 		Verbs:     []string{"create", "delete", "get", "list", "patch", "update", "watch"},
 		New:       func() kinds.Object { return &corev1.Namespace{} },
 		NewList:   func() runtime.Object { return &corev1.NamespaceList{} },

@@ -32,7 +32,7 @@ const (
 func Node() *kinds.Kind {
 	gvk := corev1.SchemeGroupVersion.WithKind("Node")
 	return &kinds.Kind{
-		GVK: gvk, Resource: "nodes", Singular: "node", ShortNames: []string{"no"}, Storage: "minions",
+		GVK: gvk, Resource: "nodes", Singular: "node", ShortNames: []string{"no"}, Storage: "minions", MetaAgain: kinds.MetaAll,
 		New:     func() kinds.Object { return &corev1.Node{} },
 		NewList: func() runtime.Object { return &corev1.NodeList{} },
 		Default: func(obj kinds.Object) { defaultNode(obj.(*corev1.Node)) },

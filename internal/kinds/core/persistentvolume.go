@@ -27,7 +27,7 @@ const (
 func PersistentVolume() *kinds.Kind {
 	gvk := corev1.SchemeGroupVersion.WithKind("PersistentVolume")
 	return &kinds.Kind{
-		GVK: gvk, Resource: "persistentvolumes", Singular: "persistentvolume", ShortNames: []string{"pv"},
+		GVK: gvk, Resource: "persistentvolumes", Singular: "persistentvolume", ShortNames: []string{"pv"}, MetaAgain: kinds.MetaTwice,
 		New:           func() kinds.Object { return &corev1.PersistentVolume{} },
 		NewList:       func() runtime.Object { return &corev1.PersistentVolumeList{} },
 		ReturnDeleted: true,

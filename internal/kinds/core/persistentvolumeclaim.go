@@ -14,6 +14,7 @@ func PersistentVolumeClaim() *kinds.Kind {
 	gvk := corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "persistentvolumeclaims", Singular: "persistentvolumeclaim", ShortNames: []string{"pvc"}, Namespaced: true,
+		MetaAgain:     kinds.MetaChangeFirst,
 		New:           func() kinds.Object { return &corev1.PersistentVolumeClaim{} },
 		NewList:       func() runtime.Object { return &corev1.PersistentVolumeClaimList{} },
 		ReturnDeleted: true, DefaultsOnRead: true,

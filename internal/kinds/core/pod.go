@@ -28,6 +28,7 @@ func Pod() *kinds.Kind {
 	gvk := corev1.SchemeGroupVersion.WithKind("Pod")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "pods", Singular: "pod", ShortNames: []string{"po"}, Categories: []string{"all"}, Namespaced: true, ReturnDeleted: true,
+		MetaAgain:     kinds.MetaChangeFirst,
 		New:           func() kinds.Object { return &corev1.Pod{} },
 		NewList:       func() runtime.Object { return &corev1.PodList{} },
 		Default:       defaultPod,

@@ -19,7 +19,7 @@ import (
 // Secret is v1 Secret. Its type says which keys it must have. What is written as stringData is kept as data.
 func Secret() *kinds.Kind {
 	return &kinds.Kind{
-		GVK: corev1.SchemeGroupVersion.WithKind("Secret"), Resource: "secrets", Singular: "secret", Namespaced: true,
+		GVK: corev1.SchemeGroupVersion.WithKind("Secret"), Resource: "secrets", Singular: "secret", Namespaced: true, MetaAgain: kinds.MetaChangeFirst,
 		New:     func() kinds.Object { return &corev1.Secret{} },
 		NewList: func() runtime.Object { return &corev1.SecretList{} },
 		Default: func(obj kinds.Object) {

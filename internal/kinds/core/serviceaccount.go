@@ -11,6 +11,7 @@ import (
 func ServiceAccount() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: corev1.SchemeGroupVersion.WithKind("ServiceAccount"), Resource: "serviceaccounts", Singular: "serviceaccount", ShortNames: []string{"sa"}, Namespaced: true,
+		MetaAgain:     kinds.MetaChangeFirst,
 		New:           func() kinds.Object { return &corev1.ServiceAccount{} },
 		NewList:       func() runtime.Object { return &corev1.ServiceAccountList{} },
 		ReturnDeleted: true,

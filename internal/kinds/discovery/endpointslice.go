@@ -20,9 +20,10 @@ import (
 func EndpointSlice() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"), Resource: "endpointslices", Singular: "endpointslice", Namespaced: true,
-		New:     func() kinds.Object { return &discoveryv1.EndpointSlice{} },
-		NewList: func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
-		Default: defaultSlice,
+		MetaAgain: kinds.MetaObject,
+		New:       func() kinds.Object { return &discoveryv1.EndpointSlice{} },
+		NewList:   func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
+		Default:   defaultSlice,
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			s := obj.(*discoveryv1.EndpointSlice)
 			s.Generation = 1

@@ -22,8 +22,9 @@ func Ingress() *kinds.Kind {
 	gvk := networkingv1.SchemeGroupVersion.WithKind("Ingress")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "ingresses", Singular: "ingress", ShortNames: []string{"ing"}, Namespaced: true, Storage: "ingress",
-		New:     func() kinds.Object { return &networkingv1.Ingress{} },
-		NewList: func() runtime.Object { return &networkingv1.IngressList{} },
+		MetaAgain: kinds.MetaChangeFirst,
+		New:       func() kinds.Object { return &networkingv1.Ingress{} },
+		NewList:   func() runtime.Object { return &networkingv1.IngressList{} },
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			in := obj.(*networkingv1.Ingress)
 			in.Status, in.Generation = networkingv1.IngressStatus{}, 1

@@ -25,8 +25,9 @@ func IngressClass() *kinds.Kind {
 	}
 	return &kinds.Kind{
 		GVK: networkingv1.SchemeGroupVersion.WithKind("IngressClass"), Resource: "ingressclasses", Singular: "ingressclass",
-		New:     func() kinds.Object { return &networkingv1.IngressClass{} },
-		NewList: func() runtime.Object { return &networkingv1.IngressClassList{} },
+		MetaAgain: kinds.MetaChangeFirst,
+		New:       func() kinds.Object { return &networkingv1.IngressClass{} },
+		NewList:   func() runtime.Object { return &networkingv1.IngressClassList{} },
 		Default: func(obj kinds.Object) {
 			if p := obj.(*networkingv1.IngressClass).Spec.Parameters; p != nil && p.Scope == nil {
 				scope := networkingv1.IngressClassParametersReferenceScopeCluster

@@ -18,8 +18,9 @@ import (
 func IPAddress() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: networkingv1.SchemeGroupVersion.WithKind("IPAddress"), Resource: "ipaddresses", Singular: "ipaddress", ShortNames: []string{"ip"},
-		New:     func() kinds.Object { return &networkingv1.IPAddress{} },
-		NewList: func() runtime.Object { return &networkingv1.IPAddressList{} },
+		MetaAgain: kinds.MetaAll,
+		New:       func() kinds.Object { return &networkingv1.IPAddress{} },
+		NewList:   func() runtime.Object { return &networkingv1.IPAddressList{} },
 		// Names that are generated are no addresses, and so never valid.
 		ValidName: func(name string, _ bool) (msgs []string) {
 			for _, e := range utilvalidation.IsValidIP(nil, name) {

@@ -18,6 +18,7 @@ import (
 func RuntimeClass() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: nodev1.SchemeGroupVersion.WithKind("RuntimeClass"), Resource: "runtimeclasses", Singular: "runtimeclass",
+		MetaAgain: kinds.MetaAll, PlainFinalizers: true,
 		New:            func() kinds.Object { return &nodev1.RuntimeClass{} },
 		NewList:        func() runtime.Object { return &nodev1.RuntimeClassList{} },
 		CreateOnUpdate: true, RequireVersion: true,

@@ -26,6 +26,7 @@ func PodDisruptionBudget() *kinds.Kind {
 	gvk := policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "poddisruptionbudgets", Singular: "poddisruptionbudget", ShortNames: []string{"pdb"}, Namespaced: true, RequireVersion: true,
+		MetaAgain: kinds.MetaNone, PlainFinalizers: true,
 		ValidName: kinds.PathSegment, // upstream has no rule of its own for these
 		New:       func() kinds.Object { return &policyv1.PodDisruptionBudget{} },
 		NewList:   func() runtime.Object { return &policyv1.PodDisruptionBudgetList{} },

@@ -13,7 +13,7 @@ import (
 // ClusterRole is rbac.authorization.k8s.io/v1 ClusterRole. Its rules may be the sum of others', which a controller keeps true.
 func ClusterRole() *kinds.Kind {
 	return &kinds.Kind{
-		GVK: rbacv1.SchemeGroupVersion.WithKind("ClusterRole"), Resource: "clusterroles", Singular: "clusterrole",
+		GVK: rbacv1.SchemeGroupVersion.WithKind("ClusterRole"), Resource: "clusterroles", Singular: "clusterrole", MetaAgain: kinds.MetaAll,
 		New:       func() kinds.Object { return &rbacv1.ClusterRole{} },
 		NewList:   func() runtime.Object { return &rbacv1.ClusterRoleList{} },
 		ValidName: validName, CreateOnUpdate: true,

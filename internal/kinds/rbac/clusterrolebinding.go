@@ -12,6 +12,7 @@ import (
 func ClusterRoleBinding() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: rbacv1.SchemeGroupVersion.WithKind("ClusterRoleBinding"), Resource: "clusterrolebindings", Singular: "clusterrolebinding",
+		MetaAgain: kinds.MetaAll,
 		New:       func() kinds.Object { return &rbacv1.ClusterRoleBinding{} },
 		NewList:   func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
 		ValidName: validName, CreateOnUpdate: true,

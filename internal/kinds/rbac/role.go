@@ -11,7 +11,7 @@ import (
 // Role is rbac.authorization.k8s.io/v1 Role.
 func Role() *kinds.Kind {
 	return &kinds.Kind{
-		GVK: rbacv1.SchemeGroupVersion.WithKind("Role"), Resource: "roles", Singular: "role", Namespaced: true,
+		GVK: rbacv1.SchemeGroupVersion.WithKind("Role"), Resource: "roles", Singular: "role", Namespaced: true, MetaAgain: kinds.MetaAll,
 		New:       func() kinds.Object { return &rbacv1.Role{} },
 		NewList:   func() runtime.Object { return &rbacv1.RoleList{} },
 		ValidName: validName, CreateOnUpdate: true,

@@ -12,6 +12,7 @@ import (
 func RoleBinding() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: rbacv1.SchemeGroupVersion.WithKind("RoleBinding"), Resource: "rolebindings", Singular: "rolebinding", Namespaced: true,
+		MetaAgain: kinds.MetaAll,
 		New:       func() kinds.Object { return &rbacv1.RoleBinding{} },
 		NewList:   func() runtime.Object { return &rbacv1.RoleBindingList{} },
 		ValidName: validName, CreateOnUpdate: true,

@@ -30,7 +30,7 @@ func ResourceClaim() *kinds.Kind {
 	spec := func(obj kinds.Object) *resourcev1.ResourceClaimSpec { return &obj.(*resourcev1.ResourceClaim).Spec }
 	validate := func(obj kinds.Object) field.ErrorList { return validateClaimSpec(spec(obj), field.NewPath("spec")) }
 	return &kinds.Kind{
-		GVK: gvk, Resource: "resourceclaims", Singular: "resourceclaim", Namespaced: true, ReturnDeleted: true, MetaAgain: true,
+		GVK: gvk, Resource: "resourceclaims", Singular: "resourceclaim", Namespaced: true, ReturnDeleted: true, MetaAgain: kinds.MetaAll,
 		New:     func() kinds.Object { return &resourcev1.ResourceClaim{} },
 		NewList: func() runtime.Object { return &resourcev1.ResourceClaimList{} },
 		Default: func(obj kinds.Object) { defaultClaim(spec(obj)) },
@@ -163,7 +163,7 @@ func ResourceClaimTemplate() *kinds.Kind {
 	}
 	return &kinds.Kind{
 		GVK: resourcev1.SchemeGroupVersion.WithKind("ResourceClaimTemplate"), Resource: "resourceclaimtemplates", Singular: "resourceclaimtemplate",
-		Namespaced: true, ReturnDeleted: true, MetaAgain: true,
+		Namespaced: true, ReturnDeleted: true, MetaAgain: kinds.MetaAll,
 		New:      func() kinds.Object { return &resourcev1.ResourceClaimTemplate{} },
 		NewList:  func() runtime.Object { return &resourcev1.ResourceClaimTemplateList{} },
 		Default:  func(obj kinds.Object) { defaultClaim(spec(obj)) },
@@ -180,7 +180,7 @@ func ResourceClaimTemplate() *kinds.Kind {
 // DeviceClass is resource.k8s.io/v1 DeviceClass: a sort of devices, by what is asked of each.
 func DeviceClass() *kinds.Kind {
 	return &kinds.Kind{
-		GVK: resourcev1.SchemeGroupVersion.WithKind("DeviceClass"), Resource: "deviceclasses", Singular: "deviceclass", ReturnDeleted: true, MetaAgain: true,
+		GVK: resourcev1.SchemeGroupVersion.WithKind("DeviceClass"), Resource: "deviceclasses", Singular: "deviceclass", ReturnDeleted: true, MetaAgain: kinds.MetaAll,
 		ValidName: func(name string, prefix bool) []string {
 			if prefix {
 				return nil // only the whole name is looked at

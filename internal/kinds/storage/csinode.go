@@ -21,6 +21,7 @@ const maxNodeID = 256
 func CSINode() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: storagev1.SchemeGroupVersion.WithKind("CSINode"), Resource: "csinodes", Singular: "csinode", RequireVersion: true,
+		MetaAgain:     kinds.MetaObject,
 		ReturnDeleted: true,
 		New:           func() kinds.Object { return &storagev1.CSINode{} },
 		NewList:       func() runtime.Object { return &storagev1.CSINodeList{} },

@@ -15,8 +15,9 @@ import (
 func CSIStorageCapacity() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: storagev1.SchemeGroupVersion.WithKind("CSIStorageCapacity"), Resource: "csistoragecapacities", Singular: "csistoragecapacity", Namespaced: true, RequireVersion: true,
-		New:     func() kinds.Object { return &storagev1.CSIStorageCapacity{} },
-		NewList: func() runtime.Object { return &storagev1.CSIStorageCapacityList{} },
+		MetaAgain: kinds.MetaAll,
+		New:       func() kinds.Object { return &storagev1.CSIStorageCapacity{} },
+		NewList:   func() runtime.Object { return &storagev1.CSIStorageCapacityList{} },
 		Validate: func(obj kinds.Object) field.ErrorList {
 			if !isNew(obj) {
 				return nil

@@ -16,6 +16,7 @@ import (
 func StorageClass() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: storagev1.SchemeGroupVersion.WithKind("StorageClass"), Resource: "storageclasses", Singular: "storageclass", ShortNames: []string{"sc"},
+		MetaAgain:     kinds.MetaAll,
 		ReturnDeleted: true,
 		New:           func() kinds.Object { return &storagev1.StorageClass{} },
 		NewList:       func() runtime.Object { return &storagev1.StorageClassList{} },

@@ -23,7 +23,7 @@ const (
 func VolumeAttachment() *kinds.Kind {
 	gvk := storagev1.SchemeGroupVersion.WithKind("VolumeAttachment")
 	return &kinds.Kind{
-		GVK: gvk, Resource: "volumeattachments", Singular: "volumeattachment", RequireVersion: true,
+		GVK: gvk, Resource: "volumeattachments", Singular: "volumeattachment", RequireVersion: true, MetaAgain: kinds.MetaObject,
 		ReturnDeleted: true,
 		New:           func() kinds.Object { return &storagev1.VolumeAttachment{} },
 		NewList:       func() runtime.Object { return &storagev1.VolumeAttachmentList{} },

@@ -17,6 +17,7 @@ const inUse = "kubernetes.io/vac-protection"
 func VolumeAttributesClass() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: storagev1.SchemeGroupVersion.WithKind("VolumeAttributesClass"), Resource: "volumeattributesclasses", Singular: "volumeattributesclass", ShortNames: []string{"vac"},
+		MetaAgain:     kinds.MetaChangeFirst,
 		ReturnDeleted: true,
 		New:           func() kinds.Object { return &storagev1.VolumeAttributesClass{} },
 		NewList:       func() runtime.Object { return &storagev1.VolumeAttributesClassList{} },
