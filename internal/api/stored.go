@@ -189,6 +189,9 @@ func decodeStored(k *kinds.Kind, header string, item *store.Item) (kinds.Object,
 		return nil, err
 	}
 	obj.SetResourceVersion(Version(item.Revision))
+	if k.Complete != nil {
+		k.Complete(obj)
+	}
 	return obj, nil
 }
 

@@ -160,6 +160,12 @@ type Kind struct {
 	// Minor says that history need not keep what a change made of old once there is a newer version, such as a sign of life; old nil: obj is new. Reads
 	// at a revision that need such a version answer that it has expired. nil: every version is kept as long as history goes.
 	Minor func(old, obj Object) bool
+	// Complete fills in place what clients see of obj and its stored message has no place for: the types of objects within it. Idempotent. nil: there are none.
+	Complete func(obj Object)
+	// Blank fills in place what upstream shows of obj, an object in which nothing was ever set, as that of a bookmark. nil: nothing but its metadata.
+	Blank func(obj Object)
+	// Inner are annotations that upstream's own form of an object has as fields: of objects that are shown by their metadata alone they are left out.
+	Inner []string
 	// DefaultsOnRead: upstream stores objects without some of their defaults and fills them in when it reads one.
 	DefaultsOnRead bool
 	// OlderJSON reads what upstream stores of the kind as JSON in another version than the kind's own. nil: it does not.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -278,12 +279,27 @@ func (c *compiler) valueOf(t reflect.Type) (value, error) {
 		return c.wrapped(t)
 	case kind == reflect.Struct && isMessage(t):
 		p, err := c.structOf(t)
+		if _, whole := t.FieldByName("TypeMeta"); whole && err == nil {
+			return within(p, t)
+		}
 		return value{wire: counted, write: p.write}, err
 	}
 	if plain, ok := scalar(t.Kind()); ok {
 		return plain, nil
 	}
 	return value{}, fmt.Errorf("%v: %w", t, ErrUnsupported)
+}
+
+// within writes an object that stands within another, such as a claim in a StatefulSet. It says of what type it is, though its message does not.
+func within(p *plan, t reflect.Type) (value, error) {
+	if t.PkgPath() != reflect.TypeFor[corev1.PersistentVolumeClaim]().PkgPath() {
+		return value{}, fmt.Errorf("%v within an object: %w", t, ErrUnsupported) // nothing that is stored has one
+	}
+	opening := fmt.Sprintf("{\"kind\":%q,\"apiVersion\":%q", t.Name(), corev1.SchemeGroupVersion)
+	return value{wire: counted, write: func(e *encoder, dst, b []byte) ([]byte, error) {
+		dst, err := p.members(e, append(dst, opening...), b)
+		return append(dst, '}'), err
+	}}, nil
 }
 
 // wrapped is a slice type that is a message of its own, with its elements as field 1. As a map's value it is never nil once it is decoded.

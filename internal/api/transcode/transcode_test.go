@@ -50,6 +50,9 @@ func want(k *kinds.Kind, msg []byte) ([]byte, error) {
 		return nil, err
 	}
 	obj.SetResourceVersion("42")
+	if k.Complete != nil {
+		k.Complete(obj)
+	}
 	return json.Marshal(obj)
 }
 

@@ -92,5 +92,5 @@ func rowObject(k *kinds.Kind, version string, policy metav1.IncludeObjectPolicy,
 		}
 		return withType(doc, k.GVK), nil
 	}
-	return json.Marshal(partial(obj, version))
+	return json.Marshal(partial(k, obj, version))
 }

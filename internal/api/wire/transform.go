@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1beta1 "k8s.io/apimachinery/pkg/apis/meta/v1beta1"
@@ -36,28 +37,40 @@ func (h *Handler) transformed(c *call, f format, opts *metav1.TableOptions, obje
 	case f.as == asPartialList && !many:
 		return nil, notAcceptable(fmt.Sprintf("you requested %s, but the requested object is not a list (*%s.%s)", f.as, hubName(c.kind.Stored().GVK.Group), c.kind.GVK.Kind))
 	case many:
-		return encode(f, partialList(f.version, objects, meta), metaGVK(f.version, f.as))
+		return encode(f, partialList(c.kind, f.version, objects, meta), metaGVK(f.version, f.as))
 	}
-	return encode(f, partial(objects[0], f.version), metaGVK(f.version, f.as))
+	return encode(f, partial(c.kind, objects[0], f.version), metaGVK(f.version, f.as))
 }
 
 // partial is an object's metadata alone. It shares what obj holds.
-func partial(obj kinds.Object, version string) *metav1.PartialObjectMetadata {
+func partial(k *kinds.Kind, obj kinds.Object, version string) *metav1.PartialObjectMetadata {
 	out := &metav1.PartialObjectMetadata{}
 	out.SetGroupVersionKind(metaGVK(version, asPartial))
 	if m, ok := obj.(metav1.ObjectMetaAccessor); ok {
 		if meta, ok := m.GetObjectMeta().(*metav1.ObjectMeta); ok {
 			out.ObjectMeta = *meta
+			out.Annotations = outer(k, meta.Annotations)
 		}
 	}
 	return out
 }
 
+// outer are the annotations without those that are inner ones of the kind.
+func outer(k *kinds.Kind, annotations map[string]string) map[string]string {
+	for _, name := range k.Inner {
+		if _, ok := annotations[name]; ok {
+			annotations = maps.Clone(annotations)
+			delete(annotations, name)
+		}
+	}
+	return annotations
+}
+
 // partialList is a list of objects' metadata; one without any has no items at all, as upstream. In protobuf the two versions are not the same.
-func partialList(version string, objects []kinds.Object, meta metav1.ListMeta) runtime.Object {
+func partialList(k *kinds.Kind, version string, objects []kinds.Object, meta metav1.ListMeta) runtime.Object {
 	var items []metav1.PartialObjectMetadata
 	for _, obj := range objects {
-		items = append(items, *partial(obj, version))
+		items = append(items, *partial(k, obj, version))
 	}
 	if version == metav1beta1.SchemeGroupVersion.Version {
 		return &metav1beta1.PartialObjectMetadataList{ListMeta: meta, Items: items}

@@ -229,6 +229,9 @@ func (w *watcher) bookmark(e api.Event) ([]byte, error) {
 	if e.Initial {
 		obj.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
 	}
+	if f := w.c.kind.Blank; f != nil {
+		f(obj)
+	}
 	if w.f.as != "" {
 		return w.transformed(obj)
 	}

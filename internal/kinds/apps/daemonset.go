@@ -29,7 +29,7 @@ func DaemonSet() *kinds.Kind {
 		GVK: gvk, Resource: "daemonsets", Singular: "daemonset", ShortNames: []string{"ds"}, Categories: []string{"all"}, Namespaced: true,
 		New:     func() kinds.Object { return &appsv1.DaemonSet{} },
 		NewList: func() runtime.Object { return &appsv1.DaemonSetList{} },
-		Default: defaultDaemonSet,
+		Default: defaultDaemonSet, Blank: countTemplates,
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			d := obj.(*appsv1.DaemonSet)
 			d.Status, d.Generation = appsv1.DaemonSetStatus{}, 1
@@ -62,6 +62,7 @@ func DaemonSet() *kinds.Kind {
 			return podspec.WorkloadWarnings(obj, old, &obj.(*appsv1.DaemonSet).Spec.Template, false, field.NewPath("spec", "template"))
 		},
 		Columns:      daemonSetColumns(),
+		Inner:        []string{appsv1.DeprecatedTemplateGeneration},
 		Resets:       []string{"status"},
 		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: scaleVerbs[:], Resets: []string{"spec"}, Update: daemonSetStatus}},
 	}
@@ -99,7 +100,16 @@ func keepTemplateGeneration(d, was *appsv1.DaemonSet) {
 	setTemplateGeneration(d, n)
 }
 
+// countTemplates writes the count of the template's changes, which every daemon set shows and whoever sends one comes to own, as upstream.
+func countTemplates(obj kinds.Object) {
+	d := obj.(*appsv1.DaemonSet)
+	if n, err := templateGeneration(d); err == nil {
+		setTemplateGeneration(d, n)
+	}
+}
+
 func defaultDaemonSet(obj kinds.Object) {
+	countTemplates(obj)
 	s := &obj.(*appsv1.DaemonSet).Spec
 	u := &s.UpdateStrategy
 	if u.Type == "" {

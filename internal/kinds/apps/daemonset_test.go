@@ -62,6 +62,15 @@ func TestTemplateGeneration(t *testing.T) {
 			t.Errorf("%s: got %s and generation %d, want %s and %d", name, next.Annotations[generation], next.Generation, c.text, c.raised)
 		}
 	}
+	for given, want := range map[string]string{"": "0", "007": "7", "x": "x"} { // what a client sends, and comes to own
+		d := &appsv1.DaemonSet{}
+		if given != "" {
+			d.Annotations = map[string]string{generation: given}
+		}
+		if k.Default(d); d.Annotations[generation] != want {
+			t.Errorf("sent, %q: got %q, want %q", given, d.Annotations[generation], want)
+		}
+	}
 	d := daemonSet(func(d *appsv1.DaemonSet) { d.Annotations = nil })
 	if status(k).Update(kindtest.Env(), d, daemonSet(nil)); d.Annotations[generation] != "1" {
 		t.Errorf("status: got %v", d.Annotations)

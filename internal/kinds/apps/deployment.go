@@ -28,6 +28,7 @@ func Deployment() *kinds.Kind {
 		New:     func() kinds.Object { return &appsv1.Deployment{} },
 		NewList: func() runtime.Object { return &appsv1.DeploymentList{} },
 		Default: defaultDeployment,
+		Blank:   func(obj kinds.Object) { def(&obj.(*appsv1.Deployment).Spec.Replicas, 0) },
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			d := obj.(*appsv1.Deployment)
 			d.Status, d.Generation = appsv1.DeploymentStatus{}, 1

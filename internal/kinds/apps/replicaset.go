@@ -19,6 +19,7 @@ func ReplicaSet() *kinds.Kind {
 		GVK: gvk, Resource: "replicasets", Singular: "replicaset", ShortNames: []string{"rs"}, Categories: []string{"all"}, Namespaced: true,
 		New:     func() kinds.Object { return &appsv1.ReplicaSet{} },
 		NewList: func() runtime.Object { return &appsv1.ReplicaSetList{} },
+		Blank:   func(obj kinds.Object) { def(&obj.(*appsv1.ReplicaSet).Spec.Replicas, 0) },
 		Default: func(obj kinds.Object) {
 			s := &obj.(*appsv1.ReplicaSet).Spec
 			if s.Replicas == nil {

@@ -29,6 +29,8 @@ func StatefulSet() *kinds.Kind {
 		NewList:   func() runtime.Object { return &appsv1.StatefulSetList{} },
 		ValidName: validation.NameIsDNSLabel, // pods' host names begin with it
 		Default:   defaultStatefulSet,
+		Complete:  typeClaims,
+		Blank:     func(obj kinds.Object) { def(&obj.(*appsv1.StatefulSet).Spec.Replicas, 0) },
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			s := obj.(*appsv1.StatefulSet)
 			s.Status, s.Generation = appsv1.StatefulSetStatus{}, 1
@@ -67,7 +69,16 @@ func StatefulSet() *kinds.Kind {
 	}
 }
 
+// typeClaims makes the claims' templates say of what kind they are, as upstream's do since before its conversions were generated.
+func typeClaims(obj kinds.Object) {
+	list := obj.(*appsv1.StatefulSet).Spec.VolumeClaimTemplates
+	for i := range list {
+		list[i].SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"))
+	}
+}
+
 func defaultStatefulSet(obj kinds.Object) {
+	typeClaims(obj)
 	s := &obj.(*appsv1.StatefulSet).Spec
 	if s.PodManagementPolicy == "" {
 		s.PodManagementPolicy = appsv1.OrderedReadyPodManagement
