@@ -149,6 +149,8 @@ type Kind struct {
 	Protected func(name string) string
 	// Dependents says what becomes of objects that obj owns when a deletion does not say.
 	Dependents Dependents
+	// Orphaning is told to who deletes objects without saying what becomes of those that they own. "": nothing.
+	Orphaning string
 	// Delete is asked on every delete request, whether finalizers hold obj or not. It may change obj, a copy of what is stored (a
 	// namespace's phase becomes Terminating). nil: removed as soon as no finalizer is left.
 	Delete func(env Env, obj Object, opts *metav1.DeleteOptions) Deletion

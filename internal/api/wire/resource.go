@@ -270,6 +270,7 @@ func (h *Handler) delete(c *call) {
 		c.fail(err)
 		return
 	}
+	c.warnOrphaning(opts)
 	result, err := h.API.Delete(c.r.Context(), c.request(), opts)
 	status, orphan := http.StatusOK, api.OrphanDependents(opts)
 	switch {
@@ -297,7 +298,15 @@ func (h *Handler) deleteCollection(c *call) {
 		c.fail(err)
 		return
 	}
+	c.warnOrphaning(opts)
 	c.answerList(h, f, found)
+}
+
+// warnOrphaning tells who deletes something that what it owns stays, unless they have said what becomes of that.
+func (c *call) warnOrphaning(opts metav1.DeleteOptions) {
+	if opts.PropagationPolicy == nil && api.OrphanDependents(opts) == nil && api.CheckDelete(opts) == nil {
+		c.warn(c.kind.Orphaning)
+	}
 }
 
 // deleteOptions come in the body or, without one, in the query.

@@ -47,7 +47,10 @@ func Job() *kinds.Kind {
 		Warnings: func(obj, old kinds.Object) []string {
 			return jobWarnings(obj, old, &obj.(*batchv1.Job).Spec, field.NewPath("spec"))
 		},
-		Columns: jobColumns(),
+		Orphaning: "child pods are preserved by default when jobs are deleted; " +
+			"set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
+		Columns:      jobColumns(),
+		UnknownField: "field label %q not supported for Job",
 		Fields: func(obj kinds.Object) fields.Set {
 			return fields.Set{"status.successful": strconv.Itoa(int(obj.(*batchv1.Job).Status.Succeeded))}
 		},

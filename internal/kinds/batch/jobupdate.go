@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/podspec"
 	"github.com/floe-k8s/floe/internal/kinds/untagged"
 )
 
@@ -33,10 +34,14 @@ func validateJobUpdate(obj, old kinds.Object) field.ErrorList {
 
 // fixed is for structs of the group itself, which messages show untagged.
 func fixed[T any](now, before *T, path *field.Path) field.ErrorList {
-	if equality.Semantic.DeepEqual(now, before) {
+	return fixedAs(untagged.Value(now), equality.Semantic.DeepEqual(now, before), path)
+}
+
+func fixedAs(now any, same bool, path *field.Path) field.ErrorList {
+	if same {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path, untagged.Value(now), validation.FieldImmutableErrorMsg)}
+	return field.ErrorList{field.Invalid(path, now, validation.FieldImmutableErrorMsg)}
 }
 
 // validateCompletionsChange lets an indexed job be scaled, completions and parallelism as one.
@@ -63,9 +68,9 @@ func validateTemplateChange(s *batchv1.JobSpec, was *batchv1.Job, path *field.Pa
 		takePlacement(before, &s.Template)
 		takeResources(before.Spec.Containers, s.Template.Spec.Containers)
 		takeResources(before.Spec.InitContainers, s.Template.Spec.InitContainers)
-		return validation.ValidateImmutableField(s.Template.Spec, before.Spec, path.Child("template", "spec"))
+		return fixedAs(podspec.Shown(&s.Template.Spec), equality.Semantic.DeepEqual(s.Template.Spec, before.Spec), path.Child("template", "spec"))
 	}
-	return validation.ValidateImmutableField(&s.Template, before, path.Child("template"))
+	return fixedAs(podspec.ShownTemplate(&s.Template), equality.Semantic.DeepEqual(&s.Template, before), path.Child("template"))
 }
 
 // takePlacement gives before, which the caller owns, what t says about where pods run, and its labels and annotations.

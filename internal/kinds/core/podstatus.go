@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/json"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,7 @@ import (
 	netutils "k8s.io/utils/net"
 
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/untagged"
 )
 
 // podStatus takes the status alone, and keeps of the rest what is there.
@@ -153,15 +155,15 @@ func validateIPs(s, before *corev1.PodStatus, at *field.Path) (errs field.ErrorL
 	for _, ip := range before.HostIPs {
 		hostsBefore = append(hostsBefore, ip.IP)
 	}
-	errs = append(errs, validateFamilies(pods, podsBefore, s.PodIPs, at.Child("podIPs"))...)
+	errs = append(errs, validateFamilies(pods, podsBefore, untagged.Value(s.PodIPs), at.Child("podIPs"))...)
 	if len(hosts) > 0 && hosts[0] != s.HostIP {
 		errs = append(errs, field.Invalid(at.Child("hostIPs").Index(0).Child("ip"), hosts[0], "must be equal to `hostIP`"))
 	}
-	return append(errs, validateFamilies(hosts, hostsBefore, s.HostIPs, at.Child("hostIPs"))...)
+	return append(errs, validateFamilies(hosts, hostsBefore, untagged.Value(s.HostIPs), at.Child("hostIPs"))...)
 }
 
 // validateFamilies checks addresses; shown is the list as refusals quote it.
-func validateFamilies(ips, before []string, shown any, at *field.Path) (errs field.ErrorList) {
+func validateFamilies(ips, before []string, shown json.Marshaler, at *field.Path) (errs field.ErrorList) {
 	for i, ip := range ips {
 		errs = append(errs, utilvalidation.IsValidIPForLegacyField(at.Index(i), ip, true, before)...)
 	}

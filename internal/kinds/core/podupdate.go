@@ -80,7 +80,7 @@ func validateRest(pod, was *corev1.Pod, path *field.Path) (errs field.ErrorList)
 	if changed(like, was.Spec) {
 		errs = append(errs, field.Forbidden(path, fmt.Sprintf("pod updates may not change fields other than %s\n%v",
 			"`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
-			diff.Diff(shown(&was.Spec), shown(&like)))))
+			diff.Diff(podspec.Shown(&was.Spec), podspec.Shown(&like)))))
 	}
 	return errs
 }

@@ -8,14 +8,17 @@
 //
 //   - Only structs of k8s.io/api are shown so. What upstream shares between both worlds (times, quantities, label selectors) has
 //     its tags there too, and keeps them here.
-//   - Fields come in the order of the published type, which is upstream's order as well, but for the sources of a PersistentVolume.
+//   - Fields come in the order of the published type, which is upstream's order as well, but for a few in the sources of volumes.
 package untagged
 
 import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // Value is v for the BadValue of a field error. It is read when the error's text is made; the caller does not change v before that.
@@ -83,16 +86,16 @@ func writeList(out *bytes.Buffer, v reflect.Value) error {
 
 // writeFields writes a struct's fields without the braces, those of embedded structs among them, and says whether the next is the first.
 func writeFields(out *bytes.Buffer, v reflect.Value, first bool) (_ bool, err error) {
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
+	for _, f := range fieldsOf(v.Type()) {
+		part := v.FieldByIndex(f.Index)
 		if f.Anonymous && f.Type.Kind() == reflect.Struct {
 			if !own(f.Type) {
-				if first, err = writeMembers(out, v.Field(i), first); err != nil {
+				if first, err = writeMembers(out, part, first); err != nil {
 					return first, err
 				}
 				continue
 			}
-			if first, err = writeFields(out, v.Field(i), first); err != nil {
+			if first, err = writeFields(out, part, first); err != nil {
 				return first, err
 			}
 			continue
@@ -102,11 +105,33 @@ func writeFields(out *bytes.Buffer, v reflect.Value, first bool) (_ bool, err er
 		}
 		first = false
 		out.WriteString(`"` + f.Name + `":`)
-		if err := write(out, v.Field(i)); err != nil {
+		if err := write(out, part); err != nil {
 			return first, err
 		}
 	}
 	return first, nil
+}
+
+// fieldsOf are a struct's fields in upstream's order.
+func fieldsOf(t reflect.Type) []reflect.StructField {
+	list := slices.Collect(t.Fields())
+	index := func(name string) int {
+		return slices.IndexFunc(list, func(f reflect.StructField) bool { return f.Name == name })
+	}
+	move := func(name, behind string) {
+		at := index(name)
+		f := list[at]
+		list = slices.Delete(list, at, at+1)
+		list = slices.Insert(list, 1+index(behind), f)
+	}
+	switch t {
+	case reflect.TypeFor[corev1.VolumeSource]():
+		move("Quobyte", "RBD")
+	case reflect.TypeFor[corev1.PersistentVolumeSource]():
+		move("Quobyte", "RBD")
+		move("FlexVolume", "ISCSI")
+	}
+	return list
 }
 
 // writeMembers is writeFields for an embedded struct that keeps its tags, such as a template's metadata.

@@ -1,9 +1,10 @@
-package core
+package podspec
 
 import (
 	"encoding/json"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/kinds/untagged"
 )
@@ -22,6 +23,17 @@ type shownSpec struct {
 type shownSecurity struct {
 	HostNetwork, HostPID, HostIPC, ShareProcessNamespace, HostUsers, SELinuxOptions, WindowsOptions, RunAsUser, RunAsGroup, RunAsNonRoot, SupplementalGroups,
 	SupplementalGroupsPolicy, FSGroup, FSGroupChangePolicy, Sysctls, SeccompProfile, AppArmorProfile, SELinuxChangePolicy json.Marshaler
+}
+
+// Shown is a pod's specification as errors are to show it, in their text or compared by package diff.
+func Shown(s *corev1.PodSpec) any { return shown(s) }
+
+// ShownTemplate is a pod's template as errors are to show it.
+func ShownTemplate(t *corev1.PodTemplateSpec) any {
+	return struct {
+		metav1.ObjectMeta
+		Spec shownSpec
+	}{t.ObjectMeta, shown(&t.Spec)}
 }
 
 func shown(s *corev1.PodSpec) shownSpec {
