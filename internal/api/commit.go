@@ -99,6 +99,10 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 	}
 	result := Result{Object: d.next, Removed: d.remove, Revision: item.Revision, Warnings: d.warnings}
 	if dryRun || d.dryRun {
+		if !d.remove {
+			d.next = readBack(req.Kind, change.Value, d.next)
+			result.Object = d.next
+		}
 		d.next.SetResourceVersion(Version(item.Revision))
 		typed(req.Kind, d.next)
 		return result, s.settle(ctx, item.Revision, nil)
@@ -117,7 +121,24 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 		d.next.SetResourceVersion(Version(item.Revision))
 	}
 	typed(req.Kind, d.next)
+	s.found(&result, item.Key)
 	return result, nil
+}
+
+// found lets what the table has of an object that was just written answer for it: what is stored has no empty lists, and is written without encoding it.
+func (s *Server) found(result *Result, key string) {
+	if item := s.Store.Snapshot().Get(key); item != nil && item.Revision == result.Revision {
+		result.Item = item
+	}
+}
+
+// readBack is what would be read of obj, private to the caller, had value been stored.
+func readBack(k *kinds.Kind, value []byte, obj kinds.Object) kinds.Object {
+	stored, err := decodeStored(k.Stored(), envelopeHeader(k.Stored().GVK), &store.Item{Value: value})
+	if err != nil {
+		return obj // it was encoded just now
+	}
+	return stored
 }
 
 // encodeNext is encodeStored of an object's next state. Where it differs from what is stored in nothing but when somebody wrote, it is what is stored.
@@ -176,8 +197,11 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rest
 			}
 			result.Revision = revs[0]
 			obj.SetResourceVersion(Version(revs[0]))
+			s.found(&result, key)
 		} else {
+			obj = readBack(req.Kind, value, obj)
 			obj.SetResourceVersion(sent) // nothing gave it another
+			result.Object = obj
 		}
 		typed(req.Kind, obj)
 		return result, nil
