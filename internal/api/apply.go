@@ -22,6 +22,13 @@ func (s *Server) apply(ctx context.Context, req Request, part *kinds.Subresource
 		GVK: req.Kind.GVK, Document: document(req.Kind), New: func() managed.Object { return req.Kind.New() },
 		Default: defaulting(req.Kind),
 	}
+	for _, form := range s.forms(req.Kind) {
+		kind.Others = append(kind.Others, managed.Version{GVK: form.GVK, Document: document(form), Show: func(obj managed.Object) (managed.Object, error) {
+			return showAs(req.Kind, form, obj)
+		}, Own: func(obj managed.Object) (managed.Object, error) {
+			return showAs(form, req.Kind, obj)
+		}, New: func() managed.Object { return form.New() }})
+	}
 	declare := func(old kinds.Object) (kinds.Object, error) {
 		shown, err := req.Kind.Shown(old)
 		if err != nil {

@@ -48,11 +48,46 @@ func (s *Server) trackView(req Request, part *kinds.Subresource, old, obj kinds.
 
 // writeOf is how the request writes.
 func (s *Server) writeOf(req Request, part *kinds.Subresource) managed.Write {
-	w := managed.Write{Manager: req.Manager, APIVersion: req.Kind.GVK.GroupVersion().String(), Resets: req.Kind.Resets, Now: s.Clock.Now()}
+	w := managed.Write{Manager: req.Manager, APIVersion: req.Kind.GVK.GroupVersion().String(), Resets: req.Kind.Resets, Now: s.Clock.Now(),
+		As: func(apiVersion string, obj managed.Object) (managed.Object, bool) {
+			return s.as(req.Kind, apiVersion, obj)
+		}}
 	if part != nil {
 		w.Subresource, w.Resets = part.Name, part.Resets
 	}
 	return w
+}
+
+// forms are the other kinds that show the objects that k does.
+func (s *Server) forms(k *kinds.Kind) []*kinds.Kind {
+	var out []*kinds.Kind
+	for _, other := range s.kinds {
+		if other != k && other.Stored() == k.Stored() {
+			out = append(out, other)
+		}
+	}
+	return out
+}
+
+// as is an object of k's form in that of another version; ok is false when there is none.
+func (s *Server) as(k *kinds.Kind, apiVersion string, obj managed.Object) (shown managed.Object, ok bool) {
+	for _, form := range s.forms(k) {
+		if form.GVK.GroupVersion().String() == apiVersion {
+			shown, err := showAs(k, form, obj)
+			return shown, err == nil
+		}
+	}
+	return nil, false
+}
+
+// showAs is an object of k's form as form shows it.
+func showAs(k, form *kinds.Kind, obj kinds.Object) (kinds.Object, error) {
+	if k.View != nil {
+		obj = k.View.From(copyOf(obj))
+	} else {
+		obj = copyOf(obj)
+	}
+	return form.Shown(obj)
 }
 
 // forgo drops who owns which field of obj, which is too large to store. It returns false when that would not make it smaller, and of what was applied, which is

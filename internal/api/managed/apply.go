@@ -2,6 +2,7 @@ package managed
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"github.com/floe-k8s/floe/internal/kinds/openapi"
 )
@@ -26,20 +28,31 @@ type Applied struct {
 	Document string
 	New      func() Object
 	Default  func(Object) // nil: nothing has a default
+	// Others are the kind's other versions, in which fields may be owned.
+	Others []Version
+}
+
+// Version is a kind in another version than that which is applied.
+type Version struct {
+	GVK      schema.GroupVersionKind
+	Document string // as Applied.Document
+	New      func() Object
+	// Show returns an object of the applied version in this one, and Own one of this in the applied; obj stays as it is.
+	Show, Own func(obj Object) (Object, error)
 }
 
 // Apply returns live as it is once it has what patch declares and no longer what patch's manager declared before and nobody else has, with its owners. live may
 // be an empty object. force takes what others own; without it that is a conflict. Neither live nor patch is changed. Errors are API status errors, or upstream's
 // own without a class.
 func (t *Tracker) Apply(w Write, kind Applied, live Object, patch map[string]interface{}, force bool) (Object, error) {
-	types, err := t.typesOf(kind.Document)
+	types, err := t.typesFor(kind)
 	if err != nil {
 		return nil, err
 	}
 	before := live.DeepCopyObject().(Object)
 	before.GetObjectKind().SetGroupVersionKind(kind.GVK)
 	one := oneKind{kind}
-	manager, err := managedfields.NewDefaultFieldManager(types, one, one, one, kind.GVK, kind.GVK.GroupVersion(), w.Subresource, w.filters())
+	manager, err := managedfields.NewDefaultFieldManager(types, one, one, one, kind.GVK, kind.GVK.GroupVersion(), w.Subresource, w.filters(kind.Others))
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +70,7 @@ func (t *Tracker) Apply(w Write, kind Applied, live Object, patch map[string]int
 }
 
 // filters are the write's resets as structured-merge-diff wants them.
-func (w Write) filters() map[fieldpath.APIVersion]fieldpath.Filter {
+func (w Write) filters(others []Version) map[fieldpath.APIVersion]fieldpath.Filter {
 	if len(w.Resets) == 0 {
 		return nil
 	}
@@ -69,7 +82,11 @@ func (w Write) filters() map[fieldpath.APIVersion]fieldpath.Filter {
 		}
 		paths.Insert(fieldpath.MakePathOrDie(parts...))
 	}
-	return map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(w.APIVersion): fieldpath.NewExcludeSetFilter(paths)}
+	filters := map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(w.APIVersion): fieldpath.NewExcludeSetFilter(paths)}
+	for _, v := range others {
+		filters[fieldpath.APIVersion(v.GVK.GroupVersion().String())] = fieldpath.NewExcludeSetFilter(paths)
+	}
+	return filters
 }
 
 // retimed gives now to those who wrote, for which upstream's field manager asks the system's clock.
@@ -85,6 +102,42 @@ func retimed(entries, before []metav1.ManagedFieldsEntry, now time.Time) []metav
 	}
 	slices.SortFunc(entries, inOrder)
 	return entries
+}
+
+// manyTypes are the types of a kind's versions.
+type manyTypes map[schema.GroupVersion]managedfields.TypeConverter
+
+// ObjectToTyped implements managedfields.TypeConverter.
+func (m manyTypes) ObjectToTyped(obj runtime.Object, opts ...typed.ValidationOptions) (*typed.TypedValue, error) {
+	gvk := obj.GetObjectKind().GroupVersionKind()
+	types, ok := m[gvk.GroupVersion()]
+	if !ok {
+		return nil, fmt.Errorf("server-side apply: there are no schemas of %v", gvk)
+	}
+	return types.ObjectToTyped(obj, opts...)
+}
+
+// TypedToObject implements managedfields.TypeConverter. The value says what it is.
+func (m manyTypes) TypedToObject(v *typed.TypedValue) (runtime.Object, error) {
+	for _, types := range m {
+		return types.TypedToObject(v)
+	}
+	return nil, errors.New("server-side apply: there are no schemas")
+}
+
+// typesFor are the types of a kind in all its versions.
+func (t *Tracker) typesFor(kind Applied) (managedfields.TypeConverter, error) {
+	own, err := t.typesOf(kind.Document)
+	if err != nil || len(kind.Others) == 0 {
+		return own, err
+	}
+	many := manyTypes{kind.GVK.GroupVersion(): own}
+	for _, v := range kind.Others {
+		if many[v.GVK.GroupVersion()], err = t.typesOf(v.Document); err != nil {
+			return nil, err
+		}
+	}
+	return many, nil
 }
 
 // typesOf makes the types of a document, and keeps them.
@@ -107,7 +160,7 @@ func (t *Tracker) typesOf(document string) (managedfields.TypeConverter, error) 
 	return made.(func() (managedfields.TypeConverter, error))()
 }
 
-// oneKind is what the field manager wants of a scheme, for one kind in one version.
+// oneKind is what the field manager wants of a scheme, for one kind in the version that is applied and those that it is shown in.
 type oneKind struct {
 	Applied
 }
@@ -128,18 +181,56 @@ func (k oneKind) ConvertFieldLabel(_ schema.GroupVersionKind, label, value strin
 	return label, value, nil
 }
 
-// ConvertToVersion implements runtime.ObjectConvertor: it makes objects of the kind's type.
+// ConvertToVersion implements runtime.ObjectConvertor: it makes objects of the type of the target's version.
 func (k oneKind) ConvertToVersion(in runtime.Object, target runtime.GroupVersioner) (runtime.Object, error) {
-	if _, ok := target.KindForGroupVersionKinds([]schema.GroupVersionKind{k.GVK}); !ok {
+	known := []schema.GroupVersionKind{k.GVK}
+	for _, v := range k.Others {
+		known = append(known, v.GVK)
+	}
+	gvk, ok := target.KindForGroupVersionKinds(known) // any version of a known group will do for it
+	if !ok || !slices.Contains(known, gvk) {
 		return nil, runtime.NewNotRegisteredErrForTarget("floe", nil, target)
 	}
+	from := k.version(in.GetObjectKind().GroupVersionKind())
+	obj, err := from.read(in)
+	if err != nil || from.GVK == gvk {
+		return obj, err
+	}
+	if from.Own != nil {
+		if obj, err = from.Own(obj); err != nil {
+			return nil, err
+		}
+	}
+	if to := k.version(gvk); to.Show != nil {
+		if obj, err = to.Show(obj); err != nil {
+			return nil, err
+		}
+	}
+	obj.GetObjectKind().SetGroupVersionKind(gvk)
+	return obj, nil
+}
+
+// version is one that the kind has; what does not say in which it is, is in the applied one, which has neither Show nor Own.
+func (k oneKind) version(gvk schema.GroupVersionKind) Version {
+	if i := slices.IndexFunc(k.Others, func(v Version) bool { return v.GVK == gvk }); i >= 0 {
+		return k.Others[i]
+	}
+	return Version{GVK: k.GVK, Document: k.Document, New: k.Applied.New}
+}
+
+// read is an object of the version's type.
+func (v Version) read(in runtime.Object) (Object, error) {
 	fields, ok := in.(*unstructured.Unstructured)
 	if !ok {
-		return in, nil
+		obj, ok := in.(Object)
+		if !ok {
+			return nil, fmt.Errorf("%T is no object", in)
+		}
+		return obj, nil
 	}
-	out := k.Applied.New()
+	out := v.New()
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields.Object, out); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("unable to convert unstructured object to %v: %w", v.GVK, err)
 	}
 	return out, nil
 }

@@ -2,6 +2,7 @@ package managed
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -48,6 +49,9 @@ type Write struct {
 	// Resets are the fields, such as "status" or "metadata.labels", that a write of this kind does not change whatever it says: nobody owns them by it.
 	Resets []string
 	Now    time.Time
+	// As returns an object of this version in another version of its kind, for those who own fields of that one; obj stays as it is, and the result may share
+	// what it holds. ok is false when there is no such version, or none of the object: its owners are forgotten. nil: there is no other version.
+	As func(apiVersion string, obj Object) (shown Object, ok bool)
 }
 
 // Update sets the managed fields of obj, which a client has made of live; live nil: obj is new. What obj says of them before is what the client sent. live is not
@@ -58,9 +62,9 @@ func (t *Tracker) Update(w Write, live, obj Object) {
 	if len(owners) == 0 && live != nil {
 		return // nobody wants to know
 	}
-	owners = drop(owners, func(o *owner) bool { return o.APIVersion != w.APIVersion }) // no kind has another that is served
 	walk := t.walkers.Get().(*walker)
 	defer t.walkers.Put(walk)
+	owners = t.elsewhere(walk, w, owners, live, obj)
 	if !t.walk(walk, w, live, obj) {
 		return
 	}
@@ -69,6 +73,54 @@ func (t *Tracker) Update(w Write, live, obj Object) {
 	}
 	owners = drop(owners, func(o *owner) bool { return len(o.fields) == 0 })
 	obj.SetManagedFields(writeOwners(capUpdaters(owners)))
+}
+
+// elsewhere takes from those who own fields of other versions what the write changes there, and forgets the owners of versions that there are not.
+func (t *Tracker) elsewhere(walk *walker, w Write, owners []owner, live, obj Object) []owner {
+	var done []string
+	for i := 0; i < len(owners); i++ {
+		version := owners[i].APIVersion
+		if version == w.APIVersion || slices.Contains(done, version) {
+			continue
+		}
+		if !t.walkAs(walk, w, version, live, obj) {
+			owners = drop(owners, func(o *owner) bool { return o.APIVersion == version })
+			i--
+			continue
+		}
+		done = append(done, version)
+		for j := i; j < len(owners); j++ {
+			if owners[j].APIVersion == version {
+				owners[j].lose(walk.out)
+			}
+		}
+	}
+	return owners
+}
+
+// walkAs is walk over both objects in another version.
+func (t *Tracker) walkAs(walk *walker, w Write, version string, live, obj Object) bool {
+	if w.As == nil {
+		return false
+	}
+	var was Object
+	if live != nil {
+		shown, ok := w.As(version, live)
+		if !ok {
+			return false
+		}
+		was = shown
+	}
+	now, ok := w.As(version, obj)
+	return ok && t.walk(walk, w, was, now)
+}
+
+// lose takes changes from an owner.
+func (o *owner) lose(changes set) {
+	left := make(set, 0, len(o.fields))
+	o.fields.appendDifference(&left, changes)
+	o.written = o.written && len(left) == len(o.fields) && count(left) == count(o.fields)
+	o.fields = left
 }
 
 // before returns who owned what until now.
@@ -101,7 +153,7 @@ func (t *Tracker) walk(walk *walker, w Write, live, obj Object) bool {
 	return !walk.failed
 }
 
-// take gives the manager what it has changed, and takes it from the others.
+// take gives the manager what it has changed, and takes it from the others of its version.
 func (w Write) take(owners []owner, changes set) []owner {
 	own := owner{ManagedFieldsEntry: metav1.ManagedFieldsEntry{
 		Manager: w.Manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: w.APIVersion, Subresource: w.Subresource,
@@ -113,11 +165,9 @@ func (w Write) take(owners []owner, changes set) []owner {
 	own.fields = make(set, 0, len(changes))
 	changes.appendMarked(&own.fields, added|modified)
 	for i := range owners {
-		o := &owners[i]
-		left := make(set, 0, len(o.fields))
-		o.fields.appendDifference(&left, changes)
-		o.written = o.written && len(left) == len(o.fields) && count(left) == count(o.fields)
-		o.fields = left
+		if o := &owners[i]; o.APIVersion == w.APIVersion {
+			o.lose(changes)
+		}
 	}
 	if len(own.fields) == 0 {
 		return owners

@@ -46,6 +46,13 @@ func Node() *kinds.Kind {
 			n.Status = was.Status
 			dropConfig(n, was)
 		},
+		Canonical: func(obj kinds.Object) {
+			for i, images := 0, obj.(*corev1.Node).Status.Images; i < len(images); i++ {
+				if len(images[i].Names) == 0 {
+					images[i].Names = nil // an empty list is stored as none
+				}
+			}
+		},
 		Validate: validateNode,
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return validateNodeChange(obj.(*corev1.Node), old.(*corev1.Node))
@@ -67,7 +74,7 @@ func Node() *kinds.Kind {
 				if was.Status.Config == nil {
 					n.Status.Config = nil
 				}
-				return append(validateNodeStatus(n), validateNodeChange(n, was)...)
+				return validateNodeChange(n, was)
 			},
 		}},
 	}
@@ -91,14 +98,14 @@ func defaultNode(n *corev1.Node) {
 	if len(n.Spec.PodCIDRs) > 0 {
 		n.Spec.PodCIDR = n.Spec.PodCIDRs[0]
 	}
-	if n.Status.Allocatable == nil {
+	if len(n.Status.Allocatable) == 0 { // none is stored as nothing, which is read with this default
 		n.Status.Allocatable = n.Status.Capacity.DeepCopy()
 	}
 }
 
 func validateNode(obj kinds.Object) field.ErrorList {
 	n := obj.(*corev1.Node)
-	errs := append(validateTaints(n.Spec.Taints), validateNodeStatus(n)...)
+	errs := slices.Concat(validateNodeAnnotations(n.Annotations), validateTaints(n.Spec.Taints, taintsPath()), validateNodeStatus(n))
 	if swap := n.Status.NodeInfo.Swap; swap != nil && swap.Capacity != nil && *swap.Capacity <= 0 {
 		// The path is upstream's, as it is for taints: clients see it so.
 		errs = append(errs, field.Invalid(field.NewPath("metadata", "nodeSwapStatus", "capacity"), *swap.Capacity, "must be greater than zero"))
@@ -132,14 +139,17 @@ type (
 	}
 )
 
-func validateTaints(taints []corev1.Taint) (errs field.ErrorList) {
+// taintsPath is where upstream says that taints are, and so clients see it.
+func taintsPath() *field.Path { return field.NewPath("metadata", "taints") }
+
+func validateTaints(taints []corev1.Taint, path *field.Path) (errs field.ErrorList) {
 	type key struct {
 		key    string
 		effect corev1.TaintEffect
 	}
 	seen := map[key]bool{}
 	for i, t := range taints {
-		at := field.NewPath("metadata", "taints").Index(i)
+		at := path.Index(i)
 		errs = append(errs, metavalidation.ValidateLabelName(t.Key, at.Child("key"))...)
 		if msgs := utilvalidation.IsValidLabelValue(t.Value); len(msgs) > 0 {
 			errs = append(errs, field.Invalid(at.Child("value"), t.Value, strings.Join(msgs, ";")))
@@ -226,8 +236,9 @@ func featureName(name string) string {
 	return fmt.Sprintf("invalid feature name %q: must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes", name)
 }
 
-// validateNodeChange reports what may not change, and what is only looked at once a node is there.
-func validateNodeChange(n, was *corev1.Node) (errs field.ErrorList) {
+// validateNodeChange reports what may not change, what is only looked at once a node is there, and again what validateNode does, as upstream.
+func validateNodeChange(n, was *corev1.Node) field.ErrorList {
+	errs := append(validateNodeAnnotations(n.Annotations), validateNodeStatus(n)...)
 	seen := map[corev1.NodeAddress]bool{}
 	for i, a := range n.Status.Addresses {
 		if seen[a] {
@@ -241,6 +252,7 @@ func validateNodeChange(n, was *corev1.Node) (errs field.ErrorList) {
 	if was.Spec.ProviderID != "" && n.Spec.ProviderID != was.Spec.ProviderID {
 		errs = append(errs, field.Forbidden(field.NewPath("spec", "providerID"), "node updates may not change providerID except from \"\" to valid"))
 	}
+	errs = append(errs, validateTaints(n.Spec.Taints, taintsPath())...)
 	if n.Spec.DoNotUseExternalID != was.Spec.DoNotUseExternalID {
 		errs = append(errs, field.Forbidden(field.NewPath("spec", "externalID"), "may not be updated"))
 	}
