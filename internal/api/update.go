@@ -107,8 +107,11 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 		f(obj)
 	}
 	d := decision{next: obj, remove: released(req.Kind, obj), further: further}
-	if part == nil { // who reports a status knows what they do
+	switch {
+	case part == nil:
 		d.warnings = warnings(req.Kind, obj, old)
+	case part.Warnings != nil: // most who report a status know what they do
+		d.warnings = part.Warnings(obj)
 	}
 	return d, nil
 }

@@ -247,6 +247,8 @@ type Subresource struct {
 	Update func(env Env, obj, old Object) field.ErrorList
 	// Rights says what of obj, as Update made it, the user must not change although they may write here. It is told before what Update found. nil: nothing.
 	Rights func(env Env, obj, old Object, see Reader) field.ErrorList
+	// Warnings are told to who updates obj, which is valid, through here. nil: there are none.
+	Warnings func(obj Object) []string
 	// Resets are Kind.Resets of a write through here.
 	Resets []string
 	// Create serves create with a body of type New: it changes obj, a copy of the stored parent, in place

@@ -59,7 +59,8 @@ func Pod() *kinds.Kind {
 			return fields.Set{
 				"spec.nodeName": pod.Spec.NodeName, "spec.restartPolicy": string(pod.Spec.RestartPolicy), "spec.schedulerName": pod.Spec.SchedulerName,
 				"spec.serviceAccountName": pod.Spec.ServiceAccountName, "spec.hostNetwork": strconv.FormatBool(pod.Spec.HostNetwork),
-				"status.phase": string(pod.Status.Phase), "status.podIP": pod.Status.PodIP, "status.nominatedNodeName": pod.Status.NominatedNodeName,
+				"status.phase": string(pod.Status.Phase), "status.podIP": pod.Status.PodIP, "status.podIPs": "", // upstream lets it be asked for, and finds nothing
+				"status.nominatedNodeName": pod.Status.NominatedNodeName,
 			}
 		},
 		Facts: []kinds.Fact{
@@ -81,15 +82,30 @@ func Pod() *kinds.Kind {
 			stream("portforward", "PodPortForwardOptions", intoPorts),
 			proxyOf("PodProxyOptions", podPlace),
 			{Name: "resize", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: resizePod},
-			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec", "metadata.deletionTimestamp", "metadata.ownerReferences"}, Update: podStatus},
+			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec", "metadata.deletionTimestamp", "metadata.ownerReferences"}, Update: podStatus, Warnings: oddIPs},
 		},
 	}
 }
 
 func defaultPod(obj kinds.Object) {
-	spec := &obj.(*corev1.Pod).Spec
-	podspec.Default(spec)
-	podspec.DefaultPod(spec)
+	pod := obj.(*corev1.Pod)
+	podspec.Default(&pod.Spec)
+	podspec.DefaultPod(&pod.Spec)
+	if g := pod.Spec.TerminationGracePeriodSeconds; g != nil && *g < 0 { // in a template it stays, and is refused or not
+		shortest := int64(1)
+		pod.Spec.TerminationGracePeriodSeconds = &shortest
+	}
+	joinIPs(&pod.Status)
+}
+
+// joinIPs makes a pod's address and the first of all its addresses one, which older clients know as podIP: where both are given it wins.
+func joinIPs(s *corev1.PodStatus) {
+	if s.PodIP != "" && (len(s.PodIPs) == 0 || s.PodIPs[0].IP != s.PodIP) {
+		s.PodIPs = []corev1.PodIP{{IP: s.PodIP}}
+	}
+	if len(s.PodIPs) > 0 {
+		s.PodIP = s.PodIPs[0].IP
+	}
 }
 
 // preparePod makes a new pod's first status.

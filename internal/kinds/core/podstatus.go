@@ -179,3 +179,15 @@ func validateFamilies(ips, before []string, shown json.Marshaler, at *field.Path
 	}
 	return errs
 }
+
+// oddIPs warns of addresses that are written otherwise than they should be.
+func oddIPs(obj kinds.Object) (texts []string) {
+	s, at := &obj.(*corev1.Pod).Status, field.NewPath("status")
+	for i, ip := range s.PodIPs {
+		texts = append(texts, utilvalidation.GetWarningsForIP(at.Child("podIPs").Index(i).Child("ip"), ip.IP)...)
+	}
+	for i, ip := range s.HostIPs {
+		texts = append(texts, utilvalidation.GetWarningsForIP(at.Child("hostIPs").Index(i).Child("ip"), ip.IP)...)
+	}
+	return texts
+}

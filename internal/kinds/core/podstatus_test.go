@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,5 +101,42 @@ func TestNewPods(t *testing.T) {
 	want := "[spec.ephemeralContainers: Forbidden: cannot be set on create, spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared]"
 	if got := core.Pod().ValidateCreate(p).ToAggregate(); got == nil || got.Error() != want {
 		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+// TestPodIPs: a pod's address and the first of its addresses are one, whichever is given.
+func TestPodIPs(t *testing.T) {
+	k := core.Pod()
+	for _, c := range []struct {
+		one       string
+		all, want []string
+	}{
+		{"", nil, nil},
+		{"10.1.0.7", nil, []string{"10.1.0.7"}},
+		{"", []string{"10.1.0.7", "fd00::7"}, []string{"10.1.0.7", "fd00::7"}},
+		{"10.1.0.7", []string{"10.1.0.7", "fd00::7"}, []string{"10.1.0.7", "fd00::7"}},
+		{"10.1.0.8", []string{"10.1.0.7", "fd00::7"}, []string{"10.1.0.8"}},
+	} {
+		pod := &corev1.Pod{Status: corev1.PodStatus{PodIP: c.one}}
+		for _, ip := range c.all {
+			pod.Status.PodIPs = append(pod.Status.PodIPs, corev1.PodIP{IP: ip})
+		}
+		k.Default(pod)
+		var got []string
+		for _, ip := range pod.Status.PodIPs {
+			got = append(got, ip.IP)
+		}
+		if !slices.Equal(got, c.want) || len(got) > 0 && pod.Status.PodIP != got[0] {
+			t.Errorf("%q and %q: got %q and %q, want %q", c.one, c.all, pod.Status.PodIP, got, c.want)
+		}
+	}
+}
+
+// TestNegativeGrace: a pod has at least a second to end.
+func TestNegativeGrace(t *testing.T) {
+	grace := int64(-5)
+	pod := &corev1.Pod{Spec: corev1.PodSpec{TerminationGracePeriodSeconds: &grace}}
+	if core.Pod().Default(pod); *pod.Spec.TerminationGracePeriodSeconds != 1 {
+		t.Errorf("got %d", *pod.Spec.TerminationGracePeriodSeconds)
 	}
 }

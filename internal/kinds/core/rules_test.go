@@ -196,7 +196,7 @@ func TestTables(t *testing.T) {
 			"s ClusterIP 10.0.0.1 <none> 80/TCP,53:30053/UDP <unknown> a=b"},
 		{core.Service(core.ServiceNetwork{}), `{'metadata':{'name':'s'},'spec':{'type':'LoadBalancer'}}`, "s LoadBalancer <none> <pending> <none> <unknown> <none>"},
 		{core.Service(core.ServiceNetwork{}), `{'metadata':{'name':'s'},'spec':{'type':'ExternalName','externalName':'x.y'}}`, "s ExternalName <none> x.y <none> <unknown> <none>"},
-		{core.Service(core.ServiceNetwork{}), `{'metadata':{'name':'s'},'spec':{'type':'LoadBalancer'},'status':{'loadBalancer':{'ingress':[{'hostname':'a.very.long.name'},{'ip':'1.2.3.4'}]}}}`, "s LoadBalancer <none> 1.2.3.4,a.ver... <none> <unknown> <none>"},
+		{core.Service(core.ServiceNetwork{}), `{'metadata':{'name':'s'},'spec':{'type':'LoadBalancer'},'status':{'loadBalancer':{'ingress':[{'hostname':'a.very.long.name'},{'ip':'1.2.3.4'}]}}}`, "s LoadBalancer <none> 1.2.3.4,a.very.long.name <none> <unknown> <none>"},
 	} {
 		obj, cells := parse(t, c.kind, c.obj), []string{}
 		for _, col := range c.kind.Table() {

@@ -167,7 +167,7 @@ func portsText(s *corev1.Service) string {
 	return orNone(strings.Join(parts, ","))
 }
 
-// externalText shows where a service is reached from outside. Many addresses of a load balancer are cut, as where a table is not wide.
+// externalText shows where a service is reached from outside.
 func externalText(s *corev1.Service) string {
 	switch s.Spec.Type {
 	case corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort:
@@ -188,7 +188,6 @@ func externalText(s *corev1.Service) string {
 }
 
 func balancerText(list []corev1.LoadBalancerIngress) string {
-	const most = 16
 	seen := map[string]bool{}
 	for _, in := range list {
 		if in.IP != "" {
@@ -197,9 +196,5 @@ func balancerText(list []corev1.LoadBalancerIngress) string {
 			seen[in.Hostname] = true
 		}
 	}
-	text := strings.Join(slices.Sorted(maps.Keys(seen)), ",")
-	if len(text) > most {
-		text = text[:most-3] + "..."
-	}
-	return text
+	return strings.Join(slices.Sorted(maps.Keys(seen)), ",")
 }

@@ -147,9 +147,9 @@ func defaultContainer(c *corev1.Container) {
 	kinds.RoundUp(c.Resources.Limits, c.Resources.Requests)
 }
 
-// pullPolicy is Always for the newest of a name, which may become another image, else IfNotPresent.
+// pullPolicy is Always for the newest of a name, which may become another image, else IfNotPresent, as for no image at all.
 func pullPolicy(image string) corev1.PullPolicy {
-	if strings.Contains(image, "@") {
+	if image == "" || strings.Contains(image, "@") {
 		return corev1.PullIfNotPresent
 	}
 	last := image[strings.LastIndex(image, "/")+1:]
