@@ -57,14 +57,16 @@ func (s *Server) delete(ctx context.Context, req Request, opts metav1.DeleteOpti
 //	│ finalizer, or held by the kind              │                      │
 //	└──────────────► deletionTimestamp, grace 0 ◄─┘ ── let go by update ─┘
 func decideDelete(env kinds.Env, k *kinds.Kind, obj kinds.Object, opts metav1.DeleteOptions) decision {
-	if k.Dependents != kinds.DependentsNone {
-		setFinalizers(obj, opts, k.Dependents == kinds.DependentsOrphaned)
-	}
+	pending := obj.GetDeletionTimestamp() != nil
 	var d kinds.Deletion
 	if k.Delete != nil {
 		d = k.Delete(env, obj, &opts)
 	}
 	grace, was := int64(d.Grace/time.Second), obj.GetDeletionGracePeriodSeconds()
+	again := k.Gone != nil || d.Graceful && (opts.GracePeriodSeconds == nil || was != nil && grace >= *was)
+	if k.Dependents != kinds.DependentsNone && !(pending && again) { // a second wish changes nothing but the time
+		setFinalizers(obj, opts, k.Dependents == kinds.DependentsOrphaned)
+	}
 	switch at := obj.GetDeletionTimestamp(); {
 	case at == nil && d.Graceful:
 		mark(env, obj, grace)

@@ -69,7 +69,7 @@ func Namespace() *kinds.Kind {
 			Cell: func(_ kinds.Env, obj kinds.Object) any { return string(obj.(*corev1.Namespace).Status.Phase) },
 		}, kinds.AgeColumn()},
 		Fields: func(obj kinds.Object) fields.Set {
-			return fields.Set{"status.phase": string(obj.(*corev1.Namespace).Status.Phase), "name": obj.GetName()}
+			return fields.Set{"status.phase": string(obj.(*corev1.Namespace).Status.Phase)}
 		},
 		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{
