@@ -96,6 +96,8 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 	if f := req.Kind.PrepareCreate; f != nil {
 		f(s.env(req), obj)
 	}
+	sent := obj.GetResourceVersion()
+	obj.SetResourceVersion("") // a trial may say one: by its absence some kinds know what is new
 	errs := validation.ValidateObjectMetaAccessor(obj, req.Kind.Namespaced, validName(req.Kind), field.NewPath("metadata"))
 	errs = append(errs, validateFinalizers(req.Kind, obj.GetFinalizers())...)
 	if f := req.Kind.Validate; f != nil {
@@ -110,6 +112,7 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 	if f := req.Kind.Canonical; f != nil {
 		f(obj)
 	}
+	obj.SetResourceVersion(sent)
 	return on, nil
 }
 

@@ -23,7 +23,8 @@ func validateMetaUpdate(k *kinds.Kind, again kinds.MetaRules, obj, old kinds.Obj
 	change := validation.ValidateObjectMetaAccessorUpdate(obj, old, meta)
 	errs := metaErrors{common: slices.Concat(object, change)}
 	finalizers := validateFinalizers(k, obj.GetFinalizers())
-	object, change = slices.Concat(object, finalizers), slices.Concat(change, finalizers)
+	named := validation.ValidateObjectMetaAccessor(obj, obj.GetNamespace() != "", validName(k), meta) // the kind's own rules know its names
+	object, change = slices.Concat(named, finalizers), slices.Concat(change, finalizers)
 	switch again {
 	case kinds.MetaChange:
 		errs.before = change

@@ -43,6 +43,9 @@ func (s *Server) Get(ctx context.Context, req Request, opts metav1.GetOptions) (
 	}
 	seen, err := parseSeen(opts.ResourceVersion)
 	if err != nil {
+		if req.Kind.Uncached {
+			err = apierrors.NewBadRequest("invalid resource version: " + err.Error())
+		}
 		return Result{}, err
 	}
 	if _, err := s.fresh(ctx, opts.ResourceVersion, seen); err != nil {

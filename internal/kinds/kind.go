@@ -168,6 +168,8 @@ type Kind struct {
 	Blank func(obj Object)
 	// Inner are annotations that upstream's own form of an object has as fields: of objects that are shown by their metadata alone they are left out.
 	Inner []string
+	// Uncached: upstream reads the kind from its store, not from a cache, which refuses a bad resourceVersion in words of its own (events).
+	Uncached bool
 	// DefaultsOnRead: upstream stores objects without some of their defaults and fills them in when it reads one.
 	DefaultsOnRead bool
 	// OlderJSON reads what upstream stores of the kind as JSON in another version than the kind's own. nil: it does not.
@@ -242,6 +244,8 @@ type Subresource struct {
 	GVK   schema.GroupVersionKind // kind of its body, such as Scale in autoscaling/v1
 	Verbs []string
 	New   func() runtime.Object // an empty body
+	// Older are types that a body may also say it is, which have the same fields.
+	Older []schema.GroupVersionKind
 	// Update serves those of get, update and patch that Verbs names, on the whole object where only a part may change (status). It changes obj in
 	// place so that everything else is old's, and reports violations.
 	Update func(env Env, obj, old Object) field.ErrorList

@@ -56,6 +56,7 @@ func (c *chance) Read(p []byte) (int, error) {
 // components are as of an API server that runs alone with its log.
 func components(context.Context) []review.Component {
 	silent := func(port int) error {
+		//lint:ignore ST1005 the text of net/http's client
 		return fmt.Errorf("Get \"https://127.0.0.1:%[1]d/healthz\": dial tcp 127.0.0.1:%[1]d: connect: connection refused", port)
 	}
 	return []review.Component{{Name: "scheduler", Err: silent(10259)}, {Name: "controller-manager", Err: silent(10257)}, {Name: "etcd-0", Unasked: true}}

@@ -196,6 +196,8 @@ func (c *call) checkType(found metav1.TypeMeta, want schema.GroupVersionKind) er
 	switch {
 	case have == want, want.Version == "" && have.Kind == want.Kind:
 		return nil
+	case c.kind != nil && c.part() != nil && c.part().GVK == want && slices.Contains(c.part().Older, have):
+		return nil
 	case c.known(have):
 		return &typeError{have, fmt.Sprintf("converting (%s.%s) to (%s.%s): unknown conversion", have.Version, have.Kind, hubName(c.hubGroup(want)), want.Kind)}
 	}

@@ -32,7 +32,7 @@ func CertificateSigningRequest() *kinds.Kind {
 		MetaAgain: kinds.MetaAll,
 		New:       func() kinds.Object { return &certificatesv1.CertificateSigningRequest{} },
 		NewList:   func() runtime.Object { return &certificatesv1.CertificateSigningRequestList{} },
-		ValidName: func(string, bool) []string { return nil },
+		ValidName: kinds.PathSegment,
 		Admission: []kinds.Admission{{Plugin: "CertificateSubjectRestriction", Admit: noMasters}},
 		PrepareCreate: func(env kinds.Env, obj kinds.Object) {
 			csr := obj.(*certificatesv1.CertificateSigningRequest)

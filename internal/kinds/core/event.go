@@ -20,7 +20,7 @@ const eventsKept = time.Hour
 // Event is v1 Event, as clients of the older of its two groups see it.
 func Event() *kinds.Kind {
 	return &kinds.Kind{
-		GVK: corev1.SchemeGroupVersion.WithKind("Event"), Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true, Dependents: kinds.DependentsNone,
+		GVK: corev1.SchemeGroupVersion.WithKind("Event"), Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true, Dependents: kinds.DependentsNone, Uncached: true,
 		CreateOnUpdate: true, MetaAgain: kinds.MetaNone, PlainFinalizers: true,
 		New:       func() kinds.Object { return &corev1.Event{} },
 		NewList:   func() runtime.Object { return &corev1.EventList{} },

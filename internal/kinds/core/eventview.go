@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/untagged"
 )
 
 // EventView is events.k8s.io/v1 Event, as clients of the newer of the two groups see the events of hub. More is asked of what they write.
@@ -106,10 +107,15 @@ func changedEvent(obj, was kinds.Object) field.ErrorList {
 	fixed := func(name string, now, before any) {
 		errs = append(errs, validation.ValidateImmutableField(now, before, field.NewPath(name))...)
 	}
-	fixed("involvedObject", e.InvolvedObject, old.InvolvedObject)
+	changes := func(name string, now, before any) { // of types that refusals show as upstream's own
+		if changed(now, before) {
+			errs = append(errs, field.Invalid(field.NewPath(name), untagged.Value(now), validation.FieldImmutableErrorMsg))
+		}
+	}
+	changes("involvedObject", e.InvolvedObject, old.InvolvedObject)
 	fixed("reason", e.Reason, old.Reason)
 	fixed("message", e.Message, old.Message)
-	fixed("source", e.Source, old.Source)
+	changes("source", e.Source, old.Source)
 	fixed("firstTimestamp", e.FirstTimestamp, old.FirstTimestamp)
 	fixed("lastTimestamp", e.LastTimestamp, old.LastTimestamp)
 	fixed("count", e.Count, old.Count)
@@ -120,7 +126,7 @@ func changedEvent(obj, was kinds.Object) field.ErrorList {
 		fixed("eventTime", e.EventTime, old.EventTime)
 	}
 	fixed("action", e.Action, old.Action)
-	fixed("related", e.Related, old.Related)
+	changes("related", e.Related, old.Related)
 	fixed("reportingController", e.ReportingController, old.ReportingController)
 	fixed("reportingInstance", e.ReportingInstance, old.ReportingInstance)
 	return errs

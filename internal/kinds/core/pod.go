@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -75,7 +76,8 @@ func Pod() *kinds.Kind {
 			{Name: "ephemeralcontainers", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: addEphemeral},
 			{
 				Name: "eviction", GVK: policyv1.SchemeGroupVersion.WithKind("Eviction"), Verbs: []string{"create"},
-				New: func() runtime.Object { return &policyv1.Eviction{} }, Create: evictPod,
+				Older: []schema.GroupVersionKind{{Group: policyv1.GroupName, Version: "v1beta1", Kind: "Eviction"}},
+				New:   func() runtime.Object { return &policyv1.Eviction{} }, Create: evictPod,
 			},
 			stream("exec", "PodExecOptions", intoContainer("exec")),
 			{Name: "log", GVK: gvk, Verbs: []string{"get"}, Node: podLog},
