@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ func TestState(t *testing.T) {
 		}
 	}
 	c.floe("snapshot", "save", c.path("snapshot"))
-	if out := c.floe("snapshot", "verify", c.path("snapshot")); !strings.Contains(out, "/registry/deployments   1") {
+	if out := c.floe("snapshot", "verify", c.path("snapshot")); !regexp.MustCompile(`/registry/deployments +1 `).MatchString(out) {
 		t.Errorf("verify:\n%s", out)
 	}
 
