@@ -49,7 +49,7 @@ against ` + "`floe server --no-node`" + `, one after the other on the same machi
 throttles lifted and all default features on. CPU is that of the server's processes together, for each operation, and is the figure to trust: wall
 times and rates are noisy and share two cores with the load generator. Resident memory is that after the scenario.
 
-floe is durable in each of these: an answer comes after the sync. It does not do yet what upstream does beside: managed fields, admission plug-ins
+floe is durable in each of these: an answer comes after the sync. It does not do yet what upstream does beside: admission plug-ins
 but the few that every pod needs, audit, fairness by flow.
 
 | what | upstream CPU ms | floe CPU ms | upstream p50 ms | floe p50 ms | upstream per s | floe per s | upstream MB | floe MB |
