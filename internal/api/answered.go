@@ -87,7 +87,7 @@ func (s *Server) answerGet(ctx context.Context, req Request) (Result, error) {
 
 // Answered lists the objects of a kind of which nothing is stored. They are the caller's.
 func (s *Server) Answered(ctx context.Context, req Request, opts metav1.ListOptions) ([]kinds.Object, error) {
-	if err := s.authorize(req, "list"); err != nil {
+	if err := s.authorize(ctx, req, "list"); err != nil {
 		return nil, err
 	}
 	answer := s.answers[req.Kind.GVR()]
@@ -128,7 +128,9 @@ func (s *Server) bindings() Answer {
 }
 
 // Authorize says whether the request's user may.
-func (s *Server) Authorize(req Request, verb string) error { return s.authorize(req, verb) }
+func (s *Server) Authorize(ctx context.Context, req Request, verb string) error {
+	return s.authorize(ctx, req, verb)
+}
 
 // Place says where a proxied request goes.
 func (s *Server) Place(req Request, part *kinds.Subresource) (kinds.Place, error) {

@@ -94,7 +94,7 @@ func (s *Server) createDeclared(ctx context.Context, req Request, declare func(o
 	if err := exactName(req, obj); err != nil {
 		return Result{}, err
 	}
-	if err := s.authorize(req, "create"); err != nil {
+	if err := s.authorize(ctx, req, "create"); err != nil {
 		return Result{}, err
 	}
 	return s.create(ctx, req, obj, dryRun)

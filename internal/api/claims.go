@@ -28,19 +28,25 @@ func Plugins(list []*kinds.Kind) []string {
 	return out
 }
 
-// admit lets the plug-ins that are on see obj. old is nil for a new object.
-func (s *Server) admit(req Request, obj, old kinds.Object) error {
-	if len(req.Kind.Admission) == 0 {
+// admit lets the plug-ins that are on see obj, and then asks whether its user may write it so. old is nil for a new object.
+func (s *Server) admit(ctx context.Context, req Request, obj, old kinds.Object) error {
+	if len(req.Kind.Admission) == 0 && req.Kind.Rights == nil {
 		return nil
 	}
-	see := &reader{server: s}
+	see, env := &reader{server: s}, s.asking(ctx, req)
 	for _, a := range req.Kind.Admission {
 		if slices.Contains(s.NoAdmission, a.Plugin) {
 			continue
 		}
-		if err := a.Admit(s.env(req), obj, old, see); err != nil {
+		if err := a.Admit(env, obj, old, see); err != nil {
 			return err
 		}
+	}
+	if req.Kind.Rights == nil {
+		return nil
+	}
+	if err := req.Kind.Rights(env, obj, old, see); err != nil {
+		return s.settle(ctx, see.newest, Classed(err))
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ const (
 
 // Create stores a new object.
 func (s *Server) Create(ctx context.Context, req Request, given kinds.Object, opts metav1.CreateOptions) (Result, error) {
-	if err := s.authorize(req, "create"); err != nil {
+	if err := s.authorize(ctx, req, "create"); err != nil {
 		return Result{}, err
 	}
 	if err := CheckCreate(opts); err != nil {
@@ -35,6 +35,7 @@ func (s *Server) Create(ctx context.Context, req Request, given kinds.Object, op
 	if req.Kind.Answered {
 		return s.answerCreate(ctx, req, given, opts)
 	}
+	req.verb = "create"
 	return s.create(ctx, req.by(opts.FieldManager), owned(req.Kind, given), isDryRun(opts.DryRun))
 }
 
@@ -87,7 +88,7 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 		return on, apierrors.NewInternalError(err)
 	}
 	s.track(req, nil, nil, obj)
-	if err := s.admit(req, obj, nil); err != nil {
+	if err := s.admit(ctx, req, obj, nil); err != nil {
 		return on, err
 	}
 	if on.further, err = s.claim(ctx, req, obj, nil, dryRun); err != nil {

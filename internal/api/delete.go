@@ -15,7 +15,7 @@ import (
 
 // Delete removes an object, or marks it when its grace period or a finalizer holds it.
 func (s *Server) Delete(ctx context.Context, req Request, opts metav1.DeleteOptions) (Result, error) {
-	if err := s.authorize(req, "delete"); err != nil {
+	if err := s.authorize(ctx, req, "delete"); err != nil {
 		return Result{}, err
 	}
 	if err := CheckDelete(opts); err != nil {
@@ -150,7 +150,7 @@ func ofDependents(f string) bool {
 
 // DeleteCollection deletes every object that list selects, and returns them as they were listed.
 func (s *Server) DeleteCollection(ctx context.Context, req Request, opts metav1.DeleteOptions, list metav1.ListOptions) (List, error) {
-	if err := s.authorize(req, "deletecollection"); err != nil {
+	if err := s.authorize(ctx, req, "deletecollection"); err != nil {
 		return List{}, err
 	}
 	if err := CheckDelete(opts); err != nil {

@@ -32,6 +32,17 @@ func indexOf(header string, f kinds.Fact) store.Index {
 	}}
 }
 
+// decodedIndex is an index of what a kind says of its decoded objects.
+func decodedIndex(i kinds.Index) store.Index {
+	return store.Index{Name: i.Name, Values: func(item *store.Item) []string {
+		obj, err := Object(item)
+		if err != nil {
+			return nil
+		}
+		return i.Values(obj)
+	}}
+}
+
 // ownerIndex is the index that every collection has.
 func ownerIndex(header string) store.Index {
 	return store.Index{Name: OwnerIndex, Values: func(item *store.Item) (uids []string) {

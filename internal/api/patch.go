@@ -25,7 +25,7 @@ type Patch struct {
 
 // Patch changes an object, or its part that the request's subresource is.
 func (s *Server) Patch(ctx context.Context, req Request, p Patch, opts metav1.PatchOptions) (Result, error) {
-	if err := s.authorize(req, "patch"); err != nil {
+	if err := s.authorize(ctx, req, "patch"); err != nil {
 		return Result{}, err
 	}
 	req.verb = "patch"

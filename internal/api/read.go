@@ -31,7 +31,7 @@ type List struct {
 
 // Get returns one object, or the part of it that the request's subresource is.
 func (s *Server) Get(ctx context.Context, req Request, opts metav1.GetOptions) (Result, error) {
-	if err := s.authorize(req, "get"); err != nil {
+	if err := s.authorize(ctx, req, "get"); err != nil {
 		return Result{}, err
 	}
 	if req.Kind.Answered {
@@ -67,7 +67,7 @@ func (s *Server) Get(ctx context.Context, req Request, opts metav1.GetOptions) (
 
 // List returns what is selected of a collection.
 func (s *Server) List(ctx context.Context, req Request, opts metav1.ListOptions) (List, error) {
-	if err := s.authorize(req, "list"); err != nil {
+	if err := s.authorize(ctx, req, "list"); err != nil {
 		return List{}, err
 	}
 	return s.list(ctx, req, opts)
@@ -245,8 +245,8 @@ func tooLarge(wanted, have store.Revision) error {
 }
 
 // Parent returns the object whose subresource a node answers, after asking whether the user may.
-func (s *Server) Parent(_ context.Context, req Request, verb string) (kinds.Object, error) {
-	if err := s.authorize(req, verb); err != nil {
+func (s *Server) Parent(ctx context.Context, req Request, verb string) (kinds.Object, error) {
+	if err := s.authorize(ctx, req, verb); err != nil {
 		return nil, err
 	}
 	item := s.Store.Snapshot().Get(req.key())

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -31,8 +32,11 @@ func TestRights(t *testing.T) {
 		{Request: "r", Driver: "d", Pool: "p", Device: "a"},
 	}}}
 	may := []string{"update status", "patch status", "patch binding"}
-	c.API.Authorizer = func(_ auth.User, a auth.Attributes) (bool, string) {
-		return slices.Contains(may, a.Verb+" "+a.Subresource) && (a.Subresource == "status" || a.Namespace == "" && a.Name == ""), ""
+	c.API.Authorizer = func(_ context.Context, _ auth.User, a auth.Attributes) (auth.Decision, string, error) {
+		if slices.Contains(may, a.Verb+" "+a.Subresource) && (a.Subresource == "status" || a.Namespace == "" && a.Name == "") {
+			return auth.Allow, "", nil
+		}
+		return auth.NoOpinion, "", nil
 	}
 	req.Name, req.Subresource, req.User = "c", "status", auth.User{Name: "someone"}
 	_, err = c.API.Update(t.Context(), req, claim, metav1.UpdateOptions{})

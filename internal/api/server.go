@@ -10,6 +10,7 @@ import (
 	"math/big"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
@@ -26,6 +27,7 @@ type Config struct {
 	// Kept are kinds that are served to nobody: kube-apiserver keeps such objects beside the others, and claims read and write them.
 	Kept       []*kinds.Kind
 	Authorizer auth.Authorizer
+	Rules      auth.Resolver // of the same policy as Authorizer
 	Clock      clock.WithDelayedExecution
 	Log        *slog.Logger
 	Random     io.Reader // of names and UIDs, safe for concurrent use; nil: the system's
@@ -120,12 +122,20 @@ func (r Request) Attributes(verb string) auth.Attributes {
 	}
 }
 
-func (s *Server) authorize(req Request, verb string) error {
-	attrs := req.Attributes(verb)
-	if allowed, reason := s.Authorizer(req.User, attrs); !allowed {
-		return Forbidden(req.User, attrs, reason)
+func (s *Server) authorize(ctx context.Context, req Request, verb string) error {
+	return s.Allow(ctx, req.User, req.Attributes(verb))
+}
+
+// Allow says why user must not do what attrs want, as an API status error; nil: they may.
+func (s *Server) Allow(ctx context.Context, user auth.User, attrs auth.Attributes) error {
+	decision, reason, err := s.Authorizer(ctx, user, attrs)
+	switch {
+	case decision == auth.Allow:
+		return nil
+	case err != nil:
+		return apierrors.NewInternalError(err)
 	}
-	return nil
+	return Forbidden(user, attrs, reason)
 }
 
 func (s *Server) env(req Request) kinds.Env {

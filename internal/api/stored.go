@@ -47,6 +47,9 @@ func Collections(list []*kinds.Kind) []store.Collection {
 				c.Indexes = append(c.Indexes, indexOf(header, f))
 			}
 		}
+		for _, i := range k.Indexes {
+			c.Indexes = append(c.Indexes, decodedIndex(i))
+		}
 		out = append(out, c)
 	}
 	return out

@@ -18,7 +18,7 @@ import (
 
 // CreatePart serves create on a subresource, such as a binding or an eviction of a pod. Its answer is a Status.
 func (s *Server) CreatePart(ctx context.Context, req Request, body runtime.Object, opts metav1.CreateOptions) (Result, error) {
-	if err := s.authorize(req, "create"); err != nil {
+	if err := s.authorize(ctx, req, "create"); err != nil {
 		return Result{}, err
 	}
 	if err := CheckCreate(opts); err != nil {

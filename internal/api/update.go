@@ -15,7 +15,7 @@ import (
 
 // Update replaces an object, or the part of it that the request's subresource is.
 func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, opts metav1.UpdateOptions) (Result, error) {
-	if err := s.authorize(req, "update"); err != nil {
+	if err := s.authorize(ctx, req, "update"); err != nil {
 		return Result{}, err
 	}
 	req.verb = "update"
@@ -52,7 +52,7 @@ func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, 
 
 // createInstead stores obj, private to the caller, that an update has not found, whatever version it wanted to replace.
 func (s *Server) createInstead(ctx context.Context, req Request, obj kinds.Object, dryRun bool) (Result, error) {
-	if err := s.authorize(req, "create"); err != nil {
+	if err := s.authorize(ctx, req, "create"); err != nil {
 		return Result{}, err
 	}
 	if err := checkUID(req, obj.GetUID(), "", dryRun); err != nil {
@@ -88,7 +88,7 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 			return decision{}, err
 		}
 	} else {
-		if err := s.admit(req, obj, old); err != nil {
+		if err := s.admit(ctx, req, obj, old); err != nil {
 			return decision{}, err
 		}
 		var err error
@@ -136,18 +136,12 @@ func validateUpdate(k *kinds.Kind, part *kinds.Subresource, obj, old kinds.Objec
 
 // updatePart makes obj what a write of old's part makes of it, and says what is wrong with that.
 func (s *Server) updatePart(ctx context.Context, req Request, part *kinds.Subresource, obj, old kinds.Object) (field.ErrorList, error) {
-	env := s.env(req)
-	errs := part.Update(env, obj, old)
+	errs := part.Update(s.env(req), obj, old)
 	if part.Rights == nil {
 		return errs, nil
 	}
-	env.Verb = req.verb
-	env.May = func(verb, subresource, namespace, name string) error {
-		req.Subresource, req.Namespace, req.Name = subresource, namespace, name
-		return s.authorize(req, verb)
-	}
 	see := &reader{server: s}
-	denied := part.Rights(env, obj, old, see)
+	denied := part.Rights(s.asking(ctx, req), obj, old, see)
 	if len(denied) == 0 {
 		return errs, nil
 	}

@@ -40,7 +40,7 @@ type Watch struct {
 
 // Watch follows a collection, or one object when the request names it.
 func (s *Server) Watch(ctx context.Context, req Request, opts metav1.ListOptions) (*Watch, error) {
-	if err := s.authorize(req, "watch"); err != nil {
+	if err := s.authorize(ctx, req, "watch"); err != nil {
 		return nil, err
 	}
 	opts.Watch = true
@@ -233,8 +233,8 @@ func (w *Watch) wants(item *store.Item) (bool, error) {
 }
 
 // Follow is Watch for floe's own parts: a cursor after a revision, on all of the request's collection or on one index value.
-func (s *Server) Follow(req Request, after store.Revision, index, value string) (*store.Cursor, error) {
-	if err := s.authorize(req, "watch"); err != nil {
+func (s *Server) Follow(ctx context.Context, req Request, after store.Revision, index, value string) (*store.Cursor, error) {
+	if err := s.authorize(ctx, req, "watch"); err != nil {
 		return nil, err
 	}
 	return s.cursor(store.WatchOptions{Prefix: req.Kind.Prefix(), After: after, Index: index, Value: value})

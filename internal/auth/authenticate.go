@@ -33,7 +33,7 @@ type User struct {
 func (u User) In(group string) bool { return slices.Contains(u.Groups, group) }
 
 // ours begin the names of floe's own parts.
-var ours = [...]string{"system:node:", controllerPrefix, "system:kube-", "system:floe:"}
+var ours = [...]string{"system:node:", "system:serviceaccount:kube-system:", "system:kube-", "system:floe:"}
 
 // Ours says whether the user is one of floe's own parts, or an administrator, who may act as any of them.
 func (u User) Ours() bool {

@@ -1,8 +1,11 @@
 package auth
 
 import (
-	"slices"
+	"context"
+	"errors"
 	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
 )
 
 // Attributes are what a request wants. Path "" means a resource; else only Verb and Path count.
@@ -15,68 +18,53 @@ type Attributes struct {
 	FieldSelector, LabelSelector string
 }
 
-// Authorizer says whether user may do what attrs say, and when not, why; the reason may be empty.
-type Authorizer func(user User, attrs Attributes) (allowed bool, reason string)
+// Decision is what an authorizer says.
+type Decision uint8
 
-// Rule allows Verbs on Resources of Groups, or on Paths. "*" stands for all; a resource may be "pods/log" or "*/scale"; a path may end
-// with "*". Names, when there are any, narrow to objects with these names.
-type Rule struct {
-	Verbs     []string
-	Groups    []string
-	Resources []string
-	Names     []string
-	Paths     []string
-}
+// What authorizers say. Without an opinion the next one is asked; what nobody has allowed is forbidden.
+const (
+	NoOpinion Decision = iota
+	Allow
+	Deny
+)
 
-// Grant gives rules to users and groups.
-type Grant struct {
-	Users, Groups []string
-	Rules         []Rule
-}
+// Authorizer says whether user may do what attrs say, and why; the reason may be empty. err says what could not be asked; a decision stands nevertheless.
+type Authorizer func(ctx context.Context, user User, attrs Attributes) (decision Decision, reason string, err error)
 
-// Grants allows what any of the grants allows.
-func Grants(grants []Grant) Authorizer {
-	return func(user User, attrs Attributes) (bool, string) {
-		for _, g := range grants {
-			if g.to(user) && slices.ContainsFunc(g.Rules, func(r Rule) bool { return r.allows(attrs) }) {
-				return true, ""
+// Resolver lists the rules that allow a user something in a namespace, those that hold everywhere first. incomplete says that there may be more, and err what
+// could not be found. The rules are shared.
+type Resolver func(user User, namespace string) (rules []rbacv1.PolicyRule, incomplete bool, err error)
+
+// Chain asks each in turn; the first with an opinion decides. Reasons and errors of those without one are joined.
+func Chain(list ...Authorizer) Authorizer {
+	return func(ctx context.Context, user User, attrs Attributes) (Decision, string, error) {
+		var reasons []string
+		var errs []error
+		for _, a := range list {
+			decision, reason, err := a(ctx, user, attrs)
+			if decision != NoOpinion {
+				return decision, reason, err
+			}
+			if reason != "" {
+				reasons = append(reasons, reason)
+			}
+			if err != nil {
+				errs = append(errs, err)
 			}
 		}
-		return false, ""
+		return NoOpinion, strings.Join(reasons, "\n"), errors.Join(errs...)
 	}
 }
 
-func (g Grant) to(user User) bool {
-	return slices.Contains(g.Users, user.Name) || slices.ContainsFunc(g.Groups, user.In)
+// AllowMasters lets the group system:masters do everything, whatever others say.
+func AllowMasters(_ context.Context, user User, _ Attributes) (Decision, string, error) {
+	if user.In(Masters) {
+		return Allow, "", nil
+	}
+	return NoOpinion, "", nil
 }
 
-func (r Rule) allows(a Attributes) bool {
-	if !has(r.Verbs, a.Verb) {
-		return false
-	}
-	if a.Path != "" {
-		return slices.ContainsFunc(r.Paths, func(p string) bool { return pathMatches(p, a.Path) })
-	}
-	return has(r.Groups, a.Group) && slices.ContainsFunc(r.Resources, func(s string) bool { return resourceMatches(s, a) }) &&
-		(len(r.Names) == 0 || slices.Contains(r.Names, a.Name))
-}
-
-func has(list []string, s string) bool { return slices.Contains(list, "*") || slices.Contains(list, s) }
-
-func pathMatches(pattern, path string) bool {
-	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
-		return strings.HasPrefix(path, prefix)
-	}
-	return pattern == path
-}
-
-func resourceMatches(pattern string, a Attributes) bool {
-	if pattern == "*" {
-		return true
-	}
-	want := a.Resource
-	if a.Subresource != "" {
-		want += "/" + a.Subresource
-	}
-	return pattern == want || a.Subresource != "" && pattern == "*/"+a.Subresource
+// AlwaysAllow lets everybody do everything.
+func AlwaysAllow(context.Context, User, Attributes) (Decision, string, error) {
+	return Allow, "", nil
 }

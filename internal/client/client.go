@@ -27,7 +27,7 @@
 // A remote one keeps a table of its own, fed by the server. It may:
 //
 //   - know only the resources, and the selections of them, that were declared when it was made. A component declares all that it
-//     views and watches; reading others is a broken law and panics in View's methods, as reading without the right to does in process.
+//     views and watches; reading others is a broken law and panics in View's methods, as reading what is not served does in process.
 //     Get and writes reach everything.
 //   - lag, by what the network takes or as long as it is cut off. View waits for the first load, and never after it.
 //   - lose its place in the server's log. It then reads the state anew and applies the difference as changes to its own table; streams from

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/floe-k8s/floe/internal/auth/rbac/policy"
 	"github.com/floe-k8s/floe/internal/controller/bootstrap"
 )
 
@@ -46,7 +47,7 @@ func (s *server) bootstrapConfig() (bootstrap.Config, error) {
 		return bootstrap.Config{}, err
 	}
 	cfg := bootstrap.Config{
-		Client: s.client(apiServer, "system:masters"), Clock: s.Clock, Log: s.Log.With("component", "bootstrap"), Ranges: network.serviceRanges(),
+		Client: s.client(apiServer, "system:masters"), Clock: s.Clock, Log: s.Log.With("component", "bootstrap"), Ranges: network.serviceRanges(), Policy: policy.Objects(),
 		Address: address, Port: int32(s.listener.Addr().(*net.TCPAddr).Port), Host: host, Instance: instance.String(),
 	}
 	switch {

@@ -29,9 +29,9 @@ func marked(on *atomic.Bool, p part) part {
 }
 
 // answers serve what is never stored.
-func (s *server) answers(authorizer auth.Authorizer, authenticator auth.Authenticator) api.Answers {
+func (s *server) answers(authorizer auth.Authorizer, rules auth.Resolver, authenticator auth.Authenticator) api.Answers {
 	return review.Answers(review.Config{
-		Authorizer: authorizer, Authenticator: authenticator, Rules: auth.PolicyRules(), Clock: s.Clock, Components: s.health,
+		Authorizer: authorizer, Authenticator: authenticator, Rules: rules, Clock: s.Clock, Components: s.health,
 	})
 }
 

@@ -97,10 +97,10 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	authorizer := auth.Policy()
+	authorizer, rules := s.authorizers()
 	authenticator := auth.First(auth.Certificates(s.authority.Pool(), s.Clock), auth.NoTokens, auth.AnonymousUser)
 	s.api = api.New(api.Config{
-		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Answers: s.answers(authorizer, authenticator),
+		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Rules: rules, Answers: s.answers(authorizer, rules, authenticator),
 		Clock: s.Clock, Log: s.Log.With("component", "api"), NoAdmission: served.off,
 	})
 	metrics := wire.NewMetrics()

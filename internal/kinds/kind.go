@@ -25,8 +25,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -51,13 +53,26 @@ type Env struct {
 	Extra  map[string][]string
 	// Pick returns a number from 0 to below n by chance. nil where nothing is chosen: in tables.
 	Pick func(n int) int
-	// Verb is what the user does, as authorization knows it: "update" or "patch". Only Subresource.Rights is told.
+	// Verb is what the user does, as authorization knows it: "update" or "patch". Only Rights are told.
 	Verb string
-	// May says why the user must not do verb on a subresource of the request's kind, of one object or with name "" of all, in a namespace or with "" in all;
-	// nil: they may. No such subresource needs to be served. Only Subresource.Rights may ask.
-	May func(verb, subresource, namespace, name string) error
+	// Powers are the user's. Admission and Rights may ask; elsewhere nil.
+	Powers Powers
 	// DryRun: nothing will be kept of what is claimed.
 	DryRun bool
+}
+
+// Wish is something that a user may be allowed: a verb on a resource, of one object or with Name "" of all, in a namespace or with "" in all. No such resource
+// needs to be served.
+type Wish struct {
+	Verb, Group, Resource, Subresource, Namespace, Name string
+}
+
+// Powers say what the user of a request may do.
+type Powers interface {
+	// Refuse says why the user must not do what w says; nil: they may.
+	Refuse(w Wish) error
+	// Uncovered says which of rules, in a namespace or with "" in all, the user does not hold, and so must not give away; nil: they hold all.
+	Uncovered(namespace string, rules []rbacv1.PolicyRule) error
 }
 
 // Reader finds other objects that a decision rests on. What it returns is shared and not to be changed.
@@ -187,6 +202,11 @@ type Kind struct {
 	UnknownField string
 	// Facts are read from an object's stored bytes, without decoding it.
 	Facts []Fact
+	// Indexes let readers look objects up by what takes more than a fact.
+	Indexes []Index
+	// Rights says what of obj, which was admitted and is not yet prepared, the user must not write although they may write objects of the kind: an API status
+	// error. old is nil for a new object. nil: nothing. A write through a subresource is not asked for.
+	Rights func(env Env, obj, old Object, see Reader) error
 	// Subresources by name.
 	Subresources []Subresource
 }
@@ -235,6 +255,18 @@ type Fact struct {
 	Path []int32
 	// Index lets readers look objects up by it, and wakes a watch for its value only.
 	Index bool
+}
+
+// Index lets readers look objects up by values that are made of a decoded object: always the same for the same object, without zero bytes.
+type Index struct {
+	Name   string
+	Values func(obj Object) []string
+}
+
+// Indexed says whether readers can look the kind's objects up by the named index.
+func (k *Kind) Indexed(name string) bool {
+	return slices.ContainsFunc(k.Facts, func(f Fact) bool { return f.Index && f.Name == name }) ||
+		slices.ContainsFunc(k.Indexes, func(i Index) bool { return i.Name == name })
 }
 
 // Subresource is a part or a verb of a resource with a path of its own. Exactly one of Update, Create, Node,

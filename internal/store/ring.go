@@ -62,6 +62,8 @@ func (e *ringEntry) isFor(t topic) bool {
 type ring struct {
 	budget *ringBudget
 
+	newest atomic.Uint64 // the revision of the newest event, or where the ring began
+
 	mu     sync.Mutex
 	start  Revision // it is complete after this revision
 	all    queue
@@ -118,6 +120,7 @@ func (r *ring) restart(rev Revision) {
 		r.budget.used.Add(-e.bytes)
 	}
 	r.start = rev
+	r.newest.Store(uint64(rev))
 	r.all.restart(rev)
 	for _, q := range r.topics {
 		q.restart(rev)
@@ -132,6 +135,7 @@ func (r *ring) publish(e *ringEntry) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.newest.Store(uint64(e.Revision))
 	r.all.push(e)
 	if len(r.topics) > 0 {
 		e.each(func(t topic) {

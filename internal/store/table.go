@@ -158,6 +158,15 @@ func (t *Table) Snapshot() *Snapshot { return t.current.Load() }
 // Fed returns the revision up to which cursors have every event. A transaction ends there. It follows Snapshot's, a moment later.
 func (t *Table) Fed() Revision { return Revision(t.fed.Load()) }
 
+// Changed returns a revision that rises with every change of the collection with that prefix, and at or after which a snapshot taken later stands; 0 when there
+// is no such collection. It takes no lock.
+func (t *Table) Changed(prefix string) Revision {
+	if c := t.collectionOf(prefix); c != nil {
+		return Revision(c.ring.newest.Load())
+	}
+	return 0
+}
+
 // Wait returns when the table has everything up to rev. It returns ctx's error, or ErrClosed after Run has ended.
 func (t *Table) Wait(ctx context.Context, rev Revision) error {
 	if Revision(t.reached.Load()) >= rev {

@@ -15,12 +15,15 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/review"
 	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/auth/rbac"
+	"github.com/floe-k8s/floe/internal/auth/rbac/policy"
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe"
 	"github.com/floe-k8s/floe/internal/store"
@@ -88,13 +91,18 @@ func New(t testing.TB) *Cluster {
 			t.Error(err)
 		}
 	})
-	c := &Cluster{Log: log, Clock: clk, Rules: auth.PolicyRules()}
+	may := rbac.New(rbac.Fixed(policy.Objects()))
+	c := &Cluster{Log: log, Clock: clk, Rules: may.Rules}
 	answers := review.Answers(review.Config{
 		Authenticator: auth.First(auth.NoTokens, auth.AnonymousUser), Clock: clk, Components: components,
-		Authorizer: func(user auth.User, attrs auth.Attributes) (bool, string) { return c.API.Authorizer(user, attrs) },
-		Rules:      func(user auth.User, namespace string) ([]auth.Rule, bool, error) { return c.Rules(user, namespace) },
+		Authorizer: func(ctx context.Context, user auth.User, attrs auth.Attributes) (auth.Decision, string, error) {
+			return c.API.Authorizer(ctx, user, attrs)
+		},
+		Rules: func(user auth.User, namespace string) ([]rbacv1.PolicyRule, bool, error) {
+			return c.Rules(user, namespace)
+		},
 	})
-	c.API = api.New(api.Config{Store: table, Kinds: kinds, Kept: all.Kept(), Authorizer: auth.Policy(), Answers: answers, Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
+	c.API = api.New(api.Config{Store: table, Kinds: kinds, Kept: all.Kept(), Authorizer: auth.Chain(auth.AllowMasters, rbac.GroupMay(auth.Nodes, policy.Rules("system:node")), may.Authorize), Rules: may.Rules, Answers: answers, Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		req := api.Request{User: Administrator(), Kind: c.API.Kind(corev1.SchemeGroupVersion.WithResource("namespaces"))}

@@ -19,24 +19,24 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-func (cfg Config) access(_ context.Context, _ api.Request, given kinds.Object, _ metav1.CreateOptions) (runtime.Object, error) {
+func (cfg Config) access(ctx context.Context, _ api.Request, given kinds.Object, _ metav1.CreateOptions) (runtime.Object, error) {
 	r := given.(*authorizationv1.SubjectAccessReview)
-	r.Status = cfg.decide(subject(r.Spec), r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
+	r.Status = cfg.decide(ctx, subject(r.Spec), r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
 	return r, nil
 }
 
-func (cfg Config) localAccess(_ context.Context, req api.Request, given kinds.Object, _ metav1.CreateOptions) (runtime.Object, error) {
+func (cfg Config) localAccess(ctx context.Context, req api.Request, given kinds.Object, _ metav1.CreateOptions) (runtime.Object, error) {
 	r := given.(*authorizationv1.LocalSubjectAccessReview)
 	if req.Namespace == "" {
 		return nil, apierrors.NewBadRequest("namespace is required on this type: ")
 	}
-	r.Status = cfg.decide(subject(r.Spec), r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
+	r.Status = cfg.decide(ctx, subject(r.Spec), r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
 	return r, nil
 }
 
-func (cfg Config) selfAccess(_ context.Context, req api.Request, given kinds.Object, _ metav1.CreateOptions) (runtime.Object, error) {
+func (cfg Config) selfAccess(ctx context.Context, req api.Request, given kinds.Object, _ metav1.CreateOptions) (runtime.Object, error) {
 	r := given.(*authorizationv1.SelfSubjectAccessReview)
-	r.Status = cfg.decide(req.User, r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
+	r.Status = cfg.decide(ctx, req.User, r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
 	return r, nil
 }
 
@@ -53,7 +53,7 @@ func subject(spec authorizationv1.SubjectAccessReviewSpec) auth.User {
 }
 
 // decide asks the authorizer; one of resource and path is not nil.
-func (cfg Config) decide(user auth.User, resource *authorizationv1.ResourceAttributes, path *authorizationv1.NonResourceAttributes) authorizationv1.SubjectAccessReviewStatus {
+func (cfg Config) decide(ctx context.Context, user auth.User, resource *authorizationv1.ResourceAttributes, path *authorizationv1.NonResourceAttributes) authorizationv1.SubjectAccessReviewStatus {
 	var status authorizationv1.SubjectAccessReviewStatus
 	var attrs auth.Attributes
 	if resource != nil {
@@ -61,7 +61,14 @@ func (cfg Config) decide(user auth.User, resource *authorizationv1.ResourceAttri
 	} else {
 		attrs = auth.Attributes{Verb: path.Verb, Path: path.Path}
 	}
-	status.Allowed, status.Reason = cfg.Authorizer(user, attrs)
+	decision, reason, err := cfg.Authorizer(ctx, user, attrs)
+	status.Allowed, status.Denied, status.Reason = decision == auth.Allow, decision == auth.Deny, reason
+	if err != nil {
+		if status.EvaluationError != "" {
+			status.EvaluationError = "; " + status.EvaluationError
+		}
+		status.EvaluationError = err.Error() + status.EvaluationError
+	}
 	return status
 }
 

@@ -70,7 +70,7 @@ func (t *target) connects() bool {
 func (h *Handler) serveStream(c *call, part *kinds.Subresource) {
 	obj, err := h.API.Parent(c.r.Context(), c.request(), c.path.verb)
 	if err == nil && c.path.verb != "create" { // a WebSocket begins with a GET, and runs a command all the same
-		err = h.API.Authorize(c.request(), "create")
+		err = h.API.Authorize(c.r.Context(), c.request(), "create")
 	}
 	if err != nil {
 		c.fail(err)
@@ -94,7 +94,7 @@ func (h *Handler) serveStream(c *call, part *kinds.Subresource) {
 // serveProxy hands the call over to where the object listens, and rewrites links in its answer so that they lead here.
 func (h *Handler) serveProxy(c *call, part *kinds.Subresource) {
 	req := c.request()
-	if err := h.API.Authorize(req, cmpVerb(c.path.verb)); err != nil {
+	if err := h.API.Authorize(c.r.Context(), req, cmpVerb(c.path.verb)); err != nil {
 		c.fail(err)
 		return
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/api"
@@ -66,11 +67,12 @@ func TestCorpus(t *testing.T) {
 func plain(t *testing.T, cluster *apitest.Cluster) {
 	t.Helper()
 	s := cluster.API
-	everything := auth.Grant{Groups: []string{auth.Authenticated}, Rules: []auth.Rule{
-		{Verbs: []string{"*"}, Groups: []string{"*"}, Resources: []string{"*"}}, {Verbs: []string{"*"}, Paths: []string{"*"}},
-	}}
-	cluster.Rules = auth.GrantedRules([]auth.Grant{everything})
-	s.Authorizer = func(auth.User, auth.Attributes) (bool, string) { return true, "" }
+	cluster.Rules = func(auth.User, string) ([]rbacv1.PolicyRule, bool, error) {
+		return []rbacv1.PolicyRule{
+			{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}}, {Verbs: []string{"*"}, NonResourceURLs: []string{"*"}},
+		}, false, nil
+	}
+	s.Authorizer = auth.AlwaysAllow
 	s.NoAdmission = slices.DeleteFunc(api.Plugins(s.Kinds), func(name string) bool { return name == "NamespaceLifecycle" })
 	cidrs := &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "kubernetes"}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/16"}}}
 	req := api.Request{User: apitest.Administrator(), Kind: s.Kind(networkingv1.SchemeGroupVersion.WithResource("servicecidrs"))}

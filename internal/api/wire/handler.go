@@ -254,22 +254,23 @@ func (h *Handler) dispatch(c *call) {
 
 // unserved refuses what there is not, but tells nobody more than they may know.
 func (h *Handler) unserved(c *call, refuse func()) {
-	attrs := c.path.attributes()
-	if allowed, reason := h.API.Authorizer(c.user, attrs); !allowed {
-		c.fail(api.Forbidden(c.user, attrs, reason))
-		return
+	if h.may(c, c.path.attributes()) {
+		refuse()
 	}
-	refuse()
 }
 
 // allowed asks for the right to the call's verb on its resource, and refuses the call when there is none.
 func (h *Handler) allowed(c *call) bool {
-	attrs := c.request().Attributes(c.path.verb)
-	allowed, reason := h.API.Authorizer(c.user, attrs)
-	if !allowed {
-		c.fail(api.Forbidden(c.user, attrs, reason))
+	return h.may(c, c.request().Attributes(c.path.verb))
+}
+
+// may says whether the call's user may do what attrs want; who may not is told.
+func (h *Handler) may(c *call, attrs auth.Attributes) bool {
+	err := h.API.Allow(c.r.Context(), c.user, attrs)
+	if err != nil {
+		c.fail(err)
 	}
-	return allowed
+	return err == nil
 }
 
 // servePath serves what is no resource: health, version, discovery, OpenAPI.
@@ -278,9 +279,7 @@ func (h *Handler) servePath(c *call) {
 		h.serveJoint(c) // it asks for the rights to each collection
 		return
 	}
-	attrs := auth.Attributes{Verb: strings.ToLower(c.r.Method), Path: c.r.URL.Path}
-	if allowed, reason := h.API.Authorizer(c.user, attrs); !allowed {
-		c.fail(api.Forbidden(c.user, attrs, reason))
+	if !h.may(c, auth.Attributes{Verb: strings.ToLower(c.r.Method), Path: c.r.URL.Path}) {
 		return
 	}
 	if h.Profiling && strings.HasPrefix(c.r.URL.Path, debugPath) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -77,7 +76,7 @@ func (v view) Lookup(res client.Resource, index, value string) iter.Seq[kinds.Ob
 }
 
 func indexed(k *kinds.Kind, index string) bool {
-	return index == client.OwnerIndex || slices.ContainsFunc(k.Facts, func(f kinds.Fact) bool { return f.Index && f.Name == index })
+	return index == client.OwnerIndex || k.Indexed(index)
 }
 
 func objects(items iter.Seq[*store.Item]) iter.Seq[kinds.Object] {

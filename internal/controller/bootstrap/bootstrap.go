@@ -39,6 +39,8 @@ type Config struct {
 	Client client.Client // of a user who may do everything
 	Clock  clock.WithTicker
 	Log    *slog.Logger
+	// Policy is the roles and bindings that a cluster begins with.
+	Policy []kinds.Object
 	// Ranges are where services' addresses come from, one or two, that of the default family first.
 	Ranges []allocation.Range
 	// Address is where others reach this server's API, and Port there.
@@ -83,6 +85,9 @@ func (b *Bootstrap) Ensure(ctx context.Context) error {
 		})
 	}
 	if err := together(steps...); err != nil {
+		return err
+	}
+	if err := together(b.policySteps(ctx, view)...); err != nil { // some stand in the namespaces
 		return err
 	}
 	// It needs the range and the namespace. Somebody may have its address, which does not stop a server.

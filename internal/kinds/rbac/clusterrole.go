@@ -26,6 +26,7 @@ func ClusterRole() *kinds.Kind {
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return validateClusterRole(obj.(*rbacv1.ClusterRole), old.(*rbacv1.ClusterRole))
 		},
+		Rights: roleRights("clusterroles"),
 	}
 }
 

@@ -27,6 +27,8 @@ func ClusterRoleBinding() *kinds.Kind {
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return sameRole(obj.(*rbacv1.ClusterRoleBinding).RoleRef, old.(*rbacv1.ClusterRoleBinding).RoleRef)
 		},
+		Rights:  bindingRights("clusterrolebindings", func(obj kinds.Object) rbacv1.RoleRef { return obj.(*rbacv1.ClusterRoleBinding).RoleRef }),
+		Indexes: subjectIndex(),
 		// The text is that of v1beta1, whose description upstream's table still has.
 		Columns: bindingColumns("clusterRoleBinding", "RoleRef can only reference a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.",
 			func(obj kinds.Object) ([]rbacv1.Subject, rbacv1.RoleRef) {

@@ -6,6 +6,6 @@
 //
 // # What it leaves to others
 //
-// These are the kinds only. Whether a user may give away what a rule or a binding grants (escalation) is asked by api before a
-// write, and what the rules mean is decided by auth.
+// What the rules mean is decided by auth/rbac; here stands only when a user may give away what a rule or a binding grants (escalation), which api asks
+// before a write.
 package rbac

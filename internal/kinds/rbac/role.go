@@ -16,5 +16,6 @@ func Role() *kinds.Kind {
 		NewList:   func() runtime.Object { return &rbacv1.RoleList{} },
 		ValidName: validName, CreateOnUpdate: true,
 		Validate: func(obj kinds.Object) field.ErrorList { return validateRules(obj.(*rbacv1.Role).Rules, true) },
+		Rights:   roleRights("roles"),
 	}
 }

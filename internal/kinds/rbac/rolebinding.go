@@ -27,6 +27,8 @@ func RoleBinding() *kinds.Kind {
 		ValidateUpdate: func(obj, old kinds.Object) field.ErrorList {
 			return sameRole(obj.(*rbacv1.RoleBinding).RoleRef, old.(*rbacv1.RoleBinding).RoleRef)
 		},
+		Rights:  bindingRights("rolebindings", func(obj kinds.Object) rbacv1.RoleRef { return obj.(*rbacv1.RoleBinding).RoleRef }),
+		Indexes: subjectIndex(),
 		// The text is that of v1beta1, whose description upstream's table still has.
 		Columns: bindingColumns("roleBinding", "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.",
 			func(obj kinds.Object) ([]rbacv1.Subject, rbacv1.RoleRef) {

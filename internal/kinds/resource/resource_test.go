@@ -1,7 +1,6 @@
 package resource_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/kindtest"
 	kind "github.com/floe-k8s/floe/internal/kinds/resource"
 )
@@ -198,12 +198,7 @@ func TestClaimStatusRights(t *testing.T) {
 	} {
 		env := kindtest.Env()
 		env.Verb, env.User, env.Extra = "update", "system:serviceaccount:default:driver", map[string][]string{"authentication.kubernetes.io/node-name": {c.node}}
-		env.May = func(verb, subresource, namespace, name string) error {
-			if verb+" "+subresource+"/"+namespace+"/"+name == c.may {
-				return nil
-			}
-			return errors.New("no")
-		}
+		env.Powers = kindtest.Powers(func(w kinds.Wish) bool { return w.Verb+" "+w.Subresource+"/"+w.Namespace+"/"+w.Name == c.may })
 		there := kindtest.Objects{corev1.SchemeGroupVersion.WithResource("namespaces"): {"/default": &corev1.Namespace{}}}
 		var got []string
 		for _, err := range kind.ResourceClaim().Subresources[0].Rights(env, claim(c.next), claim(c.old), there) {

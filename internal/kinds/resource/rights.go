@@ -26,7 +26,7 @@ func statusRights(env kinds.Env, obj, old kinds.Object, see kinds.Reader) (errs 
 	}
 	status := field.NewPath("status")
 	if !equality.Semantic.DeepEqual(c.Status.Allocation, was.Status.Allocation) || !equality.Semantic.DeepEqual(c.Status.ReservedFor, was.Status.ReservedFor) {
-		if err := env.May(env.Verb, resourcev1.SubresourceBinding, "", ""); err != nil {
+		if err := env.Powers.Refuse(wish(env.Verb, resourcev1.SubresourceBinding, "", "")); err != nil {
 			errs = append(errs, field.Forbidden(status.Child("allocation"),
 				fmt.Sprintf(`changing status.allocation or status.reservedFor requires resource="resourceclaims/binding", verb="%s" permission: %s`, env.Verb, err)))
 		}
@@ -100,10 +100,15 @@ func allocatedNode(a *resourcev1.AllocationResult) string {
 	return ""
 }
 
+// wish is to do verb on a subresource of claims.
+func wish(verb, subresource, namespace, name string) kinds.Wish {
+	return kinds.Wish{Verb: verb, Group: resourcev1.GroupName, Resource: "resourceclaims", Subresource: subresource, Namespace: namespace, Name: name}
+}
+
 // mayReport returns the refusal of the first verb when none is allowed.
 func mayReport(env kinds.Env, verbs []string, namespace, driver string) (first error) {
 	for _, verb := range verbs {
-		err := env.May(verb, resourcev1.SubresourceDriver, namespace, driver)
+		err := env.Powers.Refuse(wish(verb, resourcev1.SubresourceDriver, namespace, driver))
 		if err == nil {
 			return nil
 		}
