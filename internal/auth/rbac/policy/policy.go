@@ -164,5 +164,5 @@ func newSubject(text string) (rbacv1.Subject, error) {
 		namespace, account, _ := strings.Cut(name, "/")
 		return rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: account}, nil
 	}
-	return rbacv1.Subject{}, fmt.Errorf("%q is neither user:, group: nor account:", text)
+	return rbacv1.Subject{}, fmt.Errorf("%q is no user:NAME, group:NAME or account:NAMESPACE/NAME", text)
 }

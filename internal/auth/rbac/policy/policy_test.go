@@ -47,7 +47,7 @@ func TestBadLines(t *testing.T) {
 		"x":                        "line 1: \"x\" is neither a role, a rule nor a binding",
 		"  get core pods":          "line 1: \"  get core pods\" is neither a role, a rule nor a binding",
 		"role a\n  get core":       "line 2: a rule has verbs, groups and resources",
-		"bind a robot:x":           "line 1: \"robot:x\" is neither user:, group: nor account:",
+		"bind a robot:x":           "line 1: \"robot:x\" is no user:NAME",
 		"bind a user:x\n  get a b": "line 2: a rule below a *v1.ClusterRoleBinding",
 		"role n/a\n  gathers a":    "line 2: a rule has verbs, groups and resources",
 	} {
