@@ -159,7 +159,7 @@ func (s *Server) add(out *further, w kinds.Write, env kinds.Env, see *reader) er
 	}
 	if next != nil {
 		var err error
-		if old.revision == 0 && s.kinds[w.Resource] != nil {
+		if old.revision == 0 && s.Kind(w.Resource) != nil {
 			err = s.fillMeta(next)
 		}
 		if err == nil {

@@ -13,7 +13,7 @@ const expirer = "system:apiserver"
 // Expire removes every object whose time is over, and returns how many it removed. One that changes meanwhile is left for the next time.
 func (s *Server) Expire(ctx context.Context) (removed int, err error) {
 	now, snapshot := s.Clock.Now(), s.Store.Snapshot()
-	for _, k := range s.Config.Kinds {
+	for _, k := range s.Catalog().All() {
 		if k.Expires == nil || k.View != nil {
 			continue
 		}

@@ -61,7 +61,7 @@ func (s *Server) writeOf(req Request, part *kinds.Subresource) managed.Write {
 // forms are the other kinds that show the objects that k does.
 func (s *Server) forms(k *kinds.Kind) []*kinds.Kind {
 	var out []*kinds.Kind
-	for _, other := range s.kinds {
+	for _, other := range s.Catalog().All() {
 		if other != k && other.Stored() == k.Stored() {
 			out = append(out, other)
 		}

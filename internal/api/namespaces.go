@@ -40,7 +40,7 @@ func (s *Server) namespaceAccepts(ctx context.Context, req Request, obj kinds.Ob
 	}
 	name := obj.GetNamespace()
 	group := corev1.Resource("namespaces")
-	k := s.kinds[corev1.SchemeGroupVersion.WithResource("namespaces")]
+	k := s.Kind(corev1.SchemeGroupVersion.WithResource("namespaces"))
 	if k == nil {
 		return store.Condition{}, apierrors.NewInternalError(errors.New("namespaces are not served"))
 	}

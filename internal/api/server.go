@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/big"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,6 +24,7 @@ import (
 // Config is what a Server is made from. All fields but Random are needed.
 type Config struct {
 	Store *store.Store
+	// Kinds are those that are always served; Extend adds others while the server runs.
 	Kinds []*kinds.Kind
 	// Kept are kinds that are served to nobody: kube-apiserver keeps such objects beside the others, and claims read and write them.
 	Kept       []*kinds.Kind
@@ -40,9 +42,13 @@ type Config struct {
 // Server answers requests for all kinds. It is safe for concurrent use, and runs nothing by itself.
 type Server struct {
 	Config
-	kinds, kept map[schema.GroupVersionResource]*kinds.Kind
-	fields      *managed.Tracker
-	pages       pages
+	catalogs *kinds.Catalogs
+	kept     map[schema.GroupVersionResource]*kinds.Kind
+	fields   *managed.Tracker
+	pages    pages
+	// extending orders calls of Extend, whose kinds are added. The store's own lock and the catalogs' are taken under it.
+	extending sync.Mutex
+	added     []*kinds.Kind
 	// answers are Config.Answers and the Server's own.
 	answers Answers
 }
@@ -53,7 +59,7 @@ func New(cfg Config) *Server {
 		cfg.Random = rand.Reader
 	}
 	s := &Server{
-		Config: cfg, kinds: byResource(cfg.Kinds), kept: byResource(cfg.Kept), pages: pages{clock: cfg.Clock}, fields: managed.NewTracker(),
+		Config: cfg, catalogs: kinds.NewCatalogs(cfg.Kinds), kept: byResource(cfg.Kept), pages: pages{clock: cfg.Clock}, fields: managed.NewTracker(),
 	}
 	s.answers = Answers{corev1.SchemeGroupVersion.WithResource("bindings"): s.bindings()}
 	maps.Copy(s.answers, cfg.Answers)
@@ -70,14 +76,17 @@ func byResource(list []*kinds.Kind) map[schema.GroupVersionResource]*kinds.Kind 
 
 // known is Kind for those too that are kept only.
 func (s *Server) known(res schema.GroupVersionResource) *kinds.Kind {
-	if k := s.kinds[res]; k != nil {
+	if k := s.Kind(res); k != nil {
 		return k
 	}
 	return s.kept[res]
 }
 
 // Kind returns the kind that is served as res; nil when there is none.
-func (s *Server) Kind(res schema.GroupVersionResource) *kinds.Kind { return s.kinds[res] }
+func (s *Server) Kind(res schema.GroupVersionResource) *kinds.Kind { return s.Catalog().Find(res) }
+
+// Catalog is what is served now.
+func (s *Server) Catalog() *kinds.Catalog { return s.catalogs.Now() }
 
 // Request is a user's wish past authentication.
 type Request struct {

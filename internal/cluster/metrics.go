@@ -12,7 +12,7 @@ import (
 // registry is what /metrics tells: the process, the API's requests, and the store.
 func (s *server) registry(api prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), api, newStoreMetrics(s.store, s.log, s.kinds),
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), api, newStoreMetrics(s.store, s.log, func() []*kinds.Kind { return s.api.Catalog().All() }),
 		newAllocationMetrics(s.store, s.Config.Network.kinds().Services.NodePorts))
 	return r
 }
@@ -21,7 +21,7 @@ func (s *server) registry(api prometheus.Collector) *prometheus.Registry {
 type storeMetrics struct {
 	table *store.Store
 	log   store.Log
-	kinds []*kinds.Kind
+	kinds func() []*kinds.Kind // that are served when it is asked
 
 	objects, storageObjects, storageSize *prometheus.Desc
 	gauges                               []gauge
@@ -33,7 +33,7 @@ type gauge struct {
 	read func(store.Stats, *pebble.Stats) (v float64, ok bool)
 }
 
-func newStoreMetrics(table *store.Store, log store.Log, list []*kinds.Kind) *storeMetrics {
+func newStoreMetrics(table *store.Store, log store.Log, list func() []*kinds.Kind) *storeMetrics {
 	m := &storeMetrics{
 		table: table, log: log, kinds: list,
 		objects:        prometheus.NewDesc("apiserver_resource_objects", "Objects that are stored.", []string{"group", "resource"}, nil),
@@ -94,7 +94,10 @@ func (m *storeMetrics) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	snapshot := m.table.Snapshot()
-	for _, k := range m.kinds {
+	for _, k := range m.kinds() {
+		if !k.Keeps() {
+			continue
+		}
 		n := float64(snapshot.Count(k.Prefix()))
 		res := k.GVR().GroupResource()
 		send(m.objects, n, res.Group, res.Resource)

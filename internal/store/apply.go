@@ -58,6 +58,8 @@ type applier Table
 // starts at a revision that the rings have not reached, and skips what the snapshot has already.
 func (a *applier) Apply(txns ...[]Record) error {
 	t := (*Table)(a)
+	t.editing.Lock()
+	defer t.editing.Unlock()
 	edit := edit(t.Snapshot())
 	at := t.Snapshot().Revision()
 	var fresh []ringEntry
@@ -77,7 +79,7 @@ func (a *applier) Apply(txns ...[]Record) error {
 	for i := range fresh {
 		t.publish(&fresh[i])
 	}
-	t.budget.enforce(t.collections, t.clock.Now())
+	t.budget.enforce(t.clock.Now())
 	t.fed.Store(uint64(at))
 	return nil
 }

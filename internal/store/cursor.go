@@ -101,7 +101,8 @@ func (c *Cursor) Close() {
 }
 
 // Next returns the next event, and waits for it until ctx ends. It returns ErrExpired when the ring has dropped an event that the
-// cursor had not returned (then and from then on), ctx's error, or ErrClosed when the table has stopped.
+// cursor had not returned (then and from then on), ErrEnded after the last event of a collection that is gone or was replaced,
+// ctx's error, or ErrClosed when the table has stopped.
 func (c *Cursor) Next(ctx context.Context) (Event, error) {
 	for {
 		e, ok, wake, err := c.take(true)
@@ -135,7 +136,7 @@ func (c *Cursor) Ready() (wake <-chan struct{}, now bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	q := c.seat.queue
-	if c.closed || c.next < q.end() {
+	if c.closed || r.over || c.next < q.end() {
 		return nil, true
 	}
 	if q.wake == nil {
@@ -182,6 +183,9 @@ func (c *Cursor) take(wait bool) (_ Event, ok bool, wake <-chan struct{}, _ erro
 		if strings.HasPrefix(e.key(), c.prefix) {
 			return e.Event, true, nil, nil
 		}
+	}
+	if r.over {
+		return Event{}, false, nil, fmt.Errorf("cursor at revision %d: %w", c.at, ErrEnded)
 	}
 	if wait {
 		if q.wake == nil {

@@ -16,6 +16,8 @@ const (
 
 // load makes the table what the source says now. Rings begin anew, so that cursors from before get ErrExpired.
 func (t *Table) load(ctx context.Context) error {
+	t.editing.Lock()
+	defer t.editing.Unlock()
 	old := t.current.Load()
 	var next *Snapshot
 	var err error
@@ -32,7 +34,7 @@ func (t *Table) load(ctx context.Context) error {
 	}
 	rev := next.Revision()
 	t.current.Store(next)
-	for _, c := range t.collections {
+	for _, c := range *t.collections.Load() {
 		c.ring.restart(rev)
 	}
 	t.fed.Store(uint64(rev))
@@ -112,7 +114,7 @@ func (t *Table) refill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range t.collections {
+	for _, c := range *t.collections.Load() {
 		c.ring.restart(from)
 	}
 	for _, e := range entries {

@@ -63,11 +63,13 @@ type ring struct {
 	budget *ringBudget
 
 	newest atomic.Uint64 // the revision of the newest event, or where the ring began
+	place int // among the budget's; -1: it holds nothing. Guarded by Table.editing
 
 	mu     sync.Mutex
 	start  Revision // it is complete after this revision
 	all    queue
 	topics map[topic]*queue
+	over   bool // its collection is gone: there will be no more events
 }
 
 // queue is a run of events. Places count from any origin: queues are extended at both ends.
@@ -110,10 +112,11 @@ func (q *queue) signal() {
 	}
 }
 
-func newRing(b *ringBudget) *ring { return &ring{budget: b, topics: make(map[topic]*queue)} }
+func newRing(b *ringBudget) *ring { return &ring{budget: b, topics: make(map[topic]*queue), place: -1} }
 
-// restart empties the ring: it is complete after rev then. Cursors from before it expire.
+// restart empties the ring: it is complete after rev then. Cursors from before it expire. The caller holds Table.editing.
 func (r *ring) restart(rev Revision) {
+	r.budget.leave(r)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.all.events {
@@ -127,12 +130,28 @@ func (r *ring) restart(rev Revision) {
 	}
 }
 
-// publish appends an event and wakes who waits for it. Only the applier calls it.
+// end says that there are no more events: cursors take those that there are, and then ErrEnded. The caller holds Table.editing.
+func (r *ring) end() {
+	r.budget.leave(r)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.all.events {
+		r.budget.used.Add(-e.bytes)
+	}
+	r.over = true
+	r.all.signal()
+	for _, q := range r.topics {
+		q.signal()
+	}
+}
+
+// publish appends an event and wakes who waits for it. The caller holds Table.editing.
 func (r *ring) publish(e *ringEntry) {
 	e.bytes = entryOverhead
 	if e.Previous != nil {
 		e.bytes += int64(len(e.Previous.Value))
 	}
+	r.budget.enter(r)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.newest.Store(uint64(e.Revision))
@@ -147,7 +166,7 @@ func (r *ring) publish(e *ringEntry) {
 	r.budget.used.Add(e.bytes)
 }
 
-// oldest returns the first event; nil: none. Only the applier calls it, and it takes no lock, since
+// oldest returns the first event; nil: none. The caller holds Table.editing, and it takes no other lock, since
 // nobody else changes all.events.
 func (r *ring) oldest() *ringEntry {
 	if len(r.all.events) == 0 {
@@ -171,29 +190,53 @@ func (r *ring) evict() {
 	r.budget.used.Add(-e.bytes)
 }
 
-// ringBudget is the bound that all rings share. Only the applier uses it.
+// ringBudget is the bound that all rings share. It is used under Table.editing.
 type ringBudget struct {
-	limit int64        // bytes
-	used  atomic.Int64 // bytes; others only read it
+	limit  int64        // bytes
+	used   atomic.Int64 // bytes; others only read it
+	filled []*ring      // those that hold events: there may be thousands that hold none
+}
+
+// enter counts a ring that is about to hold events.
+func (b *ringBudget) enter(r *ring) {
+	if r.place < 0 {
+		r.place = len(b.filled)
+		b.filled = append(b.filled, r)
+	}
+}
+
+// leave forgets a ring that holds no events, or soon none.
+func (b *ringBudget) leave(r *ring) {
+	if r.place < 0 {
+		return
+	}
+	last := len(b.filled) - 1
+	b.filled[r.place] = b.filled[last]
+	b.filled[r.place].place = r.place
+	b.filled[last] = nil
+	b.filled, r.place = b.filled[:last], -1
 }
 
 // keptAnyway is the part of the limit that may be filled with events of any age; beyond it those older than ringAge go.
 const keptAnyway = 8
 
 // enforce drops the oldest events of all rings until they are within the limit.
-func (b *ringBudget) enforce(collections []*collection, now time.Time) {
+func (b *ringBudget) enforce(now time.Time) {
 	for b.used.Load() > b.limit/keptAnyway {
 		var victim *ring
 		var first *ringEntry
-		for _, c := range collections {
-			if e := c.ring.oldest(); e != nil && (first == nil || e.Revision < first.Revision) {
-				victim, first = c.ring, e
+		for _, r := range b.filled {
+			if e := r.oldest(); e != nil && (first == nil || e.Revision < first.Revision) {
+				victim, first = r, e
 			}
 		}
 		if victim == nil || b.used.Load() <= b.limit && now.Sub(first.time) <= ringAge {
 			return
 		}
 		victim.evict()
+		if victim.oldest() == nil {
+			b.leave(victim)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ type Stats struct {
 // Stats returns what the table holds now.
 func (t *Table) Stats() Stats {
 	s := Stats{Revision: t.Snapshot().Revision(), EventBytes: t.budget.used.Load(), EventMost: t.budget.limit, Waiters: int(t.waiters.count.Load())}
-	for _, c := range t.collections {
+	for _, c := range *t.collections.Load() {
 		events, cursors := c.ring.count()
 		s.Events += events
 		s.Cursors += cursors

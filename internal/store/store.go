@@ -19,6 +19,8 @@ var (
 	ErrExpired = errors.New("revision has expired")
 	// ErrFuture: the revision asked for has not been written yet.
 	ErrFuture = errors.New("revision is in the future")
+	// ErrEnded: the collection that a cursor reads is gone, or another stands in its place.
+	ErrEnded = errors.New("collection has ended")
 	// ErrTooLarge: the transaction exceeds MaxTxnBytes or MaxTxnRecords.
 	ErrTooLarge = errors.New("transaction is too large")
 	// ErrFull: the disk, or the engine's quota, has no room for writes. Deletions and reads go on.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -14,7 +12,7 @@ import (
 
 // Config says what a Table holds and how much memory it may use beside the objects' bytes.
 type Config struct {
-	Collections []Collection       // one per kind; no prefix is the beginning of another
+	Collections []Collection       // one per kind; no prefix is the beginning of another. Adopt adds more
 	FormBytes   int64              // bound of the cache of forms; 0: 32 MiB
 	RingBytes   int64              // bound of all rings together; 0: 64 MiB
 	Clock       clock.PassiveClock // says how old events are; nil: the real one
@@ -53,13 +51,15 @@ type collection struct {
 
 // Table is the objects that a source adds up to. All methods may be called by any goroutine.
 //
-// No lock of the table is held while another is taken, and none during a callback. Readers of snapshots take none.
+// Lock order: editing, then a ring's. No other lock of the table is held while another is taken, and none but editing during a callback. Readers of
+// snapshots take none.
 type Table struct {
 	source      Source
 	clock       clock.PassiveClock
-	collections []*collection // by prefix
+	collections atomic.Pointer[collections] // replaced by who holds editing
 	cache       *formCache
 	budget      *ringBudget
+	editing     sync.Mutex // held while a snapshot is made out of the one before, and until the rings have its events
 
 	current atomic.Pointer[Snapshot]
 	// fed is the revision up to which every ring has its events; fed <= current's revision, equal when Run rests.
@@ -93,15 +93,11 @@ func OpenTable(ctx context.Context, source Source, cfg Config) (*Table, error) {
 	}
 	t.budget = &ringBudget{limit: orDefault(cfg.RingBytes, defaultRingBytes)}
 	t.ended.done = make(chan struct{})
-	for _, c := range cfg.Collections {
-		t.collections = append(t.collections, &collection{Collection: c, cache: t.cache, ring: newRing(t.budget)})
+	list, err := collections(nil).with(t, cfg.Collections)
+	if err != nil {
+		return nil, fmt.Errorf("open table: %w", err)
 	}
-	sort.Slice(t.collections, func(i, j int) bool { return t.collections[i].Prefix < t.collections[j].Prefix })
-	for i, c := range t.collections {
-		if c.Prefix == "" || i > 0 && strings.HasPrefix(c.Prefix, t.collections[i-1].Prefix) {
-			return nil, fmt.Errorf("open table: collection %q is empty or overlaps another", c.Prefix)
-		}
-	}
+	t.collections.Store(&list)
 	if err := t.load(ctx); err != nil {
 		return nil, fmt.Errorf("open table: %w", err)
 	}
@@ -200,11 +196,7 @@ func (t *Table) Sync(ctx context.Context) error {
 }
 
 func (t *Table) collectionOf(key string) *collection {
-	i := sort.Search(len(t.collections), func(i int) bool { return t.collections[i].Prefix > key }) - 1
-	if i >= 0 && strings.HasPrefix(key, t.collections[i].Prefix) {
-		return t.collections[i]
-	}
-	return nil
+	return t.collections.Load().of(key)
 }
 
 func (t *Table) newItem(key string, value []byte, rev Revision) *Item {

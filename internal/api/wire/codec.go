@@ -32,9 +32,14 @@ type codec struct {
 	form    func() (*transcode.Form, error) // made when it is first needed; an error for types that need encoding/json
 }
 
-func codecsOf(list []*kinds.Kind) map[*kinds.Kind]*codec {
+// codecsOf has the codecs of kinds; those that known has are kept.
+func codecsOf(list []*kinds.Kind, known map[*kinds.Kind]*codec) map[*kinds.Kind]*codec {
 	out := make(map[*kinds.Kind]*codec, len(list))
 	for _, k := range list {
+		if x := known[k]; x != nil {
+			out[k] = x
+			continue
+		}
 		x := &codec{kind: k, message: api.Raw(k), opening: fmt.Sprintf("{\"kind\":%q,\"apiVersion\":%q", k.GVK.Kind, k.GVK.GroupVersion())}
 		x.form = sync.OnceValues(func() (*transcode.Form, error) { return transcode.Compile(reflect.TypeOf(k.New()).Elem()) })
 		out[k] = x

@@ -31,7 +31,7 @@ func stored(t *testing.T, n, size int) (*codec, []*store.Item) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return codecsOf([]*kinds.Kind{k})[k], list.Items
+	return codecsOf([]*kinds.Kind{k}, nil)[k], list.Items
 }
 
 func TestListsLeaveOnlyWhatFitsInTheCache(t *testing.T) {

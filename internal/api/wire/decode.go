@@ -198,7 +198,7 @@ func (c *call) checkType(found metav1.TypeMeta, want schema.GroupVersionKind) er
 		return nil
 	case c.kind != nil && c.part() != nil && c.part().GVK == want && slices.Contains(c.part().Older, have):
 		return nil
-	case c.known(have):
+	case c.view.discovery.knows(have):
 		return &typeError{have, fmt.Sprintf("converting (%s.%s) to (%s.%s): unknown conversion", have.Version, have.Kind, hubName(c.hubGroup(want)), want.Kind)}
 	}
 	return &typeError{have, fmt.Sprintf("no kind %q is registered for version %q in scheme \"pkg/runtime/scheme.go:111\"", have.Kind, have.GroupVersion())}

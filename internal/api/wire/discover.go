@@ -20,10 +20,10 @@ func (h *Handler) serveDiscovery(c *call) {
 	path := c.r.URL.Path
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	empty := slices.Contains(parts, "") || strings.HasPrefix(path, "//") || len(parts) < 3 && strings.HasSuffix(path, "//")
-	obj := h.discovery.legacy(parts, c.r.Host)
+	obj := c.view.discovery.legacy(parts, c.r.Host)
 	routed := parts[0] == "api" || len(parts) == 3
 	switch {
-	case empty, obj == nil && !h.discovery.answers(parts):
+	case empty, obj == nil && !c.view.discovery.answers(parts):
 		c.notFound()
 	case obj == nil:
 		c.noResource()
@@ -32,9 +32,9 @@ func (h *Handler) serveDiscovery(c *call) {
 	case routed && !c.speaks.understand(c.r):
 		c.fail(notProduced(c.speaks))
 	case path == "/apis":
-		c.discovered(obj, h.discovery.groups)
+		c.discovered(obj, c.view.discovery.named)
 	case len(parts) == 1 && routed:
-		c.discovered(obj, h.discovery.core)
+		c.discovered(obj, c.view.discovery.core)
 	default:
 		c.discovered(obj, nil)
 	}

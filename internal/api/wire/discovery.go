@@ -25,10 +25,13 @@ var everyVerb = [...]string{"create", "delete", "deletecollection", "get", "list
 
 // discovery is what is served, in the three forms that clients ask for: lists of groups, lists of resources, and both together (KEP-3352).
 type discovery struct {
-	kinds []*kinds.Kind
-	types map[schema.GroupVersionKind]bool // that a body may say it is
-	// core and groups are everything below /api and /apis together, made when first asked for.
-	core, groups func() aggregated
+	// versions are the groups' versions in their order, kinds what each has, and groups each group's versions.
+	versions []schema.GroupVersion
+	kinds    map[schema.GroupVersion][]*kinds.Kind
+	groups   map[string][]schema.GroupVersion
+	types    func() map[schema.GroupVersionKind]bool // that a body may say it is; made when first asked for
+	// core and named are everything below /api and /apis together, made when first asked for.
+	core, named func() aggregated
 }
 
 // aggregated is what stands below one path, with the tag that it has in every encoding. It is shared.
@@ -38,9 +41,18 @@ type aggregated struct {
 }
 
 func newDiscovery(list []*kinds.Kind) discovery {
-	d := discovery{kinds: list, types: typesOf(list)}
+	d := discovery{kinds: map[schema.GroupVersion][]*kinds.Kind{}, groups: map[string][]schema.GroupVersion{}}
+	for _, k := range list {
+		gv := k.GVK.GroupVersion()
+		if d.kinds[gv] == nil {
+			d.versions = append(d.versions, gv)
+			d.groups[gv.Group] = append(d.groups[gv.Group], gv)
+		}
+		d.kinds[gv] = append(d.kinds[gv], k)
+	}
+	d.types = sync.OnceValue(func() map[schema.GroupVersionKind]bool { return typesOf(list) })
 	d.core = sync.OnceValue(func() aggregated { return d.aggregate(true) })
-	d.groups = sync.OnceValue(func() aggregated { return d.aggregate(false) })
+	d.named = sync.OnceValue(func() aggregated { return d.aggregate(false) })
 	return d
 }
 
@@ -72,26 +84,14 @@ func mustJSON(v any) ([]byte, string) {
 }
 
 // knows says whether there is a type.
-func (d discovery) knows(gvk schema.GroupVersionKind) bool { return d.types[gvk] }
+func (d discovery) knows(gvk schema.GroupVersionKind) bool { return d.types()[gvk] }
 
 // serves says whether a group is served in any version.
-func (d discovery) serves(group string) bool {
-	return slices.ContainsFunc(d.kinds, func(k *kinds.Kind) bool { return k.GVK.Group == group })
-}
+func (d discovery) serves(group string) bool { return len(d.groups[group]) > 0 }
 
 // answers says whether a path that has nothing to discover is refused with a Status, as below /api and the groups that are served, or with plain text.
 func (d discovery) answers(parts []string) bool {
 	return parts[0] == "api" || len(parts) > 1 && parts[0] == "apis" && d.serves(parts[1])
-}
-
-func (d discovery) versions() []schema.GroupVersion {
-	var out []schema.GroupVersion
-	for _, k := range d.kinds {
-		if gv := k.GVK.GroupVersion(); !slices.Contains(out, gv) {
-			out = append(out, gv)
-		}
-	}
-	return out
 }
 
 // legacy returns the discovery object of a path; nil when there is none.
@@ -106,8 +106,8 @@ func (d discovery) legacy(parts []string, host string) runtime.Object {
 		return d.resources(schema.GroupVersion{Version: parts[1]})
 	case len(parts) == 1 && parts[0] == "apis":
 		list := &metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: []metav1.APIGroup{}}
-		for _, gv := range d.versions() {
-			if gv.Group != "" && !slices.ContainsFunc(list.Groups, func(g metav1.APIGroup) bool { return g.Name == gv.Group }) {
+		for _, gv := range d.versions {
+			if gv.Group != "" && d.groups[gv.Group][0] == gv {
 				list.Groups = append(list.Groups, d.group(gv.Group))
 			}
 		}
@@ -127,10 +127,8 @@ func (d discovery) legacy(parts []string, host string) runtime.Object {
 
 func (d discovery) group(name string) metav1.APIGroup {
 	g := metav1.APIGroup{Name: name}
-	for _, gv := range d.versions() {
-		if gv.Group == name {
-			g.Versions = append(g.Versions, metav1.GroupVersionForDiscovery{GroupVersion: gv.String(), Version: gv.Version})
-		}
+	for _, gv := range d.groups[name] {
+		g.Versions = append(g.Versions, metav1.GroupVersionForDiscovery{GroupVersion: gv.String(), Version: gv.Version})
 	}
 	if len(g.Versions) > 0 {
 		g.PreferredVersion = g.Versions[0]
@@ -143,10 +141,7 @@ func (d discovery) resources(gv schema.GroupVersion) runtime.Object {
 	if gv.Group == "" {
 		list.APIVersion = ""
 	}
-	for _, k := range d.kinds {
-		if k.GVK.GroupVersion() != gv {
-			continue
-		}
+	for _, k := range d.kinds[gv] {
 		list.APIResources = append(list.APIResources, metav1.APIResource{
 			Name: k.Resource, SingularName: k.Singular, Namespaced: k.Namespaced, Kind: k.GVK.Kind, Verbs: verbsOf(k),
 			ShortNames: k.ShortNames, Categories: k.Categories, StorageVersionHash: storageHash(k),
@@ -186,16 +181,15 @@ func storageHash(k *kinds.Kind) string {
 // aggregate makes everything that is served below /api (core) or /apis.
 func (d discovery) aggregate(core bool) aggregated {
 	list := &apidiscoveryv2.APIGroupDiscoveryList{Items: []apidiscoveryv2.APIGroupDiscovery{}}
-	for _, gv := range d.versions() {
-		if (gv.Group == "") != core {
+	for _, gv := range d.versions {
+		if (gv.Group == "") != core || d.groups[gv.Group][0] != gv {
 			continue
 		}
-		i := slices.IndexFunc(list.Items, func(g apidiscoveryv2.APIGroupDiscovery) bool { return g.Name == gv.Group })
-		if i < 0 {
-			list.Items = append(list.Items, apidiscoveryv2.APIGroupDiscovery{ObjectMeta: metav1.ObjectMeta{Name: gv.Group}})
-			i = len(list.Items) - 1
+		group := apidiscoveryv2.APIGroupDiscovery{ObjectMeta: metav1.ObjectMeta{Name: gv.Group}}
+		for _, gv := range d.groups[gv.Group] {
+			group.Versions = append(group.Versions, d.version(gv))
 		}
-		list.Items[i].Versions = append(list.Items[i].Versions, d.version(gv))
+		list.Items = append(list.Items, group)
 	}
 	_, tag := mustJSON(list) // upstream's tags know nothing of the list's own type
 	list.TypeMeta = metav1.TypeMeta{Kind: "APIGroupDiscoveryList", APIVersion: "apidiscovery.k8s.io/v2"}
@@ -204,10 +198,7 @@ func (d discovery) aggregate(core bool) aggregated {
 
 func (d discovery) version(gv schema.GroupVersion) apidiscoveryv2.APIVersionDiscovery {
 	v := apidiscoveryv2.APIVersionDiscovery{Version: gv.Version, Freshness: apidiscoveryv2.DiscoveryFreshnessCurrent}
-	for _, k := range d.kinds {
-		if k.GVK.GroupVersion() != gv {
-			continue
-		}
+	for _, k := range d.kinds[gv] {
 		r := apidiscoveryv2.APIResourceDiscovery{
 			Resource: k.Resource, ResponseKind: responseKind(k.GVK, gv), Scope: apidiscoveryv2.ScopeCluster, SingularResource: k.Singular,
 			Verbs: verbsOf(k), ShortNames: k.ShortNames, Categories: k.Categories,

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -75,8 +76,7 @@ type Handler struct {
 	connections       *connections
 	closing           context.Context
 	stop              context.CancelFunc // ends watches and what follows
-	discovery         discovery
-	codecs            map[*kinds.Kind]*codec
+	view              atomic.Pointer[view]
 	speaks            languages
 	began             time.Time  // of this program's documents, which never change
 	randMu            sync.Mutex // guards Config.Rand
@@ -112,8 +112,6 @@ func New(cfg Config) *Handler {
 		h.speaks = append(slices.Clip(spoken), mediaCBOR)
 	}
 	cfg.Metrics.tellBuild(h.version())
-	h.codecs = codecsOf(cfg.API.Config.Kinds)
-	h.discovery = newDiscovery(slices.DeleteFunc(slices.Clone(cfg.API.Config.Kinds), func(k *kinds.Kind) bool { return !cfg.Serves(k.GVR()) }))
 	return h
 }
 
@@ -135,8 +133,7 @@ type call struct {
 	speaks languages
 	kind   *kinds.Kind // nil when the path is no resource that is served
 	codec  *codec      // the kind's
-	// known says whether a type of objects is known at all.
-	known func(schema.GroupVersionKind) bool
+	view   *view       // what is served, throughout the call
 
 	metrics  *Metrics // nil: nothing is counted
 	warned   warnings
@@ -173,11 +170,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.speaks.refuse(w, r, apierrors.NewBadRequest("impersonation is not served yet: header "+name))
 		return
 	}
-	c := &call{r: r, user: user, path: path, speaks: h.speaks, known: h.discovery.knows, metrics: h.Metrics, answered: recorder{ResponseWriter: w}}
+	c := &call{r: r, user: user, path: path, speaks: h.speaks, view: h.seen(), metrics: h.Metrics, answered: recorder{ResponseWriter: w}}
 	c.w = &c.answered
 	if h.Serves(c.path.resource) {
-		c.kind = h.API.Kind(c.path.resource)
-		c.codec = h.codecs[c.kind]
+		c.kind = c.view.catalog.Find(c.path.resource)
+		c.codec = c.view.codecs[c.kind]
 	}
 	release, ok := h.admit(c)
 	if !ok {
@@ -243,7 +240,7 @@ func (h *Handler) dispatch(c *call) {
 	switch {
 	case c.path.resource.Resource == "":
 		h.servePath(c)
-	case c.kind == nil && !h.discovery.serves(c.path.resource.Group):
+	case c.kind == nil && !c.view.discovery.serves(c.path.resource.Group):
 		h.unserved(c, c.notFound)
 	case c.kind == nil:
 		h.unserved(c, c.noResource)

@@ -88,12 +88,12 @@ func (j *jointWatch) add(c *call, of, after string) error {
 	if err != nil {
 		return apierrors.NewBadRequest(fmt.Sprintf("parameter %s: %v", joint.Of, err))
 	}
-	part := &call{w: c.w, r: c.r, user: c.user, speaks: c.speaks, known: c.known, path: parse(&http.Request{Method: http.MethodGet, URL: target})}
+	part := &call{w: c.w, r: c.r, user: c.user, speaks: c.speaks, view: c.view, path: parse(&http.Request{Method: http.MethodGet, URL: target})}
 	part.path.verb = "watch"
-	if part.kind = j.h.API.Kind(part.path.resource); part.kind == nil || part.path.subresource != "" || !part.serves() {
+	if part.kind = c.view.catalog.Find(part.path.resource); part.kind == nil || part.path.subresource != "" || !part.serves() {
 		return apierrors.NewBadRequest(fmt.Sprintf("parameter %s: %s is no collection that is served", joint.Of, of))
 	}
-	part.codec = j.h.codecs[part.kind]
+	part.codec = c.view.codecs[part.kind]
 	var opts metav1.ListOptions
 	query := target.Query()
 	if err := metav1.Convert_url_Values_To_v1_ListOptions(&query, &opts, nil); err != nil {

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +37,7 @@ func (h *Handler) serveOpenAPI(c *call) {
 		}
 		index := map[string]link{}
 		for path, hash := range openapi.Index() {
-			if h.discovery.describes(path) {
+			if c.view.discovery.describes(path) {
 				index[path] = link{openAPIURL(path, hash)}
 			}
 		}
@@ -58,9 +57,9 @@ func (d discovery) describes(path string) bool {
 	parts := strings.Split(path, "/")
 	switch {
 	case parts[0] == "api" && len(parts) == 2:
-		return slices.Contains(d.versions(), schema.GroupVersion{Version: parts[1]})
+		return d.kinds[schema.GroupVersion{Version: parts[1]}] != nil
 	case parts[0] == "apis" && len(parts) == 3:
-		return slices.Contains(d.versions(), schema.GroupVersion{Group: parts[1], Version: parts[2]})
+		return d.kinds[schema.GroupVersion{Group: parts[1], Version: parts[2]}] != nil
 	case parts[0] == "apis" && len(parts) == 2:
 		return d.serves(parts[1])
 	}
@@ -93,7 +92,7 @@ func (h *Handler) serveOpenAPI2(c *call) {
 }
 
 func (h *Handler) serveOpenAPI3(c *call, path string) {
-	if _, found := openapi.Index()[path]; !found || !h.discovery.describes(path) {
+	if _, found := openapi.Index()[path]; !found || !c.view.discovery.describes(path) {
 		c.w.WriteHeader(http.StatusNotFound)
 		return
 	}

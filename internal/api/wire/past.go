@@ -52,9 +52,9 @@ func (h *Handler) serveHistory(c *call) {
 
 // codecOf is that of the kind that stores its objects where the key stands; nil when none does.
 func (h *Handler) codecOf(key string) *codec {
-	for _, k := range h.API.Config.Kinds {
+	for _, k := range h.API.Catalog().All() {
 		if k.View == nil && strings.HasPrefix(key, k.Prefix()) {
-			return h.codecs[k]
+			return h.seen().codecs[k]
 		}
 	}
 	return nil
@@ -67,7 +67,7 @@ func (h *Handler) storeKey(text string) (string, error) {
 	}
 	parts := strings.Split(text, "/")
 	resource, group, _ := strings.Cut(parts[0], ".")
-	for _, k := range h.API.Config.Kinds {
+	for _, k := range h.API.Catalog().All() {
 		if !isCalled(k, resource) || group != "" && group != k.GVK.Group {
 			continue
 		}

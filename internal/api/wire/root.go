@@ -19,7 +19,7 @@ func (h *Handler) serveRoot(c *call) {
 			paths = append(paths, "/"+page+"/"+k.name)
 		}
 	}
-	for _, gv := range h.discovery.versions() {
+	for _, gv := range c.view.discovery.versions {
 		if gv.Group == "" {
 			paths = append(paths, "/api/"+gv.Version)
 			continue

@@ -14,6 +14,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
 )
 
 const bookmarkEvery = time.Minute
@@ -86,7 +87,7 @@ func (w *watcher) run(ctx context.Context) error {
 			e, err = w.wait(ctx)
 		}
 		switch {
-		case ctx.Err() != nil, errors.Is(err, errOver):
+		case ctx.Err() != nil, errors.Is(err, errOver), errors.Is(err, store.ErrEnded): // what is watched is gone, or defined anew
 			return nil
 		case err != nil:
 			return errors.Join(w.status(err), w.flush())

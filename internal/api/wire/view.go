@@ -1,0 +1,30 @@
+package wire
+
+import (
+	"slices"
+
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// view is what the handler makes of one catalog. It never changes; a call keeps the one that it began with.
+type view struct {
+	catalog   *kinds.Catalog
+	discovery discovery
+	codecs    map[*kinds.Kind]*codec
+}
+
+// seen is the view of the newest catalog. The first call after a change makes it; those that come at the same time may make it twice.
+func (h *Handler) seen() *view {
+	now, was := h.API.Catalog(), h.view.Load()
+	if was != nil && was.catalog == now {
+		return was
+	}
+	var known map[*kinds.Kind]*codec
+	if was != nil {
+		known = was.codecs
+	}
+	next := &view{catalog: now, codecs: codecsOf(now.All(), known)}
+	next.discovery = newDiscovery(slices.DeleteFunc(slices.Clone(now.All()), func(k *kinds.Kind) bool { return !h.Serves(k.GVR()) }))
+	h.view.CompareAndSwap(was, next)
+	return next
+}
