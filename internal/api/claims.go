@@ -160,7 +160,7 @@ func (s *Server) add(out *further, w kinds.Write, env kinds.Env, see *reader) er
 	if next != nil {
 		var err error
 		if old.revision == 0 && s.Kind(w.Resource) != nil {
-			err = s.fillMeta(next)
+			err = s.fillMeta(k, next)
 		}
 		if err == nil {
 			change.Value, err = encodeStored(k, next)

@@ -8,10 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/store"
@@ -84,7 +82,7 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 	if k := req.Kind; k.Default != nil {
 		k.Default(obj)
 	}
-	if err := s.fillMeta(obj); err != nil {
+	if err := s.fillMeta(req.Kind, obj); err != nil {
 		return on, apierrors.NewInternalError(err)
 	}
 	s.track(req, nil, nil, obj)
@@ -99,15 +97,7 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 	}
 	sent := obj.GetResourceVersion()
 	obj.SetResourceVersion("") // a trial may say one: by its absence some kinds know what is new
-	errs := validation.ValidateObjectMetaAccessor(obj, req.Kind.Namespaced, validName(req.Kind), field.NewPath("metadata"))
-	errs = append(errs, validateFinalizers(req.Kind, obj.GetFinalizers())...)
-	if f := req.Kind.Validate; f != nil {
-		errs = append(errs, f(obj)...)
-	}
-	if f := req.Kind.ValidateCreate; f != nil {
-		errs = append(errs, f(obj)...)
-	}
-	if len(errs) > 0 {
+	if errs := validateNew(req.Kind, obj); len(errs) > 0 {
 		return on, apierrors.NewInvalid(req.Kind.Stored().GVK.GroupKind(), obj.GetName(), errs)
 	}
 	if f := req.Kind.Canonical; f != nil {
@@ -115,13 +105,6 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 	}
 	obj.SetResourceVersion(sent)
 	return on, nil
-}
-
-func validName(k *kinds.Kind) validation.ValidateNameFunc {
-	if k.ValidName != nil {
-		return k.ValidName
-	}
-	return validation.NameIsDNSSubdomain
 }
 
 // ownNamespace holds the object's namespace against the one that the request names, and completes it. That of a kind without namespaces is taken away.
@@ -138,7 +121,7 @@ func ownNamespace(req Request, obj kinds.Object) error {
 }
 
 // fillMeta sets what the system owns of a new object's metadata.
-func (s *Server) fillMeta(obj kinds.Object) error {
+func (s *Server) fillMeta(k *kinds.Kind, obj kinds.Object) error {
 	id, err := uuid.NewRandomFromReader(s.Random)
 	if err != nil {
 		return fmt.Errorf("making a UID: %w", err)
@@ -148,7 +131,11 @@ func (s *Server) fillMeta(obj kinds.Object) error {
 	obj.SetDeletionTimestamp(nil)
 	obj.SetDeletionGracePeriodSeconds(nil)
 	obj.SetSelfLink("")
-	if base := obj.GetGenerateName(); obj.GetName() == "" && base != "" {
+	switch base := obj.GetGenerateName(); {
+	case obj.GetName() != "" || base == "":
+	case k.BaseIsName:
+		obj.SetName(base)
+	default:
 		suffix, err := randomName(s.Random)
 		if err != nil {
 			return err

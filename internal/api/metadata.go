@@ -12,6 +12,37 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
+// validName is the rule of the names of k's objects, of which obj is one.
+func validName(k *kinds.Kind, obj kinds.Object) validation.ValidateNameFunc {
+	switch {
+	case k.NameOf != nil:
+		return k.NameOf(obj)
+	case k.ValidName != nil:
+		return k.ValidName
+	}
+	return validation.NameIsDNSSubdomain
+}
+
+// validateNew is what is wrong with a new object, in the order in which upstream names it.
+func validateNew(k *kinds.Kind, obj kinds.Object) field.ErrorList {
+	judge := func(rule func(kinds.Object) field.ErrorList) field.ErrorList {
+		if rule == nil {
+			return nil
+		}
+		return rule(obj)
+	}
+	all, fresh := judge(k.Validate), judge(k.ValidateCreate)
+	if k.MetaAgain == kinds.MetaNone && len(all)+len(fresh) > 0 {
+		return slices.Concat(all, fresh)
+	}
+	meta := validation.ValidateObjectMetaAccessor(obj, k.Namespaced, validName(k, obj), field.NewPath("metadata"))
+	meta = append(meta, validateFinalizers(k, obj.GetFinalizers())...)
+	if k.MetaLate {
+		return slices.Concat(all, meta, fresh)
+	}
+	return slices.Concat(meta, all, fresh)
+}
+
 // metaErrors is what is wrong with a changed object's metadata, in the order in which an update names it: by the rules that hold for all kinds, and by those
 // that the kind's own rules repeat, before and after its Validate.
 type metaErrors struct{ common, before, after field.ErrorList }
@@ -23,7 +54,7 @@ func validateMetaUpdate(k *kinds.Kind, again kinds.MetaRules, obj, old kinds.Obj
 	change := validation.ValidateObjectMetaAccessorUpdate(obj, old, meta)
 	errs := metaErrors{common: slices.Concat(object, change)}
 	finalizers := validateFinalizers(k, obj.GetFinalizers())
-	named := validation.ValidateObjectMetaAccessor(obj, obj.GetNamespace() != "", validName(k), meta) // the kind's own rules know its names
+	named := validation.ValidateObjectMetaAccessor(obj, obj.GetNamespace() != "", validName(k, obj), meta) // the kind's own rules know its names
 	object, change = slices.Concat(named, finalizers), slices.Concat(change, finalizers)
 	switch again {
 	case kinds.MetaChange:

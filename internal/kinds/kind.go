@@ -121,6 +121,10 @@ type Kind struct {
 
 	// ValidName says what is wrong with a name, or with prefix set with a generateName. nil: the rules of a DNS subdomain.
 	ValidName func(name string, prefix bool) []string
+	// NameOf is ValidName of kinds whose names follow from what is in the object. nil: ValidName says it all.
+	NameOf func(obj Object) func(name string, prefix bool) []string
+	// BaseIsName: a name that is to be generated is the generateName as it is, so that no object is ever made by one (addresses).
+	BaseIsName bool
 	// CreateOnUpdate: a put of an object that does not exist creates it (leases).
 	CreateOnUpdate bool
 	// RequireVersion: a put must name the resourceVersion that it replaces (leases).
@@ -146,6 +150,8 @@ type Kind struct {
 	ValidateCreate func(obj Object) field.ErrorList
 	// MetaAgain are the rules of metadata that upstream's own rules of an update of the kind repeat, so that what is wrong there is named again.
 	MetaAgain MetaRules
+	// MetaLate: what is wrong with the metadata of a new object is told after what Validate finds, and before what ValidateCreate does.
+	MetaLate bool
 	// PlainFinalizers: the names of finalizers need no domain.
 	PlainFinalizers bool
 	// Warnings are told to who writes obj, which is prepared and valid. old is nil for a new object. nil: there are none.
@@ -220,7 +226,7 @@ const (
 	MetaChangeFirst                  // those of a change and those of every object, both before Validate
 	MetaObject                       // those of every object
 	MetaTwice                        // those of every object, before Validate and after it
-	MetaNone
+	MetaNone                         // none: a new object's metadata is looked at only when nothing else is wrong, too
 )
 
 // Dependents is what becomes of the objects that an object of a kind owns, for the garbage collector.

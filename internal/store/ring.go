@@ -63,7 +63,7 @@ type ring struct {
 	budget *ringBudget
 
 	newest atomic.Uint64 // the revision of the newest event, or where the ring began
-	place int // among the budget's; -1: it holds nothing. Guarded by Table.editing
+	place  int           // among the budget's; -1: it holds nothing. Guarded by Table.editing
 
 	mu     sync.Mutex
 	start  Revision // it is complete after this revision

@@ -36,6 +36,7 @@ func CustomResourceDefinition() *kinds.Kind {
 			}
 			keepStored(crd)
 		},
+		NameOf:         validName,
 		ValidateCreate: validateNew,
 		ValidateUpdate: validateUpdate,
 		Warnings:       warnings,

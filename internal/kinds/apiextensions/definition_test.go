@@ -93,11 +93,15 @@ func TestValidate(t *testing.T) {
 		replace []string
 		want    []string
 	}{
-		"good":                       {nil, nil},
-		"name":                       {[]string{"widgets.example.com", "gadgets.example.com"}, []string{`metadata.name: Invalid value: "gadgets.example.com": must be spec.names.plural+"."+spec.group`}},
-		"bad name is said elsewhere": {[]string{"widgets.example.com", "A"}, []string{`metadata.name: Invalid value: "A": must be spec.names.plural+"."+spec.group`}},
-		"scope":                      {[]string{`"Namespaced"`, `"Odd"`}, []string{`spec.scope: Unsupported value: "Odd": supported values: "Cluster", "Namespaced"`}},
-		"no schema":                  {[]string{`"schema": {`, `"odd": {`}, []string{"spec.versions[0].schema.openAPIV3Schema: Required value"}},
+		"good": {nil, nil},
+		"name": {[]string{"widgets.example.com", "gadgets.example.com"}, []string{`metadata.name: Invalid value: "gadgets.example.com": must be spec.names.plural+"."+spec.group`}},
+		"bad name": {[]string{"widgets.example.com", "A"}, []string{
+			`metadata.name: Invalid value: "A": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an ` +
+				`alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`,
+			`metadata.name: Invalid value: "A": must be spec.names.plural+"."+spec.group`,
+		}},
+		"scope":     {[]string{`"Namespaced"`, `"Odd"`}, []string{`spec.scope: Unsupported value: "Odd": supported values: "Cluster", "Namespaced"`}},
+		"no schema": {[]string{`"schema": {`, `"odd": {`}, []string{"spec.versions[0].schema.openAPIV3Schema: Required value"}},
 		"nothing stored": {[]string{`"storage": true`, `"storage": false`}, []string{
 			"spec.versions: Invalid value: [{\"Name\":\"v1\",\"Served\":true,\"Storage\":false,\"Deprecated\":false,\"DeprecationWarning\":null,\"Schema\":null,\"Subresources\":null,\"AdditionalPrinterColumns\":null,\"SelectableFields\":null}]: must have exactly one version marked as storage version",
 			"status.storedVersions: Invalid value: null: must have at least one stored version",

@@ -9,6 +9,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -78,10 +79,21 @@ func validateNew(obj kinds.Object) field.ErrorList {
 		return unreadable(err)
 	}
 	errs := guarded(func() field.ErrorList { return validation.ValidateCustomResourceDefinition(context.Background(), hub) })
-	// Of the name, the caller knows all but the rule that is particular to definitions.
-	return slices.DeleteFunc(errs, func(e *field.Error) bool {
-		return (e.Field == "metadata.name" || e.Field == "metadata.generateName") && e.Detail != `must be spec.names.plural+"."+spec.group`
-	})
+	// The caller has judged the names.
+	return slices.DeleteFunc(errs, func(e *field.Error) bool { return e.Field == "metadata.name" || e.Field == "metadata.generateName" })
+}
+
+// validName wants a name to say plural and group.
+func validName(obj kinds.Object) func(name string, prefix bool) []string {
+	spec := &obj.(*apiextensionsv1.CustomResourceDefinition).Spec
+	want := spec.Names.Plural + "." + spec.Group
+	return func(name string, prefix bool) []string {
+		wrong := apivalidation.NameIsDNSSubdomain(name, prefix)
+		if name != want {
+			wrong = append(wrong, `must be spec.names.plural+"."+spec.group`)
+		}
+		return wrong
+	}
 }
 
 func validateUpdate(obj, old kinds.Object) field.ErrorList {

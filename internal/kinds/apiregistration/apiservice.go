@@ -29,8 +29,7 @@ func APIService() *kinds.Kind {
 		Storage:         "apiregistration.k8s.io/apiservices", // the aggregator was a program of its own once, and its keys still show it
 		New:             func() kinds.Object { return &apiregistrationv1.APIService{} },
 		NewList:         func() runtime.Object { return &apiregistrationv1.APIServiceList{} },
-		// What is no prefix of a name is judged as a whole name too, as upstream does: a generated name can never be the right one.
-		ValidName: func(name string, _ bool) []string { return content.IsPathSegmentName(name) },
+		MetaAgain:       kinds.MetaChangeFirst, NameOf: validName,
 		Default: func(obj kinds.Object) {
 			if s := obj.(*apiregistrationv1.APIService).Spec.Service; s != nil && s.Port == nil {
 				s.Port = new(int32(443))
@@ -68,10 +67,8 @@ func localAvailable(env kinds.Env) apiregistrationv1.APIServiceCondition {
 	}
 }
 
-func validateAPIService(obj kinds.Object) field.ErrorList {
-	svc, path := obj.(*apiregistrationv1.APIService), field.NewPath("spec")
-	errs := validateName(svc)
-	s := &svc.Spec
+func validateAPIService(obj kinds.Object) (errs field.ErrorList) {
+	s, path := &obj.(*apiregistrationv1.APIService).Spec, field.NewPath("spec")
 	if s.Group == "" && s.Version != "v1" {
 		errs = append(errs, field.Required(path.Child("group"), "only v1 may have an empty group and it better be legacy kube"))
 	}
@@ -88,18 +85,21 @@ func validateAPIService(obj kinds.Object) field.ErrorList {
 	return append(errs, validateServer(s, path)...)
 }
 
-// validateName checks that the name says group and version. What cannot stand in a path is refused by ValidName already.
-func validateName(svc *apiregistrationv1.APIService) (errs field.ErrorList) {
-	want, path := svc.Spec.Version+"."+svc.Spec.Group, field.NewPath("metadata")
-	check := func(name string, at *field.Path) {
-		if name != "" && name != want && len(content.IsPathSegmentName(name)) == 0 {
-			errs = append(errs, field.Invalid(at, name, fmt.Sprintf("must be `spec.version+\".\"+spec.group`: %q", want)))
+// validName wants a name to say group and version. The beginning of one is judged as a whole name too, as upstream does: a generated name can never be the
+// right one.
+func validName(obj kinds.Object) func(name string, prefix bool) []string {
+	spec := &obj.(*apiregistrationv1.APIService).Spec
+	want := Name(spec.Group, spec.Version)
+	return func(name string, _ bool) []string {
+		if wrong := content.IsPathSegmentName(name); len(wrong) > 0 || name == want {
+			return wrong
 		}
+		return []string{fmt.Sprintf("must be `spec.version+\".\"+spec.group`: %q", want)}
 	}
-	check(svc.GenerateName, path.Child("generateName"))
-	check(svc.Name, path.Child("name"))
-	return errs
 }
+
+// Name is that of the API service of a group, "" for the core, and version.
+func Name(group, version string) string { return version + "." + group }
 
 // validateServer checks who answers for the group and version, and how that is trusted.
 func validateServer(s *apiregistrationv1.APIServiceSpec, path *field.Path) (errs field.ErrorList) {

@@ -33,7 +33,7 @@ func EventView(hub *kinds.Kind) *kinds.Kind {
 	k.ValidName = validation.NameIsDNSSubdomain
 	k.Validate = func(obj kinds.Object) field.ErrorList { return legacyEvent(obj, "reportingController") }
 	k.ValidateCreate, k.ValidateUpdate = newEvent, changedEvent
-	k.MetaAgain, k.PlainFinalizers = kinds.MetaChange, false
+	k.MetaAgain, k.MetaLate, k.PlainFinalizers = kinds.MetaChange, true, false
 	return k
 }
 

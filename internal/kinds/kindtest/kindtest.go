@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -29,12 +30,15 @@ func Env() kinds.Env {
 	return kinds.Env{Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), User: "someone"}
 }
 
-// Create returns what a kind finds wrong with a new object, as text.
+// Create returns what a kind finds wrong with a new object, and with its metadata when its name follows from the rest, as text.
 func Create(k *kinds.Kind, obj kinds.Object) []string {
 	obj.SetResourceVersion("")
 	var errs field.ErrorList
+	if k.NameOf != nil {
+		errs = validation.ValidateObjectMetaAccessor(obj, k.Namespaced, k.NameOf(obj), field.NewPath("metadata"))
+	}
 	if k.Validate != nil {
-		errs = k.Validate(obj)
+		errs = append(errs, k.Validate(obj)...)
 	}
 	if k.ValidateCreate != nil {
 		errs = append(errs, k.ValidateCreate(obj)...)

@@ -18,10 +18,10 @@ import (
 func IPAddress() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: networkingv1.SchemeGroupVersion.WithKind("IPAddress"), Resource: "ipaddresses", Singular: "ipaddress", ShortNames: []string{"ip"},
-		MetaAgain: kinds.MetaAll,
-		New:       func() kinds.Object { return &networkingv1.IPAddress{} },
-		NewList:   func() runtime.Object { return &networkingv1.IPAddressList{} },
-		// Names that are generated are no addresses, and so never valid.
+		MetaAgain:  kinds.MetaAll,
+		New:        func() kinds.Object { return &networkingv1.IPAddress{} },
+		NewList:    func() runtime.Object { return &networkingv1.IPAddressList{} },
+		BaseIsName: true,
 		ValidName: func(name string, _ bool) (msgs []string) {
 			for _, e := range utilvalidation.IsValidIP(nil, name) {
 				msgs = append(msgs, e.Detail)
