@@ -109,7 +109,7 @@ type page struct {
 	List
 	sel   *selector
 	limit int64  // 0: none
-	next  string // the first key that did not fit; "": all did
+	next  string // the first key that was not looked at; "": all were
 }
 
 func (p *page) fill(items iter.Seq[*store.Item]) error {
@@ -121,19 +121,20 @@ func (p *page) fill(items iter.Seq[*store.Item]) error {
 	return nil
 }
 
-// add takes an item that is selected, and says whether it wants more.
+// add takes an item that is selected, and says whether it wants more. A full page ends at the next item, selected or not: that there is another page says, as
+// upstream's, only that there are more objects, and nobody reads a whole collection to say better.
 func (p *page) add(item *store.Item) (more bool, err error) {
-	ok, err := p.sel.matches(item)
-	switch {
-	case err != nil:
-		return false, apierrors.NewInternalError(err)
-	case !ok:
-		return true, nil
-	case p.limit > 0 && int64(len(p.Items)) == p.limit:
+	if p.limit > 0 && int64(len(p.Items)) == p.limit {
 		p.next = item.Key
 		return false, nil
 	}
-	p.Items = append(p.Items, item)
+	ok, err := p.sel.matches(item)
+	if err != nil {
+		return false, apierrors.NewInternalError(err)
+	}
+	if ok {
+		p.Items = append(p.Items, item)
+	}
 	return true, nil
 }
 
