@@ -47,7 +47,8 @@ func (s *server) bootstrapConfig() (bootstrap.Config, error) {
 		return bootstrap.Config{}, err
 	}
 	cfg := bootstrap.Config{
-		Client: s.client(apiServer, "system:masters"), Clock: s.Clock, Log: s.Log.With("component", "bootstrap"), Ranges: network.serviceRanges(), Policy: policy.Objects(),
+		Client: s.client(apiServer, "system:masters"), Clock: s.Clock, Log: s.Log.With("component", "bootstrap"),
+		Policy: policy.Objects(), Ranges: network.serviceRanges(), Served: s.door.Served(),
 		Address: address, Port: int32(s.listener.Addr().(*net.TCPAddr).Port), Host: host, Instance: instance.String(),
 	}
 	switch {

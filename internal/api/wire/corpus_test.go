@@ -13,9 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/apitest"
@@ -62,10 +60,8 @@ func TestCorpus(t *testing.T) {
 	t.Logf("%d of %d answers are upstream's", same.Load(), total.Load())
 }
 
-// plain makes a server as the one whose answers are recorded: everything is allowed, of the admission plug-ins only NamespaceLifecycle is on, and services
-// have the same addresses.
-func plain(t *testing.T, cluster *apitest.Cluster) {
-	t.Helper()
+// plain makes a server as the one whose answers are recorded: everything is allowed, and of the admission plug-ins only NamespaceLifecycle is on.
+func plain(cluster *apitest.Cluster) {
 	s := cluster.API
 	cluster.Rules = func(auth.User, string) ([]rbacv1.PolicyRule, bool, error) {
 		return []rbacv1.PolicyRule{
@@ -74,11 +70,6 @@ func plain(t *testing.T, cluster *apitest.Cluster) {
 	}
 	s.Authorizer = auth.AlwaysAllow
 	s.NoAdmission = slices.DeleteFunc(api.Plugins(s.Kinds), func(name string) bool { return name == "NamespaceLifecycle" })
-	cidrs := &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "kubernetes"}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/16"}}}
-	req := api.Request{User: apitest.Administrator(), Kind: s.Kind(networkingv1.SchemeGroupVersion.WithResource("servicecidrs"))}
-	if _, err := s.Create(t.Context(), req, cidrs, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // compare sends the corpus of a kind, and returns how many requests it has and how many of the answers differ.
@@ -90,7 +81,7 @@ func compare(t *testing.T, name, file string) (total, differ int) {
 	list := filepath.Join(corpusLists, name+".txt")
 	known := listed(t, list)
 	p := newPeer(t)
-	plain(t, p.Cluster)
+	plain(p.Cluster)
 	var lines []string
 	for i, b := range blocks {
 		got := p.answer(t, exchange.Parse(b.Input))

@@ -94,6 +94,16 @@ func (d discovery) answers(parts []string) bool {
 	return parts[0] == "api" || len(parts) > 1 && parts[0] == "apis" && d.serves(parts[1])
 }
 
+// Served are the groups and versions that the server always answers for itself.
+func (h *Handler) Served() (out []schema.GroupVersion) {
+	for _, k := range h.API.Config.Kinds {
+		if gv := k.GVK.GroupVersion(); h.Serves(k.GVR()) && !slices.Contains(out, gv) {
+			out = append(out, gv)
+		}
+	}
+	return out
+}
+
 // legacy returns the discovery object of a path; nil when there is none.
 func (d discovery) legacy(parts []string, host string) runtime.Object {
 	switch {

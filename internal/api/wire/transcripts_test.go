@@ -6,21 +6,22 @@ import (
 	"math/rand"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/client/inprocess"
+	"github.com/floe-k8s/floe/internal/controller/bootstrap"
+	"github.com/floe-k8s/floe/internal/kinds/allocation"
 	"github.com/floe-k8s/floe/internal/observe"
 	"github.com/floe-k8s/floe/test/peers/exchange"
 	"github.com/floe-k8s/floe/test/peers/transcript"
@@ -124,12 +125,16 @@ func newPeer(t *testing.T) *peer {
 	handler.SetReady()
 	p.Server = httptest.NewServer(handler)
 	t.Cleanup(p.Server.Close)
-	for _, name := range []string{metav1.NamespacePublic, corev1.NamespaceNodeLease} {
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		req := api.Request{User: apitest.Administrator(), Kind: p.API.Kind(corev1.SchemeGroupVersion.WithResource("namespaces"))}
-		if _, err := p.API.Create(t.Context(), req, ns, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
+	services, ok := allocation.NewRange(netip.MustParsePrefix("10.96.0.0/16")) // upstream's where it was asked
+	if !ok {
+		t.Fatal("no range")
+	}
+	begin := bootstrap.New(bootstrap.Config{
+		Client: inprocess.New(p.API, apitest.Administrator()), Clock: p.Clock, Log: observe.Discard(), Ranges: []allocation.Range{services},
+		Served: handler.Served(), Address: netip.MustParseAddr("127.0.0.1"), Port: 6443, Host: "peer", Instance: "i",
+	})
+	if err := begin.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	return p
 }

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/clock"
 
@@ -43,6 +44,8 @@ type Config struct {
 	Policy []kinds.Object
 	// Ranges are where services' addresses come from, one or two, that of the default family first.
 	Ranges []allocation.Range
+	// Served are the groups and versions that this server answers for itself.
+	Served []schema.GroupVersion
 	// Address is where others reach this server's API, and Port there.
 	Address netip.Addr
 	Port    int32
@@ -58,6 +61,8 @@ type Bootstrap struct {
 	events *record.Recorder
 	seen   map[string]*lifeSign // of leases; used by Run alone
 	told   bool                 // that the range is not the configured one; used by Ensure and Run
+	// registered: the API services have once been as they are to be as a server starts; used by Ensure and Run
+	registered bool
 }
 
 // New returns one that has done nothing.
@@ -90,8 +95,11 @@ func (b *Bootstrap) Ensure(ctx context.Context) error {
 	if err := together(b.policySteps(ctx, view)...); err != nil { // some stand in the namespaces
 		return err
 	}
-	// It needs the range and the namespace. Somebody may have its address, which does not stop a server.
-	b.warn("default/kubernetes", together(func() error { return b.ensureService(ctx) }, func() error { return b.trackTokens(ctx) }))
+	// They need what is there by now. Somebody may have the service's address, for example, which does not stop a server.
+	b.warn("what comes after the first objects", together(
+		func() error { return b.ensureService(ctx) }, func() error { return b.trackTokens(ctx) },
+		func() error { return b.registerServed(ctx) }, func() error { return b.sayDangling(ctx) },
+	))
 	return nil
 }
 
@@ -128,6 +136,8 @@ func (b *Bootstrap) look(ctx context.Context) {
 	b.warn("service default/"+kubernetes, b.ensureService(ctx))
 	b.warn("endpoints of default/"+kubernetes, b.reconcileEndpoints(ctx))
 	b.warn("identity lease", b.renewIdentity(ctx))
+	b.warn("API services", b.registerServed(ctx))
+	b.warn("conditions of flow schemas", b.sayDangling(ctx))
 }
 
 // warn tells of what failed and is tried again. The end of the server is no failure.

@@ -54,6 +54,7 @@ type bed struct {
 	client.Client
 	*bootstrap.Bootstrap
 	leases leases
+	start  func() *bootstrap.Bootstrap // another server with the same configuration
 }
 
 func newBed(t *testing.T, ranges ...string) *bed {
@@ -70,7 +71,11 @@ func newBed(t *testing.T, ranges ...string) *bed {
 		}
 		cfg.Ranges = append(cfg.Ranges, r)
 	}
-	b.Bootstrap = bootstrap.New(cfg)
+	for _, k := range all.Kinds() {
+		cfg.Served = append(cfg.Served, k.GVK.GroupVersion()) // more than once: what is there twice is one
+	}
+	b.start = func() *bootstrap.Bootstrap { return bootstrap.New(cfg) }
+	b.Bootstrap = b.start()
 	return b
 }
 

@@ -3,11 +3,14 @@ package bootstrap
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"time"
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	upstream "k8s.io/apiserver/pkg/apis/flowcontrol/bootstrap"
 
 	"github.com/floe-k8s/floe/internal/client"
@@ -114,9 +117,54 @@ func setSpec(obj, want kinds.Object) bool {
 	return true
 }
 
+// sayDangling keeps true what every flow schema, whoever made it, says of its priority level: whether it is there.
+func (b *Bootstrap) sayDangling(ctx context.Context) error {
+	view, err := b.Client.View(ctx)
+	if err != nil {
+		return err
+	}
+	var steps []func() error
+	for obj := range view.List(flowSchemas, "") {
+		fs := obj.(*flowcontrolv1.FlowSchema)
+		level := fs.Spec.PriorityLevelConfiguration.Name
+		next := fs.DeepCopy()
+		if judge(&next.Status, level, view.Get(priorityLevels, "", level) != nil, b.Clock.Now()) {
+			steps = append(steps, func() error { return b.write(ctx, flowSchemas, next, "status") })
+		}
+	}
+	return together(steps...)
+}
+
+// judge sets the condition in place, and says whether that changed it. The time is that of the change, as upstream's, whatever of it changed.
+func judge(s *flowcontrolv1.FlowSchemaStatus, level string, found bool, now time.Time) bool {
+	want := flowcontrolv1.FlowSchemaCondition{
+		Type: flowcontrolv1.FlowSchemaConditionDangling, Status: flowcontrolv1.ConditionFalse, Reason: "Found", LastTransitionTime: metav1.NewTime(now),
+		Message: fmt.Sprintf("This FlowSchema references the PriorityLevelConfiguration object named %q and it exists", level),
+	}
+	if !found {
+		want.Status, want.Reason = flowcontrolv1.ConditionTrue, "NotFound"
+		want.Message = fmt.Sprintf("This FlowSchema references the PriorityLevelConfiguration object named %q but there is no such object", level)
+	}
+	i := slices.IndexFunc(s.Conditions, func(c flowcontrolv1.FlowSchemaCondition) bool { return c.Type == want.Type })
+	switch {
+	case i < 0:
+		s.Conditions = append(s.Conditions, want)
+	case s.Conditions[i].Status == want.Status && s.Conditions[i].Reason == want.Reason && s.Conditions[i].Message == want.Message:
+		return false
+	default:
+		s.Conditions[i] = want
+	}
+	return true
+}
+
 // replace writes next. Somebody who was quicker is looked at the next time.
 func (b *Bootstrap) replace(ctx context.Context, res client.Resource, next kinds.Object) error {
-	if _, err := b.Client.Update(ctx, res, next, ""); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+	return b.write(ctx, res, next, "")
+}
+
+// write is replace of the whole object, or of a subresource.
+func (b *Bootstrap) write(ctx context.Context, res client.Resource, next kinds.Object, subresource string) error {
+	if _, err := b.Client.Update(ctx, res, next, subresource); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("%s %s: %w", res.Resource, next.GetName(), err)
 	}
 	return nil

@@ -7,5 +7,5 @@
 //
 // # What it leaves to others
 //
-// Making the local API services, passing requests on and finding out who is available are api's.
+// Making the local API services, of which Local says what they are, is controller/bootstrap's. Passing requests on and finding out who is available are api's.
 package apiregistration
