@@ -81,10 +81,11 @@ func TestHealthPages(t *testing.T) {
 		return fmt.Sprintf("%spoststarthook/%s%s\n%spoststarthook/%s%s\n", first[:3], wire.StartSystemNamespaces, first[3:], second[:3], "rbac/bootstrap-roles", second[3:])
 	}
 	const begin, ready = "[+]ping ok\n[+]log ok\n[+]etcd ok\n", "[+]etcd-readiness ok\n[+]informer-sync ok\n"
+	const live = "[+]ping ok\n[+]log ok\n[+]loopback-serving-certificate ok\n[+]etcd ok\n"
 	const ok, bad = "[+] ok", "[-] failed: reason withheld"
 	for _, p := range []page{
 		{"GET /readyz", 500, text, begin + ready + hooks(bad, bad) + "[+]shutdown ok\nreadyz check failed\n"},
-		{"GET /livez", 500, text, begin + hooks(bad, bad) + "livez check failed\n"},
+		{"GET /livez", 500, text, live + hooks(bad, bad) + "livez check failed\n"},
 		{"GET /livez/ping", 200, text, "ok"},
 		{"GET /livez/poststarthook/rbac/bootstrap-roles", 500, text, "internal server error: not finished\n"},
 		{"GET /livez?exclude=poststarthook/rbac/bootstrap-roles&exclude=poststarthook/start-system-namespaces-controller", 200, text, "ok"},
@@ -92,12 +93,12 @@ func TestHealthPages(t *testing.T) {
 		d.try(t, client, p)
 	}
 	d.handler.Done(wire.StartSystemNamespaces)
-	d.try(t, client, page{"GET /healthz", 500, text, begin + hooks(ok, bad) + "healthz check failed\n"})
+	d.try(t, client, page{"GET /healthz", 500, text, live + hooks(ok, bad) + "healthz check failed\n"})
 	d.handler.Done("rbac/bootstrap-roles")
 	for _, p := range []page{
 		{"GET /readyz", 200, text, "ok"},
 		{"POST /healthz", 200, text, "ok"},
-		{"GET /healthz?verbose", 200, text, begin + hooks(ok, ok) + "healthz check passed\n"},
+		{"GET /healthz?verbose", 200, text, live + hooks(ok, ok) + "healthz check passed\n"},
 		{"GET /readyz?verbose&exclude=etcd&exclude=x&exclude=a", 200, text, strings.Replace(begin, "etcd ok", "etcd excluded: ok", 1) + ready + hooks(ok, ok) +
 			"[+]shutdown ok\nwarn: some health checks cannot be excluded: no matches for \"a\",\"x\"\nreadyz check passed\n"},
 		{"GET /readyz/shutdown", 200, text, "ok"},

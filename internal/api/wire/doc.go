@@ -17,9 +17,8 @@
 //
 // # Health
 //
-// The pages have upstream's checks as far as floe has what stands behind them: ping, log, etcd and etcd-readiness (the log, whatever it is),
-// informer-sync (the table), shutdown, and under poststarthook/ what Config.Hooks names. Not there are loopback-serving-certificate, the checks of
-// informers and of the aggregator's controllers: floe's parts read the table, in the process.
+// The pages have upstream's checks, by the names that monitoring asks for: ping, log, etcd and etcd-readiness (the log, whatever it is),
+// informer-sync (the table), shutdown, and under poststarthook/ what Config.Hooks names. startHooks says what stands behind those.
 //
 // # What it leaves to others
 //

@@ -52,7 +52,7 @@ type Config struct {
 	Deadlines clock.WithDelayedExecution
 	Limits    Limits
 	// Hooks name what is done once after the API has begun to answer, by upstream's names without "poststarthook/" and in upstream's order. The health
-	// pages fail until Done was called for each, or SetReady; nil: only the namespaces that a cluster begins with.
+	// pages fail until Done was called for each, or SetReady; nil: all of upstream's.
 	Hooks []string
 	// CBORServingAndStorage is the feature gate of that name: application/cbor is spoken.
 	CBORServingAndStorage bool
@@ -93,7 +93,7 @@ func (h *Handler) spread(most time.Duration) time.Duration {
 func New(cfg Config) *Handler {
 	cfg.Limits = cfg.Limits.complete()
 	if cfg.Hooks == nil {
-		cfg.Hooks = []string{StartSystemNamespaces}
+		cfg.Hooks = startHooks[:]
 	}
 	if cfg.Deadlines == nil {
 		cfg.Deadlines = clock.RealClock{}

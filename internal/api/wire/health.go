@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/version"
@@ -19,35 +18,7 @@ type check struct {
 	fail func() string // "" when all is well
 }
 
-// StartSystemNamespaces is upstream's name for making the namespaces that every cluster begins with.
-const StartSystemNamespaces = "start-system-namespaces-controller"
-
-// hook is something that is done once after the API has begun to answer.
-type hook struct {
-	name string
-	done atomic.Bool
-}
-
-// Done says that one of Config.Hooks has been done; ready is said when all have been. A name that is not among them panics.
-func (h *Handler) Done(name string) {
-	for _, k := range h.hooks {
-		if k.name == name {
-			k.done.Store(true)
-			return
-		}
-	}
-	panic(fmt.Sprintf("%q is none of the hooks %v", name, h.Hooks))
-}
-
-// SetReady says that all of Config.Hooks have been done.
-func (h *Handler) SetReady() {
-	for _, k := range h.hooks {
-		k.done.Store(true)
-	}
-}
-
-// checks are those of one health page, in upstream's order. What upstream has and floe does not (a certificate for itself, its aggregator, informers of its
-// own) is left out: nothing would stand behind the name.
+// checks are those of one health page, in upstream's order.
 func (h *Handler) checks(kind string) []check {
 	well := func() string { return "" }
 	stored := func() string {
@@ -56,18 +27,19 @@ func (h *Handler) checks(kind string) []check {
 		}
 		return ""
 	}
-	list := []check{{"ping", well}, {"log", well}, {"etcd", stored}}
+	list := []check{{"ping", well}, {"log", well}}
 	if kind == "readyz" {
 		// The table is what upstream's informers are, and was loaded before there was a server.
-		list = append(list, check{"etcd-readiness", stored}, check{"informer-sync", well})
+		list = append(list, check{"etcd", stored}, check{"etcd-readiness", stored}, check{"informer-sync", well})
+	} else {
+		// Upstream's has a certificate by which it trusts itself, which may run out. What is in this process needs none.
+		list = append(list, check{"loopback-serving-certificate", well}, check{"etcd", stored})
 	}
 	for _, k := range h.hooks {
-		list = append(list, check{"poststarthook/" + k.name, func() string {
-			if !k.done.Load() {
-				return "not finished"
-			}
-			return ""
-		}})
+		list = append(list, check{"poststarthook/" + k.name, k.unfinished})
+		if k.name == autoRegistration {
+			list = append(list, check{autoRegistrationCompleted, k.unfinished})
+		}
 	}
 	if kind == "readyz" {
 		list = append(list, check{"shutdown", func() string {
