@@ -21,6 +21,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/engine"
 	"github.com/floe-k8s/floe/internal/controller/garbage"
 	"github.com/floe-k8s/floe/internal/controller/namespace"
+	"github.com/floe-k8s/floe/internal/controller/nodetaint"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
 	"github.com/floe-k8s/floe/internal/controller/servicecidr"
 	"github.com/floe-k8s/floe/internal/controller/servicerepair"
@@ -82,7 +83,7 @@ func (s *server) controllers() (*engine.Engine, error) {
 			namespaced = append(namespaced, k.GVR())
 		}
 	}
-	for _, c := range []engine.Controller{deployment.New(), replicaset.New(), garbage.New(resources), namespace.New(namespaced), servicecidr.New(), servicerepair.Addresses()} {
+	for _, c := range []engine.Controller{deployment.New(), replicaset.New(), garbage.New(resources), namespace.New(namespaced), servicecidr.New(), servicerepair.Addresses(), nodetaint.New()} {
 		if err := e.Register(c); err != nil {
 			return nil, err
 		}

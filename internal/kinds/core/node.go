@@ -33,9 +33,10 @@ func Node() *kinds.Kind {
 	gvk := corev1.SchemeGroupVersion.WithKind("Node")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "nodes", Singular: "node", ShortNames: []string{"no"}, Storage: "minions", MetaAgain: kinds.MetaAll,
-		New:     func() kinds.Object { return &corev1.Node{} },
-		NewList: func() runtime.Object { return &corev1.NodeList{} },
-		Default: func(obj kinds.Object) { defaultNode(obj.(*corev1.Node)) },
+		New:       func() kinds.Object { return &corev1.Node{} },
+		NewList:   func() runtime.Object { return &corev1.NodeList{} },
+		Default:   func(obj kinds.Object) { defaultNode(obj.(*corev1.Node)) },
+		Admission: []kinds.Admission{{Plugin: "TaintNodesByCondition", Admit: taintNew}},
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			n := obj.(*corev1.Node)
 			dropConfig(n, &corev1.Node{})
@@ -78,6 +79,15 @@ func Node() *kinds.Kind {
 			},
 		}},
 	}
+}
+
+// taintNew gives a new node the taint of one that is not ready, which goes once a controller has seen that it is.
+func taintNew(_ kinds.Env, obj, old kinds.Object, _ kinds.Reader) error {
+	n, taint := obj.(*corev1.Node), corev1.Taint{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}
+	if old == nil && !slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) }) {
+		n.Spec.Taints = append(slices.Clip(n.Spec.Taints), taint)
+	}
+	return nil
 }
 
 // dropConfig clears the source of a node's configuration, which upstream no longer takes, unless it was there before.
