@@ -79,7 +79,7 @@ func compare(t *testing.T, name, file string) (total, differ int) {
 		t.Fatal(err)
 	}
 	list := filepath.Join(corpusLists, name+".txt")
-	known := listed(t, list)
+	known, comments := listed(t, list)
 	p := newPeer(t)
 	plain(p.Cluster)
 	var lines []string
@@ -100,7 +100,7 @@ func compare(t *testing.T, name, file string) (total, differ int) {
 	}
 	t.Logf("%d of %d answers are upstream's", len(blocks)-len(lines), len(blocks))
 	if *corpus != "" {
-		err := os.WriteFile(list, []byte(strings.Join(append(lines, ""), "\n")), 0o644)
+		err := os.WriteFile(list, []byte(comments+strings.Join(append(lines, ""), "\n")), 0o644)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,18 +112,22 @@ func compare(t *testing.T, name, file string) (total, differ int) {
 	return len(blocks), len(lines)
 }
 
-// listed is a list of differences; none is as good as an empty one.
-func listed(t *testing.T, file string) map[string]bool {
+// listed is a list of differences, and the comments before it; no file is as good as an empty one.
+func listed(t *testing.T, file string) (list map[string]bool, comments string) {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
-	out := map[string]bool{}
+	list = map[string]bool{}
 	for line := range strings.Lines(string(data)) {
-		out[strings.TrimSpace(line)] = true
+		if strings.HasPrefix(line, "#") {
+			comments += line
+			continue
+		}
+		list[strings.TrimSpace(line)] = true
 	}
-	return out
+	return list, comments
 }
 
 // class is what of an answer differs first: its status, its media type, a warning, the message of a Status, or else the body.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -28,7 +30,7 @@ import (
 )
 
 // differencesFile lists the requests of the transcripts that floe does not answer as upstream does, word for word. The list may only shrink: what is
-// missing in it fails, and what is no longer needed does, too. With -differences it is written anew, and the answers that differ go to the folder that it names.
+// missing in it fails, and what is no longer needed does, too. Its comments, lines that begin with #, stand first and say why something differs. With -differences it is written anew, and the answers that differ go to the folder that it names.
 const differencesFile = "testdata/differences.txt"
 
 var differences = flag.String("differences", "", "write the list of differences anew, and both answers of each to this folder")
@@ -39,12 +41,7 @@ func TestTranscripts(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)
 	}
-	known := map[string]bool{}
-	if data, err := os.ReadFile(differencesFile); err == nil {
-		for line := range strings.Lines(string(data)) {
-			known[strings.TrimSpace(line)] = true
-		}
-	}
+	known, reasons := listed(t, differencesFile)
 	p := newPeer(t)
 	var found []string
 	total := 0
@@ -71,7 +68,7 @@ func TestTranscripts(t *testing.T) {
 	}
 	t.Logf("%d of %d answers are upstream's", total-len(found), total)
 	if *differences != "" {
-		if err := os.WriteFile(differencesFile, []byte(strings.Join(found, "\n")+"\n"), 0o644); err != nil {
+		if err := os.WriteFile(differencesFile, []byte(reasons+strings.Join(append(found, ""), "\n")), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -139,12 +136,13 @@ func newPeer(t *testing.T) *peer {
 	return p
 }
 
+// pagesKept is longer than the state is kept of which a list's first page was.
+const pagesKept = 6 * time.Minute
+
 func (p *peer) answer(t *testing.T, r exchange.Request) string {
 	t.Helper()
 	if r.Method == "COMPACT" {
-		if err := p.Log.Compact(t.Context(), p.API.Store.Snapshot().Revision()); err != nil {
-			t.Fatal(err)
-		}
+		p.compact(t)
 		return "compacted\n"
 	}
 	req, err := p.memory.Request(t.Context(), p.URL, r)
@@ -157,6 +155,24 @@ func (p *peer) answer(t *testing.T, r exchange.Request) string {
 	}
 	p.memory.Note(r, seen)
 	return text
+}
+
+// compact forgets all that is not current. Of upstream's pages the rest is gone then as well; here it goes in time. A log keeps what its newest record
+// replaced: that is one of nobody's.
+func (p *peer) compact(t *testing.T) {
+	t.Helper()
+	c, res := inprocess.New(p.API, apitest.Administrator()), corev1.SchemeGroupVersion.WithResource("configmaps")
+	newest := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "newest", Namespace: metav1.NamespacePublic}}
+	if _, err := c.Create(t.Context(), res, newest, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Delete(t.Context(), res, newest.Namespace, newest.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Log.Compact(t.Context(), p.API.Store.Snapshot().Revision()); err != nil {
+		t.Fatal(err)
+	}
+	p.Clock.Step(pagesKept)
 }
 
 // send lets the time pass for which somebody waits before there is an answer.
