@@ -43,6 +43,7 @@ func (r Result) Decoded() (runtime.Object, error) {
 type decision struct {
 	next     kinds.Object
 	remove   bool
+	marks    bool // of a removal: next differs from what was stored by when it is over
 	warnings []string
 	further  further // what is committed with next
 	beside   further // what is committed with it, be it next or a removal
@@ -170,14 +171,18 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rest
 		if err != nil {
 			return Result{}, apierrors.NewInternalError(err)
 		}
+		if req.Kind.CreatedBare {
+			value = bare(value)
+		}
 		conditions := append([]store.Condition{{Key: key}}, rests.further.conditions...)
 		if rests.namespace.Key != "" {
 			conditions = append(conditions, rests.namespace)
 		}
-		if item, ok := s.Store.Head(key); ok {
-			return Result{}, s.settle(ctx, item.Revision, apierrors.NewAlreadyExists(req.resource(), obj.GetName()))
+		told := warnings(req.Kind, obj, nil)
+		if item, ok := s.Store.Head(key); ok { // what is wrong with the object is told all the same
+			return Result{Warnings: told}, s.settle(ctx, item.Revision, apierrors.NewAlreadyExists(req.resource(), obj.GetName()))
 		}
-		result := Result{Object: obj, Created: true, Warnings: warnings(req.Kind, obj, nil)}
+		result := Result{Object: obj, Created: true, Warnings: told}
 		if !dryRun {
 			revs, err := s.Store.Commit(ctx, store.Txn{
 				Conditions: conditions, Changes: append([]store.Change{{Key: key, Value: value, Minor: minor(req.Kind, nil, obj)}}, rests.further.changes...),

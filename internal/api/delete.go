@@ -31,7 +31,7 @@ func (s *Server) delete(ctx context.Context, req Request, opts metav1.DeleteOpti
 		}
 	}
 	dryRun, blank := isDryRun(opts.DryRun), false
-	result, err := s.revise(ctx, req, dryRun, func(old kinds.Object) (decision, error) {
+	result, err := s.reviseInSteps(ctx, req, dryRun, func(old kinds.Object) (decision, error) {
 		if err := checkPreconditions(req, opts.Preconditions, old.GetUID(), old.GetResourceVersion()); err != nil {
 			return decision{}, err
 		}
@@ -46,6 +46,33 @@ func (s *Server) delete(ctx context.Context, req Request, opts metav1.DeleteOpti
 		result.Object.(kinds.Object).SetResourceVersion(Version(result.Revision))
 	}
 	return result, err
+}
+
+// reviseInSteps is revise, but that what a deletion with a grace period of 0 removes is marked first, as upstream's is, so that watchers see both.
+func (s *Server) reviseInSteps(ctx context.Context, req Request, dryRun bool, decide func(old kinds.Object) (decision, error)) (Result, error) {
+	marked := false
+	result, err := s.revise(ctx, req, dryRun, func(old kinds.Object) (decision, error) {
+		d, err := decide(old)
+		if marked = err == nil && d.marks && !dryRun && !d.dryRun; marked {
+			d.remove = false
+		}
+		return d, err
+	})
+	if err != nil || !marked {
+		return result, err
+	}
+	last := result.Object.(kinds.Object)
+	gone, err := s.revise(ctx, req, false, func(old kinds.Object) (decision, error) {
+		if old.GetUID() != last.GetUID() {
+			return decision{}, apierrors.NewNotFound(req.resource(), req.Name)
+		}
+		return decision{next: copyOf(old), remove: true}, nil
+	})
+	if apierrors.IsNotFound(err) { // somebody else was quicker: what was marked is gone
+		result.Removed = true
+		return result, nil
+	}
+	return gone, err
 }
 
 // decideDelete makes obj, private to the caller, what it is after the wish to delete it.
@@ -82,7 +109,9 @@ func decideDelete(env kinds.Env, k *kinds.Kind, obj kinds.Object, opts metav1.De
 		obj.SetDeletionTimestamp(&sooner)
 		obj.SetDeletionGracePeriodSeconds(&grace)
 	}
-	return decision{next: obj, remove: obj.GetDeletionTimestamp() == nil || released(k, obj)}
+	remove, now := obj.GetDeletionTimestamp() == nil || released(k, obj), obj.GetDeletionGracePeriodSeconds()
+	shortened := d.Graceful && k.Gone == nil && now != nil && (was == nil || *now < *was)
+	return decision{next: obj, remove: remove, marks: remove && shortened}
 }
 
 // mark gives obj, which is being deleted from now on, its grace period in seconds.

@@ -175,12 +175,19 @@ func canonical(k *kinds.Kind) func([]byte) []byte {
 			k.Default(obj)
 		}
 		out, err := encodeStored(k, obj)
-		if err != nil || bytes.Equal(out, value) {
+		switch {
+		case err != nil || bytes.Equal(out, value) || bytes.Equal(bare(out), value):
 			return value
+		case k.CreatedBare:
+			return bare(out)
 		}
 		return out
 	}
 }
+
+// bare marks a value that encodeStored has made as one of an object that upstream stores without some of its defaults: its envelope has no end. What the object is
+// does not change by that, but its next update differs from it and is written, as it is where those defaults become part of what is stored.
+func bare(value []byte) []byte { return value[:len(value)-len(envelopeEnd)] }
 
 func decodeStored(k *kinds.Kind, header string, item *store.Item) (kinds.Object, error) {
 	raw, err := unwrap(header, item.Value)

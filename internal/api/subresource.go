@@ -46,7 +46,7 @@ func (s *Server) createPart(ctx context.Context, req Request, body runtime.Objec
 	if err := checkKey(req.Name); err != nil {
 		return Result{}, err
 	}
-	result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
+	result, err := s.reviseInSteps(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
 		env, obj, see := s.env(req), copyOf(old), &reader{server: s}
 		effect, err := part.Create(env, obj, body, kinds.Call{DryRun: opts.DryRun, See: see})
 		if err != nil {

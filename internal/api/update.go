@@ -124,14 +124,23 @@ func validateUpdate(k *kinds.Kind, part *kinds.Subresource, obj, old kinds.Objec
 	}
 	meta := validateMetaUpdate(k, k.MetaAgain, obj, old)
 	errs := append(meta.common, meta.before...)
-	if k.Validate != nil {
-		errs = append(errs, k.Validate(obj)...)
-	}
+	errs = append(errs, validateAgain(k, obj, old)...)
 	errs = append(errs, meta.after...)
 	if k.ValidateUpdate != nil {
 		errs = append(errs, k.ValidateUpdate(obj, old)...)
 	}
 	return errs
+}
+
+// validateAgain says what is wrong with obj, old's next state, but for what may not have changed.
+func validateAgain(k *kinds.Kind, obj, old kinds.Object) field.ErrorList {
+	switch {
+	case k.ValidateAgain != nil:
+		return k.ValidateAgain(obj, old)
+	case k.Validate != nil:
+		return k.Validate(obj)
+	}
+	return nil
 }
 
 // updatePart makes obj what a write of old's part makes of it, and says what is wrong with that.

@@ -146,6 +146,8 @@ type Kind struct {
 	// an update. Object metadata is validated by the caller.
 	Validate       func(obj Object) field.ErrorList
 	ValidateUpdate func(obj, old Object) field.ErrorList
+	// ValidateAgain is asked instead of Validate about an object that replaces old, where what is wrong with it depends on what it was. nil: Validate is.
+	ValidateAgain func(obj, old Object) field.ErrorList
 	// ValidateCreate reports what is wrong with a new object only, besides Validate.
 	ValidateCreate func(obj Object) field.ErrorList
 	// MetaAgain are the rules of metadata that upstream's own rules of an update of the kind repeat, so that what is wrong there is named again.
@@ -193,6 +195,8 @@ type Kind struct {
 	Uncached bool
 	// DefaultsOnRead: upstream stores objects without some of their defaults and fills them in when it reads one.
 	DefaultsOnRead bool
+	// CreatedBare: it stores every new object so, and the first update of one, whatever it says, is a change that watchers see.
+	CreatedBare bool
 	// OlderJSON reads what upstream stores of the kind as JSON in another version than the kind's own. nil: it does not.
 	OlderJSON func(version string, doc []byte) (Object, error)
 	// Deprecated is of which every answer warns: since when the kind is deprecated and, after a semicolon, what takes its place: "v1.19+". "": it is not.
@@ -293,6 +297,8 @@ type Subresource struct {
 	Warnings func(obj Object) []string
 	// Resets are Kind.Resets of a write through here.
 	Resets []string
+	// Tableless: upstream has no table of what is read through here.
+	Tableless bool
 	// Create serves create with a body of type New: it changes obj, a copy of the stored parent, in place
 	// (a binding), or returns an API status error. It is asked again when another writer was quicker.
 	Create func(env Env, obj Object, body runtime.Object, call Call) (Effect, error)

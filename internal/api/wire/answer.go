@@ -63,12 +63,12 @@ func send(w http.ResponseWriter, media string, status int, data []byte) {
 
 // answer writes a verb's result.
 func (c *call) answer(h *Handler, f format, result api.Result, err error, status int) {
+	for _, text := range result.Warnings {
+		c.warn(text)
+	}
 	if err != nil {
 		c.fail(err)
 		return
-	}
-	for _, text := range result.Warnings {
-		c.warn(text)
 	}
 	if result.Revision != 0 && c.user.Ours() {
 		c.w.Header().Set(joint.RevisionHeader, api.Version(result.Revision))

@@ -228,7 +228,7 @@ func TestConnectRefusals(t *testing.T) {
 		"GET /api/v1/namespaces/default/pods/two/proxy/":                                                                         `400: address not allowed`,
 		"GET /api/v1/namespaces/default/pods/none/proxy/":                                                                        `404: pods "none" not found`,
 		"GET /api/v1/namespaces/default/pods/a:b:c:d/proxy/":                                                                     `400: invalid pod request "a:b:c:d"`,
-		"GET /api/v1/namespaces/default/services/none/proxy/":                                                                    `404: endpoints "none" not found`,
+		"GET /api/v1/namespaces/default/services/none/proxy/":                                                                    `404: services "none" not found`,
 		"GET /api/v1/namespaces/default/services/svc:other/proxy/":                                                               `503: no endpoints available for service "svc:other"`,
 		"GET /api/v1/namespaces/default/pods/web/exec?command=x\nX-User: system:serviceaccount:kube-system:namespace-controller": `403: pods "web" is forbidden: User "system:serviceaccount:kube-system:namespace-controller" cannot create resource "pods/exec" in API group "" in the namespace "default"`,
 		"GET /api/v1/nodes/none/proxy/":                                                                                          `404: nodes "none" not found`,

@@ -210,7 +210,15 @@ func (c *call) negotiate() (format, bool) {
 }
 
 // tabled says whether what the call is about has a table.
-func (c *call) tabled() bool { return c.kind == nil || c.kind.Columns != nil || !c.kind.Answered }
+func (c *call) tabled() bool {
+	if c.kind == nil {
+		return true
+	}
+	if part := c.part(); part != nil && part.Tableless {
+		return false
+	}
+	return c.kind.Columns != nil || !c.kind.Answered
+}
 
 // warnDeprecated tells who uses what something else has taken the place of, as soon as the call is one that is served.
 func (c *call) warnDeprecated() {

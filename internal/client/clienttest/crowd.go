@@ -64,9 +64,9 @@ func crowdTrials() []trial {
 			}
 		}},
 		{"of many deleters one removes, the others find nothing", func(b *bench) {
-			b.create(pods(), pod("a"))
+			b.create(configMaps(), configMap("a"))
 			revs, errs := make([]uint64, crowd), make([]error, crowd)
-			together(func(i int) { revs[i], errs[i] = b.admin.Delete(b.ctx, pods(), home, "a", metav1.DeleteOptions{}) })
+			together(func(i int) { revs[i], errs[i] = b.admin.Delete(b.ctx, configMaps(), home, "a", metav1.DeleteOptions{}) })
 			won := 0
 			for i, err := range errs {
 				if err == nil && revs[i] > 0 {
@@ -76,7 +76,7 @@ func crowdTrials() []trial {
 				}
 			}
 			if won != 1 {
-				b.Errorf("%d deletions of one pod succeeded", won)
+				b.Errorf("%d deletions of one object succeeded", won)
 			}
 		}},
 		{"a view and its stream add up to every later view", addUp},

@@ -14,19 +14,31 @@ func pointer[T any](v T) *T { return &v }
 func deleteTrials() []trial {
 	return []trial{
 		{"the revision is that of the change which a stream delivers and a view shows", func(b *bench) {
-			stored := b.create(pods(), pod("a"))
-			s := b.watch(pods(), b.view().Revision(), "", "")
-			rev := b.remove(pods(), "a", metav1.DeleteOptions{})
+			stored := b.create(configMaps(), configMap("a"))
+			s := b.watch(configMaps(), b.view().Revision(), "", "")
+			rev := b.remove(configMaps(), "a", metav1.DeleteOptions{})
 			if rev <= b.revision(stored) {
 				b.Errorf("deleted at %d, created at %s", rev, stored.GetResourceVersion())
 			}
 			if ch := s.next(); ch.New != nil || ch.Revision != rev {
 				b.Errorf("the stream says %s at %d, want a deletion at %d", tell(ch), ch.Revision, rev)
 			}
-			if view := b.view(); view.Revision() < rev || view.Get(pods(), home, "a") != nil {
+			if view := b.view(); view.Revision() < rev || view.Get(configMaps(), home, "a") != nil {
 				b.Errorf("a view at %d shows what was deleted at %d", view.Revision(), rev)
 			}
-			b.refused("get", second(b.admin.Get(b.ctx, pods(), home, "a")), apierrors.IsNotFound, "")
+			b.refused("get", second(b.admin.Get(b.ctx, configMaps(), home, "a")), apierrors.IsNotFound, "")
+		}},
+		{"a pod without a grace is marked before it goes", func(b *bench) {
+			b.create(pods(), pod("a"))
+			s := b.watch(pods(), b.view().Revision(), "", "")
+			rev := b.remove(pods(), "a", metav1.DeleteOptions{})
+			marked := s.next()
+			if p, ok := marked.New.(*corev1.Pod); !ok || p.DeletionTimestamp == nil || p.DeletionGracePeriodSeconds == nil || *p.DeletionGracePeriodSeconds != 0 {
+				b.Errorf("the stream says %s, want a change that says when the pod goes", tell(marked))
+			}
+			if ch := s.next(); ch.New != nil || ch.Revision != rev || rev <= marked.Revision {
+				b.Errorf("the stream says %s at %d, want a deletion at %d, after %d", tell(ch), ch.Revision, rev, marked.Revision)
+			}
 		}},
 		{"a pod on a node is given its grace, which can only be shortened", gracefully},
 		{"a namespace is marked, and stays until it is empty", func(b *bench) {

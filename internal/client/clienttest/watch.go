@@ -142,7 +142,7 @@ func byIndex(b *bench) {
 		of   reader
 		want []string
 	}{
-		{"on the node", one, []string{"changed a:  to one", "changed a: one to one", "deleted a: one to ", "created end:  to one"}},
+		{"on the node", one, []string{"changed a:  to one", "changed a: one to one", "changed a: one to one", "deleted a: one to ", "created end:  to one"}},
 		{"on none", none, []string{"created a:  to ", "changed a:  to one", "created end-too:  to "}},
 	} {
 		var got []string

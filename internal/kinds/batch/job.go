@@ -31,18 +31,14 @@ func Job() *kinds.Kind {
 	gvk := batchv1.SchemeGroupVersion.WithKind("Job")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "jobs", Singular: "job", Categories: []string{"all"}, Namespaced: true, Dependents: kinds.DependentsOrphaned,
-		MetaAgain:     kinds.MetaAll,
-		New:           func() kinds.Object { return &batchv1.Job{} },
-		NewList:       func() runtime.Object { return &batchv1.JobList{} },
-		Default:       defaultJob,
-		PrepareCreate: prepareJob,
-		PrepareUpdate: prepareJobUpdate,
-		Validate: func(obj kinds.Object) field.ErrorList {
-			if !isNew(obj) {
-				return nil // validateJobUpdate says all
-			}
-			return validateJob(obj.(*batchv1.Job), nil, true)
-		},
+		MetaAgain:      kinds.MetaAll,
+		New:            func() kinds.Object { return &batchv1.Job{} },
+		NewList:        func() runtime.Object { return &batchv1.JobList{} },
+		Default:        defaultJob,
+		PrepareCreate:  prepareJob,
+		PrepareUpdate:  prepareJobUpdate,
+		Validate:       func(obj kinds.Object) field.ErrorList { return validateJob(obj.(*batchv1.Job), nil, true) },
+		ValidateAgain:  validateJobAgain,
 		ValidateUpdate: validateJobUpdate,
 		Warnings: func(obj, old kinds.Object) []string {
 			return jobWarnings(obj, old, &obj.(*batchv1.Job).Spec, field.NewPath("spec"))

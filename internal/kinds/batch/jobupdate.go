@@ -14,14 +14,19 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/untagged"
 )
 
-// validateJobUpdate checks a job, and that what may not change has not. Upstream checks the specification twice, and lists its violations so.
+// validateJobAgain checks a job whose pods may have been labelled before labels had a prefix.
+func validateJobAgain(obj, old kinds.Object) field.ErrorList {
+	t := &old.(*batchv1.Job).Spec.Template
+	_, name := t.Labels[batchv1.JobNameLabel]
+	_, uid := t.Labels[batchv1.ControllerUidLabel]
+	return validateJob(obj.(*batchv1.Job), t, name && uid)
+}
+
+// validateJobUpdate checks that what may not change has not. Upstream checks the specification again here, and lists its violations twice.
 func validateJobUpdate(obj, old kinds.Object) field.ErrorList {
 	j, was := obj.(*batchv1.Job), old.(*batchv1.Job)
 	s, o, path := &j.Spec, &was.Spec, field.NewPath("spec")
-	_, name := o.Template.Labels[batchv1.JobNameLabel]
-	_, uid := o.Template.Labels[batchv1.ControllerUidLabel]
-	errs := validateJob(j, &o.Template, name && uid)
-	errs = append(errs, validateSpec(s, &o.Template, path)...)
+	errs := validateSpec(s, &o.Template, path)
 	errs = append(errs, validateCompletionsChange(s, o, path)...)
 	errs = append(errs, validation.ValidateImmutableField(s.Selector, o.Selector, path.Child("selector"))...)
 	errs = append(errs, validateTemplateChange(s, was, path)...)

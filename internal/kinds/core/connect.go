@@ -133,7 +133,7 @@ func servicePlace(env kinds.Env, see kinds.Reader, namespace, id string) (kinds.
 	}
 	eps, ok := see.Get(corev1.SchemeGroupVersion.WithResource("endpoints"), namespace, name).(*corev1.Endpoints) //nolint:staticcheck // upstream's proxy reads them
 	if !ok {
-		return kinds.Place{}, apierrors.NewNotFound(corev1.Resource("endpoints"), name)
+		return kinds.Place{}, apierrors.NewNotFound(corev1.Resource("services"), name) // upstream names what the request is about
 	}
 	if len(eps.Subsets) == 0 {
 		return kinds.Place{}, apierrors.NewServiceUnavailable(fmt.Sprintf("no endpoints available for service %q", name))

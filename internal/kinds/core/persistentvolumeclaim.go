@@ -17,7 +17,7 @@ func PersistentVolumeClaim() *kinds.Kind {
 		MetaAgain:     kinds.MetaChangeFirst,
 		New:           func() kinds.Object { return &corev1.PersistentVolumeClaim{} },
 		NewList:       func() runtime.Object { return &corev1.PersistentVolumeClaimList{} },
-		ReturnDeleted: true, DefaultsOnRead: true,
+		ReturnDeleted: true, DefaultsOnRead: true, CreatedBare: true, // upstream stores no phase of a new claim
 		Default: func(obj kinds.Object) {
 			c := obj.(*corev1.PersistentVolumeClaim)
 			or(&c.Status.Phase, corev1.ClaimPending)

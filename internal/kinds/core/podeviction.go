@@ -86,37 +86,23 @@ func mayIgnoreBudget(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp != nil
 }
 
-// checkEviction holds the pod against what the options expect of it. A dry run reads what a deletion would say.
+// checkEviction holds the pod against what the options expect of it. An empty version is any, but for a dry run: upstream checks it after its own change.
 func checkEviction(pod *corev1.Pod, opts *metav1.DeleteOptions, dryRun bool) error {
 	p := opts.Preconditions
 	if p == nil {
 		return nil
 	}
-	for _, c := range []struct {
-		what   string
-		wanted string
-		found  string
-		change string
-	}{
-		{"UID", text(p.UID), string(pod.UID), "deleted and then recreated"}, {"ResourceVersion", text(p.ResourceVersion), pod.ResourceVersion, "modified"},
-	} {
-		switch {
-		case c.wanted == "" || c.wanted == c.found:
-		case dryRun:
-			return otherPod(pod, c.what, c.wanted, c.found)
-		default:
-			return apierrors.NewConflict(schema.GroupResource{Resource: "Pod"}, pod.Name, fmt.Errorf(
-				"the %[1]s in the precondition (%[2]s) does not match the %[1]s in record (%[3]s). The object might have been %[4]s", c.what, c.wanted, c.found, c.change))
-		}
+	conflict := func(what, wanted, found, change string) error {
+		return apierrors.NewConflict(schema.GroupResource{Resource: "Pod"}, pod.Name, fmt.Errorf(
+			"the %[1]s in the precondition (%[2]s) does not match the %[1]s in record (%[3]s). The object might have been %[4]s", what, wanted, found, change))
+	}
+	switch uid, version := p.UID, p.ResourceVersion; {
+	case uid != nil && *uid != pod.UID:
+		return conflict("UID", string(*uid), string(pod.UID), "deleted and then recreated")
+	case version != nil && *version != pod.ResourceVersion && (dryRun || *version != ""):
+		return conflict("ResourceVersion", *version, pod.ResourceVersion, "modified")
 	}
 	return nil
-}
-
-func text[T ~string](p *T) string {
-	if p == nil {
-		return ""
-	}
-	return string(*p)
 }
 
 // budgetOf returns the newest state of the budget that counts the pod; nil when none does.

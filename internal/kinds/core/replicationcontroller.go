@@ -8,6 +8,7 @@ import (
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -26,7 +27,7 @@ func ReplicationController() *kinds.Kind {
 	gvk, verbs := corev1.SchemeGroupVersion.WithKind("ReplicationController"), []string{"get", "patch", "update"}
 	return &kinds.Kind{
 		GVK: gvk, Resource: "replicationcontrollers", Singular: "replicationcontroller", ShortNames: []string{"rc"}, Categories: []string{"all"}, Namespaced: true, Dependents: kinds.DependentsOrphaned,
-		Storage: "controllers",
+		Storage: "controllers", ValidName: controllerName,
 		New:     func() kinds.Object { return &corev1.ReplicationController{} },
 		NewList: func() runtime.Object { return &corev1.ReplicationControllerList{} },
 		Default: defaultController,
@@ -74,6 +75,14 @@ func ReplicationController() *kinds.Kind {
 			{Name: "status", GVK: gvk, Verbs: verbs, Resets: []string{"spec"}, Update: controllerStatus},
 		},
 	}
+}
+
+// controllerName holds names to the rules of a DNS subdomain, in the words of upstream's declared validation, which judges a prefix by what is made of it.
+func controllerName(name string, prefix bool) []string {
+	if prefix {
+		return nil
+	}
+	return content.IsDNS1123Subdomain(name)
 }
 
 // defaultController lets the template's labels be the selector, and the controller's own labels, where there are none.

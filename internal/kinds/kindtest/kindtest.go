@@ -51,7 +51,10 @@ func Update(k *kinds.Kind, obj, old kinds.Object) []string {
 	obj.SetResourceVersion("7")
 	old.SetResourceVersion("7")
 	var errs field.ErrorList
-	if k.Validate != nil {
+	switch {
+	case k.ValidateAgain != nil:
+		errs = k.ValidateAgain(obj, old)
+	case k.Validate != nil:
 		errs = k.Validate(obj)
 	}
 	if k.ValidateUpdate != nil {
@@ -210,6 +213,9 @@ func reads(t *testing.T, at string, k *kinds.Kind, obj, old kinds.Object) {
 	same, was := obj.DeepCopyObject(), old.DeepCopyObject()
 	if k.Validate != nil {
 		k.Validate(obj)
+	}
+	if k.ValidateAgain != nil {
+		k.ValidateAgain(obj, old)
 	}
 	if k.ValidateUpdate != nil {
 		k.ValidateUpdate(obj, old)

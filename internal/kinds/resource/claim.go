@@ -56,6 +56,7 @@ func ResourceClaim() *kinds.Kind {
 		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{{
 			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"metadata", "spec"}, Update: claimStatus, Rights: statusRights,
+			Tableless: true,
 		}},
 	}
 }
