@@ -53,7 +53,7 @@ func (s *Server) writeOf(req Request, part *kinds.Subresource) managed.Write {
 			return s.as(req.Kind, apiVersion, obj)
 		}}
 	if part != nil {
-		w.Subresource, w.Resets = part.Name, part.Resets
+		w.Subresource, w.Resets, w.Only = part.Name, part.Resets, part.Owns
 	}
 	return w
 }

@@ -297,6 +297,9 @@ type Subresource struct {
 	Warnings func(obj Object) []string
 	// Resets are Kind.Resets of a write through here.
 	Resets []string
+	// Owns are the only fields that somebody comes to own by a write through here, with "*" for any element of a list or map: "spec.containers.*.resources". nil:
+	// all but Resets, which are nil otherwise.
+	Owns []string
 	// Tableless: upstream has no table of what is read through here.
 	Tableless bool
 	// Create serves create with a body of type New: it changes obj, a copy of the stored parent, in place

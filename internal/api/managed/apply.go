@@ -69,24 +69,42 @@ func (t *Tracker) Apply(w Write, kind Applied, live Object, patch map[string]int
 	return obj, nil
 }
 
-// filters are the write's resets as structured-merge-diff wants them.
+// filters are what the write leaves alone as structured-merge-diff wants it.
 func (w Write) filters(others []Version) map[fieldpath.APIVersion]fieldpath.Filter {
-	if len(w.Resets) == 0 {
+	var filter fieldpath.Filter
+	switch {
+	case len(w.Only) > 0:
+		var matchers []*fieldpath.SetMatcher
+		for _, path := range w.Only {
+			matchers = append(matchers, fieldpath.MakePrefixMatcherOrDie(elements(path)...))
+		}
+		filter = fieldpath.NewIncludeMatcherFilter(matchers...)
+	case len(w.Resets) > 0:
+		paths := fieldpath.NewSet()
+		for _, path := range w.Resets {
+			paths.Insert(fieldpath.MakePathOrDie(elements(path)...))
+		}
+		filter = fieldpath.NewExcludeSetFilter(paths)
+	default:
 		return nil
 	}
-	paths := fieldpath.NewSet()
-	for _, reset := range w.Resets {
-		var parts []interface{}
-		for part := range strings.SplitSeq(reset, ".") {
-			parts = append(parts, part)
-		}
-		paths.Insert(fieldpath.MakePathOrDie(parts...))
-	}
-	filters := map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(w.APIVersion): fieldpath.NewExcludeSetFilter(paths)}
+	filters := map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(w.APIVersion): filter}
 	for _, v := range others {
-		filters[fieldpath.APIVersion(v.GVK.GroupVersion().String())] = fieldpath.NewExcludeSetFilter(paths)
+		filters[fieldpath.APIVersion(v.GVK.GroupVersion().String())] = filter
 	}
 	return filters
+}
+
+// elements are those of a path, as structured-merge-diff makes paths of.
+func elements(path string) (list []any) {
+	for part := range strings.SplitSeq(path, ".") {
+		if part == "*" {
+			list = append(list, fieldpath.MatchAnyPathElement())
+		} else {
+			list = append(list, part)
+		}
+	}
+	return list
 }
 
 // retimed gives now to those who wrote, for which upstream's field manager asks the system's clock.

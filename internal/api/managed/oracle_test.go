@@ -43,10 +43,26 @@ func (oneVersion) ConvertToVersion(in runtime.Object, _ runtime.GroupVersioner) 
 }
 
 // oracle is upstream's field manager for one kind.
-func oracle(t *testing.T, converter managedfields.TypeConverter, gvk schema.GroupVersionKind, subresource string, resets []string) *managedfields.FieldManager {
+func oracle(t *testing.T, converter managedfields.TypeConverter, gvk schema.GroupVersionKind, subresource string, resets, only []string) *managedfields.FieldManager {
 	t.Helper()
 	var filter map[fieldpath.APIVersion]fieldpath.Filter
-	if len(resets) > 0 {
+	version := fieldpath.APIVersion(gvk.GroupVersion().String())
+	switch {
+	case len(only) > 0:
+		var matchers []*fieldpath.SetMatcher
+		for _, path := range only {
+			var parts []any
+			for part := range strings.SplitSeq(path, ".") {
+				if part == "*" {
+					parts = append(parts, fieldpath.MatchAnyPathElement())
+				} else {
+					parts = append(parts, part)
+				}
+			}
+			matchers = append(matchers, fieldpath.MakePrefixMatcherOrDie(parts...))
+		}
+		filter = map[fieldpath.APIVersion]fieldpath.Filter{version: fieldpath.NewIncludeMatcherFilter(matchers...)}
+	case len(resets) > 0:
 		paths := fieldpath.NewSet()
 		for _, path := range resets {
 			var parts []interface{}
@@ -55,7 +71,7 @@ func oracle(t *testing.T, converter managedfields.TypeConverter, gvk schema.Grou
 			}
 			paths.Insert(fieldpath.MakePathOrDie(parts...))
 		}
-		filter = map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(gvk.GroupVersion().String()): fieldpath.NewExcludeSetFilter(paths)}
+		filter = map[fieldpath.APIVersion]fieldpath.Filter{version: fieldpath.NewExcludeSetFilter(paths)}
 	}
 	m, err := managedfields.NewDefaultFieldManager(converter, oneVersion{}, scheme.Scheme, scheme.Scheme, gvk, gvk.GroupVersion(), subresource, filter)
 	if err != nil {
@@ -209,7 +225,7 @@ func FuzzSent(f *testing.F) {
 		got := was.DeepCopy()
 		got.Data["a"] = "2"
 		got.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "sent", Operation: "Update", APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: fields}}
-		want := oracle(t, types, gvk, "", nil).UpdateNoErrors(was, got.DeepCopy(), "one").(managed.Object)
+		want := oracle(t, types, gvk, "", nil, nil).UpdateNoErrors(was, got.DeepCopy(), "one").(managed.Object)
 		tracker.Update(managed.Write{Manager: "one", APIVersion: "v1", Now: newest(want)}, was, got)
 		if got, want := shown(got), shown(want); got != want {
 			t.Errorf("%q:\n%s", text, cmp.Diff(want, got))
@@ -223,14 +239,16 @@ func live(t *testing.T, tracker *managed.Tracker, types managedfields.TypeConver
 	a.SetUID("")
 	steps := []struct {
 		manager, subresource string
-		resets               []string
+		resets, only         []string
 		obj                  managed.Object
 	}{
-		{"one", "", []string{"status"}, a},
-		{"two", "", []string{"status"}, mixed(r, a, b)},
-		{"kubelet", "status", []string{"spec", "metadata.labels"}, mixed(r, a, b)},
-		{"one", "", nil, mixed(r, b, a)},
-		{"two", "", []string{"status"}, b},
+		{"one", "", []string{"status"}, nil, a},
+		{"two", "", []string{"status"}, nil, mixed(r, a, b)},
+		{"kubelet", "status", []string{"spec", "metadata.labels"}, nil, mixed(r, a, b)},
+		{"one", "resize", nil, []string{"spec.containers.*.resources", "spec.initContainers.*.resizePolicy", "metadata.labels"}, mixed(r, a, b)},
+		{"two", "resize", nil, []string{"spec.ephemeralContainers", "metadata.*.*", "data.*"}, mixed(r, b, a)},
+		{"one", "", nil, nil, mixed(r, b, a)},
+		{"two", "", []string{"status"}, nil, b},
 	}
 	var old managed.Object
 	for i, step := range steps {
@@ -240,8 +258,8 @@ func live(t *testing.T, tracker *managed.Tracker, types managedfields.TypeConver
 			was = k.New()
 			was.GetObjectKind().SetGroupVersionKind(k.GVK)
 		}
-		want = oracle(t, types, k.GVK, step.subresource, step.resets).UpdateNoErrors(was, want, step.manager).(managed.Object)
-		w := managed.Write{Manager: step.manager, APIVersion: k.GVK.GroupVersion().String(), Subresource: step.subresource, Resets: step.resets, Now: newest(want)}
+		want = oracle(t, types, k.GVK, step.subresource, step.resets, step.only).UpdateNoErrors(was, want, step.manager).(managed.Object)
+		w := managed.Write{Manager: step.manager, APIVersion: k.GVK.GroupVersion().String(), Subresource: step.subresource, Resets: step.resets, Only: step.only, Now: newest(want)}
 		tracker.Update(w, old, obj)
 		if got, want := shown(obj), shown(want); got != want {
 			t.Fatalf("%s, step %d:\n%s", k.GVK, i, cmp.Diff(strings.SplitAfter(want, "{}"), strings.SplitAfter(got, "{}")))

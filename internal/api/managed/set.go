@@ -99,6 +99,38 @@ func (s set) appendUnion(dst *set, t set) {
 	*dst = append(append(*dst, s...), t...)
 }
 
+// appendWithin appends what of s the paths name, with all below it, and what stands on the way there.
+func (s set) appendWithin(dst *set, paths []string) {
+	for ; len(s) > 0; s = s.rest() {
+		below, all := beyond(paths, s[0].key)
+		if !all && below == nil {
+			continue
+		}
+		at := dst.open(s[0].key)
+		if all {
+			*dst = append(*dst, s.below()...)
+		} else {
+			s.below().appendWithin(dst, below)
+		}
+		dst.close(at, s[0].marks)
+	}
+}
+
+// beyond returns what of the paths is below a path element; all says that the element itself is one of them.
+func beyond(paths []string, key string) (below []string, all bool) {
+	for _, path := range paths {
+		name, rest, more := strings.Cut(path, ".")
+		switch {
+		case name != "*" && key != fieldKey(name):
+		case !more:
+			return nil, true
+		default:
+			below = append(below, rest)
+		}
+	}
+	return below, false
+}
+
 // from skips the trees that stand before key.
 func (s set) from(key string) set {
 	for len(s) > 0 && s[0].key != key && compareKeys(s[0].key, key) < 0 {

@@ -48,7 +48,11 @@ type Write struct {
 	Subresource string // "": the object itself
 	// Resets are the fields, such as "status" or "metadata.labels", that a write of this kind does not change whatever it says: nobody owns them by it.
 	Resets []string
-	Now    time.Time
+	// Only are the fields that a write of this kind can change, with "*" for any element of a list or map: "spec.containers.*.resources". What stands on the way
+	// to one, and appears or goes with it, counts. Of paths that part behind a "*" only the first does, as in structured-merge-diff, so there must be one. nil: all but
+	// Resets, which must be nil otherwise.
+	Only []string
+	Now  time.Time
 	// As returns an object of this version in another version of its kind, for those who own fields of that one; obj stays as it is, and the result may share
 	// what it holds. ok is false when there is no such version, or none of the object: its owners are forgotten. nil: there is no other version.
 	As func(apiVersion string, obj Object) (shown Object, ok bool)
@@ -150,6 +154,11 @@ func (t *Tracker) walk(walk *walker, w Write, live, obj Object) bool {
 	}
 	walk.out, walk.failed = walk.out[:0], false
 	walk.compare(typ.shape, old, reflect.ValueOf(obj).Elem(), w.Resets)
+	if w.Only != nil {
+		within := make(set, 0, len(walk.out))
+		walk.out.appendWithin(&within, w.Only)
+		walk.out = append(walk.out[:0], within...)
+	}
 	return !walk.failed
 }
 

@@ -73,7 +73,7 @@ func Pod() *kinds.Kind {
 		Subresources: []kinds.Subresource{
 			stream("attach", "PodAttachOptions", intoContainer("attach")),
 			{Name: "binding", GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Verbs: []string{"create"}, New: func() runtime.Object { return &corev1.Binding{} }, Create: bindPod, ValidateBody: validBinding},
-			{Name: "ephemeralcontainers", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: addEphemeral},
+			{Name: "ephemeralcontainers", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Owns: []string{"spec.ephemeralContainers"}, Update: addEphemeral},
 			{
 				Name: "eviction", GVK: policyv1.SchemeGroupVersion.WithKind("Eviction"), Verbs: []string{"create"},
 				Older: []schema.GroupVersionKind{{Group: policyv1.GroupName, Version: "v1beta1", Kind: "Eviction"}},
@@ -83,7 +83,8 @@ func Pod() *kinds.Kind {
 			{Name: "log", GVK: gvk, Verbs: []string{"get"}, Node: podLog},
 			stream("portforward", "PodPortForwardOptions", intoPorts),
 			proxyOf("PodProxyOptions", podPlace),
-			{Name: "resize", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: resizePod},
+			{Name: "resize", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Update: resizePod,
+				Owns: []string{"spec.containers.*.resources", "spec.initContainers.*.resources"}}, // upstream names resizePolicy too, to no avail
 			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec", "metadata.deletionTimestamp", "metadata.ownerReferences"}, Update: podStatus, Warnings: oddIPs},
 		},
 	}
