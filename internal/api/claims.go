@@ -162,6 +162,9 @@ func (s *Server) add(out *further, w kinds.Write, env kinds.Env, see *reader) er
 		if old.revision == 0 && s.Kind(w.Resource) != nil {
 			err = s.fillMeta(k, next)
 		}
+		if w.Object != nil {
+			s.trackOwn(k, w.Subresource, old.object, next)
+		}
 		if err == nil {
 			change.Value, err = encodeStored(k, next)
 		}

@@ -232,3 +232,24 @@ func TestWhatServicesCannotHave(t *testing.T) {
 		t.Errorf("%v %+v", err, obj)
 	}
 }
+
+// TestOwnersOfWhatKindsWrite: the fields of what a kind writes beside its own objects belong to the API server's own manager, as upstream's, which is a client
+// of itself there.
+func TestOwnersOfWhatKindsWrite(t *testing.T) {
+	_, admin := network(t, "10.0.0.0/27")
+	ctx := t.Context()
+	svc, err := admin.Create(ctx, services, service(t, "a", `{'ports':[{'port':80}]}`), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := admin.Get(ctx, allocation.Addresses, "", svc.(*corev1.Service).Spec.ClusterIP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const fields = `{"f:metadata":{"f:labels":{".":{},"f:ipaddress.kubernetes.io/ip-family":{},"f:ipaddress.kubernetes.io/managed-by":{}}},` +
+		`"f:spec":{"f:parentRef":{".":{},"f:name":{},"f:namespace":{},"f:resource":{}}}}`
+	list := address.GetManagedFields()
+	if len(list) != 1 || list[0].Manager != "kube-apiserver" || list[0].APIVersion != "networking.k8s.io/v1" || list[0].FieldsV1.GetRawString() != fields {
+		t.Errorf("an address that was taken belongs to %+v", list)
+	}
+}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -27,6 +28,21 @@ func (s *Server) track(req Request, part *kinds.Subresource, old, obj kinds.Obje
 		return
 	}
 	s.fields.Update(s.writeOf(req, part), old, obj)
+}
+
+// ownManager is upstream's name of who owns the fields that a kind writes in other objects: its API server is a client of its own there.
+const ownManager = "kube-apiserver"
+
+// trackOwn is track for what a kind writes in another object. Nobody owns the fields of what is not served.
+func (s *Server) trackOwn(k *kinds.Kind, subresource string, old, obj kinds.Object) {
+	if s.kinds[k.GVR()] == nil {
+		return
+	}
+	var part *kinds.Subresource
+	if i := slices.IndexFunc(k.Subresources, func(p kinds.Subresource) bool { return p.Name == subresource }); i >= 0 {
+		part = &k.Subresources[i]
+	}
+	s.track(Request{Kind: k, Manager: ownManager}, part, old, obj)
 }
 
 // trackView is track for a view, whose fields are those of the form that its clients see. What cannot be shown so is nobody's.

@@ -89,6 +89,7 @@ type Reader interface {
 type Write struct {
 	Resource        schema.GroupVersionResource
 	Namespace, Name string
+	Subresource     string // which part of it is said to be written, of which the server's own manager of fields then owns what changes; "": the whole
 	Object          Object // nil: it is removed
 }
 

@@ -41,7 +41,7 @@ func evictPod(env kinds.Env, obj kinds.Object, body runtime.Object, call kinds.C
 			if budget, err = spend(env, budget, pod.Name); err != nil {
 				return kinds.Effect{}, err
 			}
-			effect.Writes = []kinds.Write{{Resource: budgets(), Namespace: budget.Namespace, Name: budget.Name, Object: budget}}
+			effect.Writes = []kinds.Write{{Resource: budgets(), Namespace: budget.Namespace, Name: budget.Name, Subresource: "status", Object: budget}}
 		}
 	}
 	if err := checkEviction(pod, opts, effect.DryRun); err != nil {
