@@ -20,6 +20,7 @@ type target struct {
 	name        string
 	subresource string
 	rest        string // after the subresource; only proxies have any
+	within      bool   // the path says the namespace of what it is about, be that a namespace
 	watching    bool   // the path begins with watch, as old clients ask for one
 	follow      bool
 	snapshot    bool
@@ -52,7 +53,7 @@ func parse(r *http.Request) target {
 	if parts[0] == "namespaces" && len(parts) > 1 {
 		t.namespace = parts[1]
 		if len(parts) > 2 && (len(parts) > 3 || parts[2] != "status" && parts[2] != "finalize") {
-			parts = parts[2:]
+			parts, t.within = parts[2:], true
 		}
 	}
 	t.resource.Resource = parts[0]

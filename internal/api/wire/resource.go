@@ -53,7 +53,7 @@ func (c *call) part() *kinds.Subresource {
 func (c *call) serves() bool {
 	t := c.path
 	switch {
-	case !c.kind.Namespaced && t.namespace != "" && (t.resource.Resource != "namespaces" || t.namespace != t.name):
+	case !c.kind.Namespaced && t.within:
 		return false
 	case c.kind.Namespaced && t.namespace == "" && t.name != "":
 		return false
