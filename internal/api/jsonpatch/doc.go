@@ -12,7 +12,8 @@
 //   - The result is the library's, byte for byte: what was read is written with its names in order, the rest as it came. The tests hold this
 //     against the library itself. Where it fails by a panic (null in a list that is compared, a replacement of the whole by nothing), an
 //     error is returned.
-//   - The operations of one patch copy at most maxCopied bytes, and a document is at most maxDepth deep.
+//   - The operations of one patch copy at most maxCopied bytes and make a document at most maxGrown bytes larger by that, which is measured whenever they have
+//     copied as much; a document is at most maxDepth deep.
 //
 // # What it leaves to others
 //

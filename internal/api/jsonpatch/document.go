@@ -10,8 +10,11 @@ import (
 )
 
 const (
-	maxDepth  = 10_000  // objects and lists in each other, as the JSON decoder has it
-	maxCopied = 3 << 20 // bytes that the operations of one patch may copy: what upstream has an option for, which it does not use
+	maxDepth = 10_000 // objects and lists in each other, as the JSON decoder has it
+	// Upstream has an option for what the operations of one patch may copy, which it does not use. No bound is needed for what is put in place of other copies,
+	// but for the time that it takes; nothing that is much larger than an object can be is kept.
+	maxGrown  = 3 << 20  // bytes by which copies may make a document larger
+	maxCopied = 64 << 20 // bytes that the operations of one patch may copy
 )
 
 // errDepth: operations have built what is too deep to be read again.

@@ -20,6 +20,7 @@ var (
 	errMissing = errors.New("missing value")
 	errTest    = errors.New("test failed")
 	errIndex   = errors.New("invalid index referenced")
+	errGrown   = fmt.Errorf("copies make the document more than %d bytes larger", maxGrown)
 	errCopied  = fmt.Errorf("the copies are larger than %d bytes together", maxCopied)
 )
 
@@ -34,7 +35,7 @@ func parse(data []byte) *node {
 // Apply changes a document, an object or a list, by the operations of a patch, one after the other. When one of them does not apply, nothing is
 // returned but an error that says which. Nothing is kept of what is handed in.
 func (p Patch) Apply(document []byte) ([]byte, error) {
-	doc := patching{root: parse(document)}
+	doc := patching{root: parse(document), size: len(document)}
 	if doc.root.opened('{') == nil && doc.root.opened('[') == nil {
 		return nil, ErrBadDocument
 	}
@@ -48,8 +49,10 @@ func (p Patch) Apply(document []byte) ([]byte, error) {
 
 // patching is a document while operations change it.
 type patching struct {
-	root   *node
-	copied int // bytes
+	root     *node
+	size     int // of the document at first, in bytes
+	copied   int // bytes
+	measured int // what was copied when the document was measured last
 }
 
 func (op Operation) text(field string) (string, error) {
@@ -292,5 +295,24 @@ func (p *patching) copy(from, path string) error {
 	if p.copied += text.Len(); p.copied > maxCopied {
 		return errCopied
 	}
-	return to.add(read(text.Bytes()))
+	if err := to.add(read(text.Bytes())); err != nil {
+		return err
+	}
+	return p.measure()
+}
+
+// measure holds the document against what it may be, if enough was copied since it did to have made it larger.
+func (p *patching) measure() error {
+	if p.copied-p.measured <= maxGrown {
+		return nil
+	}
+	var text bytes.Buffer
+	if err := p.root.write(&text, 0); err != nil {
+		return err
+	}
+	if text.Len() > p.size+maxGrown {
+		return errGrown
+	}
+	p.measured = p.copied
+	return nil
 }
