@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"io"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/kinds/all"
+	documents "github.com/floe-k8s/floe/internal/kinds/openapi"
 	"github.com/floe-k8s/floe/internal/observe"
 )
 
@@ -165,6 +167,22 @@ func TestDocumentsOfWhatIsServed(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusNotFound {
 		t.Errorf("a version that is switched off: %s", resp.Status)
+	}
+	for _, request := range []string{"GET /openapi/v2", "GET /openapi/v2\nAccept: " + protobuf2} {
+		resp := s.send(t, request)
+		data, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s, %v", request, resp.Status, err)
+		}
+		for text, want := range map[string]bool{"/apis/apps/": false, "/apis/apps/v1/deployments": false, "io.k8s.api.apps.v1": false, "/api/v1/pods": true, "/apis/batch/v1/jobs": true, "/apis/batch/": true} {
+			if bytes.Contains(data, []byte(text)) != want {
+				t.Errorf("%s: with the group apps switched off, that it names %s is %t", request, text, !want)
+			}
+		}
+		if etag := resp.Header.Get("ETag"); etag == `"`+documents.Version2(documents.JSON).Hash+`"` {
+			t.Errorf("%s: the tag is that of the whole document", request)
+		}
 	}
 }
 

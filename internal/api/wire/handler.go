@@ -26,6 +26,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/history"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/openapi"
 )
 
 // Config is what a Handler is made from. Node may be nil when nothing runs pods; the rest is needed.

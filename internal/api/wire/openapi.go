@@ -3,9 +3,11 @@ package wire
 import (
 	"bytes"
 	"compress/gzip"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -51,8 +53,42 @@ func (h *Handler) serveOpenAPI(c *call) {
 	}
 }
 
-// describes says whether a document of version 3 is about what is served: groups and versions can be switched off. The one document of version 2 has them
-// all the same.
+// version2 returns what finds the document of version 2 of what is served, its hash and its text for one reader. That of a part of what there is is made when it is
+// first asked for, and kept.
+func (d discovery) version2() func(openapi.Form) (hash string, content io.ReadSeeker) {
+	whole := sync.OnceValue(func() bool {
+		for path := range openapi.Index() {
+			if !d.describes(path) {
+				return false
+			}
+		}
+		return true
+	})
+	parts := map[openapi.Form]func() openapi.Part{}
+	for _, form := range [...]openapi.Form{openapi.JSON, openapi.Protobuf} {
+		parts[form] = sync.OnceValue(func() openapi.Part { return openapi.Version2Of(form, d.hasPath) })
+	}
+	return func(form openapi.Form) (string, io.ReadSeeker) {
+		if whole() {
+			doc := openapi.Version2(form)
+			return doc.Hash, doc.Content()
+		}
+		part := parts[form]()
+		return part.Hash, part.Content()
+	}
+}
+
+// hasPath says whether a path in the document of version 2, such as /apis/apps/v1/deployments, is of a group and version that are served.
+func (d discovery) hasPath(path string) bool {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	size := 3
+	if parts[0] == "api" {
+		size = 2
+	}
+	return d.describes(strings.Join(parts[:min(size, len(parts))], "/"))
+}
+
+// describes says whether a document of version 3 is about what is served: groups and versions can be switched off.
 func (d discovery) describes(path string) bool {
 	parts := strings.Split(path, "/")
 	switch {
@@ -76,16 +112,16 @@ func (h *Handler) serveOpenAPI2(c *call) {
 	if !ok {
 		return
 	}
-	doc := openapi.Version2(form)
+	hash, content := c.view.version2(form)
 	c.w.Header().Set("Content-Type", media)
-	c.w.Header().Set("ETag", `"`+doc.Hash+`"`)
+	c.w.Header().Set("ETag", `"`+hash+`"`)
 	if !acceptsGzip(c.r) {
-		http.ServeContent(c.w, c.r, "", h.began, doc.Content())
+		http.ServeContent(c.w, c.r, "", h.began, content)
 		return
 	}
 	z := gzipped{ResponseWriter: c.w}
 	c.r.Header.Del("Range") // of the document's bytes, not of the compressed ones
-	http.ServeContent(&z, c.r, "", h.began, doc.Content())
+	http.ServeContent(&z, c.r, "", h.began, content)
 	if z.zip != nil {
 		_ = z.zip.Close() // the client is gone when this fails
 	}

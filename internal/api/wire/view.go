@@ -1,15 +1,18 @@
 package wire
 
 import (
+	"io"
 	"slices"
 
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/openapi"
 )
 
 // view is what the handler makes of one catalog. It never changes; a call keeps the one that it began with.
 type view struct {
 	catalog   *kinds.Catalog
 	discovery discovery
+	version2  func(openapi.Form) (hash string, content io.ReadSeeker)
 	codecs    map[*kinds.Kind]*codec
 }
 
@@ -25,6 +28,7 @@ func (h *Handler) seen() *view {
 	}
 	next := &view{catalog: now, codecs: codecsOf(now.All(), known)}
 	next.discovery = newDiscovery(slices.DeleteFunc(slices.Clone(now.All()), func(k *kinds.Kind) bool { return !h.Serves(k.GVR()) }))
+	next.version2 = next.discovery.version2()
 	h.view.CompareAndSwap(was, next)
 	return next
 }
