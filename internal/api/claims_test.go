@@ -3,6 +3,7 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,13 +15,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/allocation"
+	"github.com/floe-k8s/floe/internal/kinds/core"
+	"github.com/floe-k8s/floe/internal/store"
 )
 
 var services = corev1.SchemeGroupVersion.WithResource("services")
@@ -251,5 +256,52 @@ func TestOwnersOfWhatKindsWrite(t *testing.T) {
 	list := address.GetManagedFields()
 	if len(list) != 1 || list[0].Manager != "kube-apiserver" || list[0].APIVersion != "networking.k8s.io/v1" || list[0].FieldsV1.GetRawString() != fields {
 		t.Errorf("an address that was taken belongs to %+v", list)
+	}
+}
+
+// TestFirstUpdateOfAClaim: a claim's first update is a change though it says nothing new, as upstream's is, which stores no phase of a new claim; the next is none.
+func TestFirstUpdateOfAClaim(t *testing.T) {
+	admin := inprocess.New(apitest.New(t).API, apitest.Administrator())
+	claims := corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims")
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default"}}
+	claim.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+	claim.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+	obj, err := admin.Create(t.Context(), claims, claim, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var versions []string
+	for range 3 {
+		if phase := obj.(*corev1.PersistentVolumeClaim).Status.Phase; phase != corev1.ClaimPending {
+			t.Errorf("phase %q", phase)
+		}
+		versions = append(versions, obj.GetResourceVersion())
+		if obj, err = admin.Update(t.Context(), claims, obj, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if versions[0] == versions[1] || versions[1] != versions[2] {
+		t.Errorf("versions %v, want the second to differ from the first, and the third to be the second", versions)
+	}
+}
+
+// TestCanonicalClaim: a claim that upstream has stored without a phase is read with it, and its next update is a change.
+func TestCanonicalClaim(t *testing.T) {
+	stored := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default"}}
+	value, err := api.Envelope(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"), stored.Size(), func(b []byte) error {
+		_, err := stored.MarshalToSizedBuffer(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := api.Collections([]*kinds.Kind{core.PersistentVolumeClaim()})[0]
+	once := c.Canonical(value)
+	obj, _, err := c.Decode(&store.Item{Value: once})
+	if err != nil || obj.(*corev1.PersistentVolumeClaim).Status.Phase != corev1.ClaimPending {
+		t.Fatalf("read as %+v, %v", obj, err)
+	}
+	if again := c.Canonical(once); !bytes.Equal(again, once) {
+		t.Error("what floe reads is not what it would read again")
 	}
 }
