@@ -35,7 +35,7 @@ const ownManager = "kube-apiserver"
 
 // trackOwn is track for what a kind writes in another object. Nobody owns the fields of what is not served.
 func (s *Server) trackOwn(k *kinds.Kind, subresource string, old, obj kinds.Object) {
-	if s.kinds[k.GVR()] == nil {
+	if s.Kind(k.GVR()) == nil {
 		return
 	}
 	var part *kinds.Subresource

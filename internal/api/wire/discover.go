@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ func (h *Handler) serveDiscovery(c *call) {
 	path := c.r.URL.Path
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	empty := slices.Contains(parts, "") || strings.HasPrefix(path, "//") || len(parts) < 3 && strings.HasSuffix(path, "//")
-	obj := c.view.discovery.legacy(parts, c.r.Host)
+	obj := c.view.discovery.legacy(parts, cmp.Or(h.ExternalAddress, c.r.Host))
 	routed := parts[0] == "api" || len(parts) == 3
 	switch {
 	case empty, obj == nil && !c.view.discovery.answers(parts):

@@ -5,3 +5,6 @@ func (h *Handler) End() {
 	h.stop()
 	h.connections.open.Wait()
 }
+
+// InFlight is how many calls Drain would wait for.
+func (h *Handler) InFlight() int64 { return h.departing.inFlight.Load() }

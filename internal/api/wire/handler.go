@@ -61,6 +61,12 @@ type Config struct {
 	Profiling bool
 	// SetVerbosity changes how much is logged, as --v does; nil: it cannot be changed.
 	SetVerbosity func(level int)
+	// Edge is what is done to every request.
+	Edge Edge
+	// ExternalAddress is the host and port that discovery names; "": what the client has asked (--external-hostname).
+	ExternalAddress string
+	// LiveGrace is how long after New /livez takes Hooks for done that are not yet (--livez-grace-period).
+	LiveGrace time.Duration
 }
 
 // Build says from what a program was made; what is not known is "".
@@ -75,6 +81,7 @@ type Handler struct {
 	hooks             []*hook
 	reading, changing chan struct{} // a place for each call in flight; nil: no bound
 	connections       *connections
+	departing         *departing
 	closing           context.Context
 	stop              context.CancelFunc // ends watches and what follows
 	view              atomic.Pointer[view]
@@ -103,7 +110,7 @@ func New(cfg Config) *Handler {
 		cfg.Serves = func(schema.GroupVersionResource) bool { return true }
 	}
 	h := &Handler{Config: cfg, began: cfg.Clock.Now(), reading: places(cfg.Limits.Reading), changing: places(cfg.Limits.Changing)}
-	h.connections = newConnections()
+	h.connections, h.departing = newConnections(), newDeparting()
 	h.closing, h.stop = context.WithCancel(context.Background())
 	for _, name := range cfg.Hooks {
 		h.hooks = append(h.hooks, &hook{name: name})
@@ -144,10 +151,16 @@ type call struct {
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(w, r)
-	header := w.Header()
-	header["Audit-Id"] = []string{auditID(r)}
-	header["Cache-Control"] = []string{"no-cache, private"}
+	w.Header()["Audit-Id"] = []string{auditID(r)}
 	path := parse(r)
+	counted, ok := h.admitted(w, r, &path)
+	if !ok {
+		return
+	}
+	if counted {
+		defer h.departing.leave()
+	}
+	h.mark(w, r)
 	timeout, wished, err := time.Duration(0), false, error(nil)
 	if !path.long() {
 		if timeout, wished, err = h.timeout(r); err != nil {
@@ -158,19 +171,34 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.hurry(w, timeout)
 		}
 	}
+	if h.crossOrigin(w, r) {
+		return
+	}
+	if user, ok := h.authenticate(w, r); ok {
+		h.serve(w, r, user, path, timeout)
+	}
+}
+
+// authenticate says who sent the request; ok false: it was refused.
+func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (user auth.User, ok bool) {
 	user, ok, err := h.Authenticator(r)
 	if err != nil || !ok {
 		if err != nil {
 			h.Log.Info("a credential was refused", "remote", r.RemoteAddr, "err", err)
 		}
 		h.speaks.refuse(w, r, apierrors.NewUnauthorized("Unauthorized"))
-		return
+		return auth.User{}, false
 	}
 	if name := impersonation(r.Header); name != "" {
 		// Never passed over: the call would run with the rights of who sent it, not of whom it names.
 		h.speaks.refuse(w, r, apierrors.NewBadRequest("impersonation is not served yet: header "+name))
-		return
+		return auth.User{}, false
 	}
+	return user, true
+}
+
+// serve answers a user. timeout is how long the call may take that is not long.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, user auth.User, path target, timeout time.Duration) {
 	c := &call{r: r, user: user, path: path, speaks: h.speaks, view: h.seen(), metrics: h.Metrics, answered: recorder{ResponseWriter: w}}
 	c.w = &c.answered
 	if h.Serves(c.path.resource) {
@@ -181,7 +209,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		h.Metrics.refused(c)
 		w.Header().Set("Retry-After", "1")
-		h.speaks.refuse(w, r, apierrors.NewTooManyRequests("Too many requests, please try again later.", 1))
+		http.Error(w, "Too many requests, please try again later.", http.StatusTooManyRequests)
 		return
 	}
 	defer release()
@@ -220,7 +248,8 @@ func impersonation(h http.Header) string {
 	return ""
 }
 
-// admit takes a place among the calls in flight, or says that there is none. Watches and what follows a log do not count.
+// admit takes a place among the calls in flight, or says that there is none. Watches and what follows a log do not count, and administrators always get an
+// answer.
 func (h *Handler) admit(c *call) (release func(), ok bool) {
 	places := h.reading
 	if c.path.changes() {
@@ -233,7 +262,7 @@ func (h *Handler) admit(c *call) (release func(), ok bool) {
 	case places <- struct{}{}:
 		return func() { <-places }, true
 	default:
-		return nil, false
+		return func() {}, slices.Contains(c.user.Groups, auth.Masters)
 	}
 }
 

@@ -35,15 +35,22 @@ func (h *Handler) checks(kind string) []check {
 		// Upstream's has a certificate by which it trusts itself, which may run out. What is in this process needs none.
 		list = append(list, check{"loopback-serving-certificate", well}, check{"etcd", stored})
 	}
+	lives := kind == "livez" && h.LiveGrace > 0 && !h.Clock.Now().After(h.began.Add(h.LiveGrace))
 	for _, k := range h.hooks {
-		list = append(list, check{"poststarthook/" + k.name, k.unfinished})
+		state := func() string {
+			if lives {
+				return ""
+			}
+			return k.unfinished()
+		}
+		list = append(list, check{"poststarthook/" + k.name, state})
 		if k.name == autoRegistration {
-			list = append(list, check{autoRegistrationCompleted, k.unfinished})
+			list = append(list, check{autoRegistrationCompleted, state})
 		}
 	}
 	if kind == "readyz" {
 		list = append(list, check{"shutdown", func() string {
-			if h.closing.Err() != nil {
+			if h.closing.Err() != nil || h.departing.leaving.Load() {
 				return "process is shutting down"
 			}
 			return ""

@@ -56,6 +56,11 @@ func (h *Handler) watch(c *call) {
 	ctx, cancel := context.WithCancel(c.r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.closing, cancel)()
+	done, ok := h.ends(c, cancel)
+	if !ok {
+		return
+	}
+	defer done()
 	media := f.media
 	switch media {
 	case mediaProtobuf:
