@@ -18,12 +18,24 @@ import (
 var version = "dev"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := root().ExecuteContext(ctx); err != nil {
+	if err := root().ExecuteContext(untilSignal()); err != nil {
 		fmt.Fprintln(os.Stderr, "floe:", err)
 		os.Exit(1)
 	}
+}
+
+// untilSignal returns a context that ends when the program is told to end. Whoever says it twice does not want to wait: it ends at once then.
+func untilSignal() context.Context {
+	ctx, stop := context.WithCancel(context.Background())
+	told := make(chan os.Signal, 2) // both, should nobody look meanwhile
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
+	go func() { // until the program ends
+		<-told
+		stop()
+		<-told
+		os.Exit(1)
+	}()
+	return ctx
 }
 
 func root() *cobra.Command {

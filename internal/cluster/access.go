@@ -9,8 +9,8 @@ import (
 	"github.com/floe-k8s/floe/internal/pki"
 )
 
-// servingTLS is the API's side of TLS: a fresh certificate for the host's names and addresses; clients may show one of the
-// authority's. HTTP/2 is offered first.
+// servingTLS is the API's side of TLS: a fresh certificate for the host's names and addresses, unless others are configured; clients may show one of
+// the authority's. HTTP/2 is offered first.
 func (s *server) servingTLS() (*tls.Config, error) {
 	addrs, err := s.addresses()
 	if err != nil {
@@ -28,6 +28,9 @@ func (s *server) servingTLS() (*tls.Config, error) {
 		ips = append(ips, a.AsSlice())
 	}
 	names := []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + network.ClusterDomain}
+	if s.Config.Serving.ownCertificate() {
+		names = append(names, ownName)
+	}
 	id, err := s.authority.Server("kube-apiserver", names, ips)
 	if err != nil {
 		return nil, err
@@ -36,11 +39,8 @@ func (s *server) servingTLS() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"},
-		// A certificate that is not the authority's is an anonymous client or one with another credential: auth decides, as upstream does.
-		ClientAuth: tls.RequestClientCert,
-	}, nil
+	// A certificate that is not the authority's is an anonymous client or one with another credential: auth decides, as upstream does.
+	return s.Config.Serving.tls(&cert, s.Log.With("component", "api"))
 }
 
 // writeKubeconfigs writes the administrator's way in.
@@ -49,7 +49,11 @@ func (s *server) writeKubeconfigs() error {
 	if err != nil {
 		return err
 	}
-	data, err := pki.Kubeconfig("floe", s.localURL(), s.authority.CertPEM(), id)
+	name := ""
+	if s.Config.Serving.ownCertificate() {
+		name = ownName // the authority in the file knows nothing of the certificate that others get
+	}
+	data, err := pki.Kubeconfig("floe", s.localURL(), name, s.authority.CertPEM(), id)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/features"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/core"
 )
 
 // API says what the API serves, and how much of it at once. Its fields are kube-apiserver's flags.
@@ -36,6 +37,29 @@ type API struct {
 	HTTP2MaxStreamsPerConnection int `json:"http2MaxStreamsPerConnection,omitempty"`
 	// Profiling serves /debug/pprof and /debug/flags to who may get these paths. Default true.
 	Profiling *bool `json:"profiling,omitempty"`
+	// ContentionProfiling records where goroutines block, for /debug/pprof/block, if Profiling is on.
+	ContentionProfiling bool `json:"contentionProfiling,omitempty"`
+	// EventTTL is how long an event is kept after it was last seen; 0: for ever. Default 1h.
+	EventTTL metav1.Duration `json:"eventTTL"`
+	// ExternalHostname is the host that discovery names, with the port. Default: the address that is advertised.
+	ExternalHostname string `json:"externalHostname,omitempty"`
+	// GoawayChance is the share of HTTP/2 requests, 0 to 0.02, with which a client is told to take another connection. Default 0.
+	GoawayChance float64 `json:"goawayChance,omitempty"`
+	// StrictTransportSecurityDirectives are said in every answer: max-age=SECONDS, includeSubDomains, preload. None: nothing is said.
+	StrictTransportSecurityDirectives []string `json:"strictTransportSecurityDirectives,omitempty"`
+	// CORSAllowedOrigins are regular expressions of the origins whose pages may use the API from a browser. Each must hold the host's begin (^ or //) and
+	// its end ($ or :).
+	CORSAllowedOrigins []string `json:"corsAllowedOrigins,omitempty"`
+	// MaxConnectionBytesPerSec bounds what each connection to a pod, service or node through the API carries; 0: nothing does.
+	MaxConnectionBytesPerSec int64 `json:"maxConnectionBytesPerSec,omitempty"`
+	// LivezGracePeriod is how long after the start /livez trusts that what is done once at a start will be done.
+	LivezGracePeriod metav1.Duration `json:"livezGracePeriod,omitempty"`
+	// ShutdownDelayDuration is how long all is served as before after the server was told to end, while /readyz already fails.
+	ShutdownDelayDuration metav1.Duration `json:"shutdownDelayDuration,omitempty"`
+	// ShutdownSendRetryAfter answers new requests with 429 then until those in flight have ended.
+	ShutdownSendRetryAfter bool `json:"shutdownSendRetryAfter,omitempty"`
+	// ShutdownWatchTerminationGracePeriod is the time over which watches are ended then; 0: they end together.
+	ShutdownWatchTerminationGracePeriod metav1.Duration `json:"shutdownWatchTerminationGracePeriod,omitempty"`
 }
 
 func defaultAPI() API {
@@ -43,7 +67,7 @@ func defaultAPI() API {
 	return API{
 		HTTP2MaxStreamsPerConnection: 100, Profiling: &profiling,
 		MaxRequestsInflight: 400, MaxMutatingRequestsInflight: 200,
-		RequestTimeout: metav1.Duration{Duration: time.Minute}, MinRequestTimeout: 1800,
+		RequestTimeout: metav1.Duration{Duration: time.Minute}, MinRequestTimeout: 1800, EventTTL: metav1.Duration{Duration: core.EventTTL},
 	}
 }
 
@@ -82,20 +106,38 @@ func (a *API) of(list []*kinds.Kind) (served, error) {
 }
 
 func (a *API) validate(list []*kinds.Kind) (errs []error) {
-	for field, n := range map[string]int{"api.maxRequestsInflight": a.MaxRequestsInflight, "api.maxMutatingRequestsInflight": a.MaxMutatingRequestsInflight} {
+	bad := func(field string, value any, want string) {
+		errs = append(errs, fmt.Errorf("api.%s: %v: %s", field, value, want))
+	}
+	for field, n := range map[string]int64{
+		"maxRequestsInflight": int64(a.MaxRequestsInflight), "maxMutatingRequestsInflight": int64(a.MaxMutatingRequestsInflight),
+		"maxConnectionBytesPerSec": a.MaxConnectionBytesPerSec,
+	} {
 		if n < 0 {
-			errs = append(errs, fmt.Errorf("%s: %d: must be 0 (no bound) or above", field, n))
+			bad(field, n, "must be 0 (no bound) or above")
+		}
+	}
+	for field, d := range map[string]metav1.Duration{
+		"eventTTL": a.EventTTL, "livezGracePeriod": a.LivezGracePeriod, "shutdownDelayDuration": a.ShutdownDelayDuration,
+		"shutdownWatchTerminationGracePeriod": a.ShutdownWatchTerminationGracePeriod,
+	} {
+		if d.Duration < 0 {
+			bad(field, d.Duration, "can not be a negative value")
 		}
 	}
 	if a.RequestTimeout.Duration <= 0 {
-		errs = append(errs, fmt.Errorf("api.requestTimeout: %s: must be above 0", a.RequestTimeout.Duration))
+		bad("requestTimeout", a.RequestTimeout.Duration, "must be above 0")
 	}
-	if a.HTTP2MaxStreamsPerConnection <= 0 {
-		errs = append(errs, fmt.Errorf("api.http2MaxStreamsPerConnection: %d: must be above 0", a.HTTP2MaxStreamsPerConnection))
+	if a.HTTP2MaxStreamsPerConnection < 0 {
+		bad("http2MaxStreamsPerConnection", a.HTTP2MaxStreamsPerConnection, "must be 0 (the default) or above")
 	}
 	if a.MinRequestTimeout <= 0 {
-		errs = append(errs, fmt.Errorf("api.minRequestTimeout: %d: must be above 0", a.MinRequestTimeout))
+		bad("minRequestTimeout", a.MinRequestTimeout, "must be above 0")
 	}
+	if a.GoawayChance < 0 || a.GoawayChance > 0.02 {
+		bad("goawayChance", a.GoawayChance, "can not be less than 0 or greater than 0.02")
+	}
+	errs = append(errs, a.validateEdge()...)
 	if _, err := a.of(list); err != nil {
 		errs = append(errs, err)
 	}

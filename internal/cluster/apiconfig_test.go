@@ -21,6 +21,22 @@ func TestSwitchesOfTheAPI(t *testing.T) {
 		"maxRequestsInflight: -1":                      "api.maxRequestsInflight: -1: must be 0 (no bound) or above",
 		"requestTimeout: -1s":                          "api.requestTimeout: -1s: must be above 0",
 		"minRequestTimeout: 0":                         "api.minRequestTimeout: 0: must be above 0",
+		"http2MaxStreamsPerConnection: 0":              "",
+		"http2MaxStreamsPerConnection: -1":             "api.http2MaxStreamsPerConnection: -1: must be 0 (the default) or above",
+		"maxConnectionBytesPerSec: -1":                 "api.maxConnectionBytesPerSec: -1: must be 0 (no bound) or above",
+		"eventTTL: -1s":                                "api.eventTTL: -1s: can not be a negative value",
+		"livezGracePeriod: -1s":                        "api.livezGracePeriod: -1s: can not be a negative value",
+		"shutdownDelayDuration: -1s":                   "api.shutdownDelayDuration: -1s: can not be a negative value",
+		"shutdownWatchTerminationGracePeriod: -1s":     "api.shutdownWatchTerminationGracePeriod: -1s: can not be a negative value",
+		"goawayChance: 0.02":                           "",
+		"goawayChance: 0.03":                           "api.goawayChance: 0.03: can not be less than 0 or greater than 0.02",
+		"corsAllowedOrigins: ['//a\\.b(:|$)']":         "",
+		"corsAllowedOrigins: ['a.b']":                  `api.corsAllowedOrigins: "a.b": regular expression does not pin to start/end of host in the origin header`,
+		"corsAllowedOrigins: ['^a.b']":                 "does not pin",
+		"corsAllowedOrigins: ['//[:']":                 `api.corsAllowedOrigins: "//[:": invalid regular expression`,
+		"corsAllowedOrigins: ['']":                     `api.corsAllowedOrigins: "": empty value`,
+		"strictTransportSecurityDirectives: [max-age=1, includeSubDomains, preload]": "",
+		"strictTransportSecurityDirectives: [maxage=1]":                              `api.strictTransportSecurityDirectives: "maxage=1": allowed values: max-age=expireTime, includeSubDomains, preload`,
 	} {
 		file := filepath.Join(t.TempDir(), "config.yaml")
 		text := "apiVersion: " + ConfigAPIVersion + "\nkind: " + ConfigKind + "\nnode: {disabled: true}\napi: {" + given + "}\n"

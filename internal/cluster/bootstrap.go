@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/auth/rbac/policy"
 	"github.com/floe-k8s/floe/internal/controller/bootstrap"
+	"github.com/floe-k8s/floe/internal/kinds/allocation"
 )
 
 // apiServer is who the log says did what the server does by itself.
@@ -29,7 +31,15 @@ func (s *server) bootstrap(ctx context.Context) error {
 	s.door.SetReady()
 	close(s.begun)
 	s.Log.Info("ready", "url", s.localURL(), "kubeconfig", s.dir.join(adminKubeconfig))
-	return b.Run(ctx)
+	// The server says that it is gone before it is: clients that find it by default/kubernetes then have all of its delay to find another.
+	until, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.leaving, cancel)()
+	if err := b.Run(until); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	<-ctx.Done()
+	return nil
 }
 
 func (s *server) bootstrapConfig() (bootstrap.Config, error) {
@@ -55,6 +65,9 @@ func (s *server) bootstrapConfig() (bootstrap.Config, error) {
 	case network.EndpointReconcilerType == reconcileNone:
 	case address.IsLoopback(): // which no endpoint may have
 		s.Log.Warn("this host has only loopback addresses: default/kubernetes gets no endpoints (set --advertise-address)")
+	case allocation.FamilyOf(address) != allocation.FamilyOf(cfg.Ranges[0].First()):
+		return bootstrap.Config{}, fmt.Errorf("service IP family %q must match public address family %q: set --advertise-address, or --service-cluster-ip-range in the order that fits",
+			network.ServiceClusterIPRange[0], address)
 	default:
 		cfg.Leases = masterLeases{s.api}
 	}

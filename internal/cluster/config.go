@@ -41,6 +41,7 @@ type Config struct {
 	// WriteKubeconfig is where a copy of the administrator's kubeconfig file goes, 0600. Empty: only DataDir/admin.kubeconfig.
 	WriteKubeconfig string  `json:"writeKubeconfig,omitempty"`
 	Store           Store   `json:"store,omitempty"`
+	Serving         Serving `json:"serving,omitempty"`
 	API             API     `json:"api,omitempty"`
 	Network         Network `json:"network,omitempty"`
 	Logging         Logging `json:"logging,omitempty"`
@@ -159,6 +160,7 @@ func (c *Config) Complete() error {
 	if c.Logging.Format != "text" && c.Logging.Format != "json" {
 		bad("logging.format", fmt.Sprintf("%q", c.Logging.Format), "text or json")
 	}
+	errs = append(errs, c.Serving.validate()...)
 	errs = append(errs, c.Store.validate()...)
 	errs = append(errs, c.API.validate(all.Kinds())...)
 	errs = append(errs, c.Network.validate()...)

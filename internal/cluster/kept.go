@@ -58,7 +58,7 @@ func (m masterLeases) Remove(ctx context.Context, address, sign string) error {
 // nodePorts holds the ports that services have on nodes against those that are taken.
 func (s *server) nodePorts() servicerepair.Ports {
 	return servicerepair.Ports{
-		Client: s.client(apiServer, auth.Masters), Clock: s.Clock, Log: s.Log.With("component", "node ports"), Range: s.Config.Network.kinds().Services.NodePorts,
+		Client: s.client(apiServer, auth.Masters), Clock: s.Clock, Log: s.Log.With("component", "node ports"), Range: s.Config.Network.services().NodePorts,
 		Keep: func(ctx context.Context, next func(*corev1.RangeAllocation) (*corev1.RangeAllocation, error)) error {
 			return s.api.Keep(ctx, allocation.PortsKept, allocation.PortsName, apiServer, func(old kinds.Object) (kinds.Object, error) {
 				stored, _ := old.(*corev1.RangeAllocation)

@@ -12,8 +12,11 @@ import (
 // registry is what /metrics tells: the process, the API's requests, and the store.
 func (s *server) registry(api prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), api, newStoreMetrics(s.store, s.log, func() []*kinds.Kind { return s.api.Catalog().All() }),
-		newAllocationMetrics(s.store, s.Config.Network.kinds().Services.NodePorts))
+	served := func() []*kinds.Kind { return s.api.Catalog().All() }
+	r.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), api,
+		newStoreMetrics(s.store, s.log, served), newAllocationMetrics(s.store, s.Config.Network.services().NodePorts),
+	)
 	return r
 }
 

@@ -130,8 +130,17 @@ func (n *Network) serviceRanges() (list []allocation.Range) {
 	return list
 }
 
-// kinds is what the kinds are told of it.
-func (n *Network) kinds() all.Config {
+// kinds is what the kinds are told.
+func (c *Config) kinds() all.Config {
+	events := c.API.EventTTL.Duration
+	if events == 0 {
+		events = core.EventsForEver
+	}
+	return all.Config{Services: c.Network.services(), EventTTL: events}
+}
+
+// services is what the kinds are told of it.
+func (n *Network) services() core.ServiceNetwork {
 	var services core.ServiceNetwork
 	for _, r := range n.serviceRanges() {
 		services.Families = append(services.Families, allocation.FamilyOf(r.First()))
@@ -139,7 +148,7 @@ func (n *Network) kinds() all.Config {
 	if ports, err := utilnet.ParsePortRange(n.ServiceNodePortRange); err == nil {
 		services.NodePorts = *ports
 	}
-	return all.Config{Services: services}
+	return services
 }
 
 // advertised is the address at which others reach this server: not a loopback one, if the host has another.

@@ -38,7 +38,9 @@ type Environment struct {
 	SetVerbosity func(n int)
 	// SetGCPercent sets the process's garbage collector, as debug.SetGCPercent does; nil: it is left as it is.
 	SetGCPercent func(percent int) int
-	Seed         uint64 // of the random source that breaks ties; 0: taken from the clock
+	// SetBlockProfileRate makes the process record where goroutines block, as runtime.SetBlockProfileRate does; nil: it cannot.
+	SetBlockProfileRate func(rate int)
+	Seed                uint64 // of the random source that breaks ties; 0: taken from the clock
 }
 
 // server is one cluster's parts while they are put together.
@@ -53,7 +55,8 @@ type server struct {
 	door      *wire.Handler
 	listener  net.Listener
 	nodes     *nodeDoor
-	begun     chan struct{} // closed by bootstrap
+	begun     chan struct{}   // closed by bootstrap
+	leaving   context.Context // ends when the server is told to end, before its parts do; set before they run
 	running   running
 }
 
@@ -62,7 +65,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if env.Seed == 0 {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
-	s := &server{Environment: env, kinds: all.KindsFor(env.Config.Network.kinds()), begun: make(chan struct{})}
+	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{})}
 	if s.dir, err = openDataDir(env.Config.DataDir); err != nil {
 		return err
 	}
@@ -81,7 +84,10 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if err != nil {
 		return errors.Join(err, s.listener.Close())
 	}
-	return runSequence(ctx, env.Clock, env.Log, parts)
+	leaving, gone, stop := s.departure(ctx)
+	defer stop()
+	s.leaving = leaving
+	return runSequence(gone, env.Clock, env.Log, parts)
 }
 
 func (s *server) openAPI(ctx context.Context) (err error) {
@@ -105,6 +111,16 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	})
 	metrics := wire.NewMetrics()
 	tellFeatures(metrics, served.gates)
+	if *cfg.Profiling && cfg.ContentionProfiling && s.SetBlockProfileRate != nil {
+		s.SetBlockProfileRate(1)
+	}
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	external, err := s.externalAddress()
+	if err != nil {
+		return errors.Join(err, s.listener.Close())
+	}
 	s.door = wire.New(wire.Config{
 		Metrics: metrics, Gather: s.registry(metrics), Serves: served.apis.Serves,
 		Limits: wire.Limits{
@@ -114,10 +130,16 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		},
 		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
-		Authenticator: authenticator,
+		Authenticator: authenticator, Edge: cfg.edge(), ExternalAddress: external, LiveGrace: cfg.LivezGracePeriod.Duration, MaxBytesPerSec: cfg.MaxConnectionBytesPerSec,
 	})
+	return nil
+}
+
+// listen takes the API's port.
+func (s *server) listen(ctx context.Context) (err error) {
 	address := net.JoinHostPort(s.Config.BindAddress, strconv.Itoa(s.Config.SecurePort))
-	if s.listener, err = net.Listen("tcp", address); err != nil {
+	config := net.ListenConfig{Control: s.Config.Serving.socket}
+	if s.listener, err = config.Listen(ctx, "tcp", address); err != nil {
 		return fmt.Errorf("the API cannot listen on %s: %w (another server there? choose --secure-port)", address, err)
 	}
 	return nil

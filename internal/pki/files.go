@@ -39,13 +39,13 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 }
 
 // Kubeconfig is a kubeconfig file for the server at url, trusted by the authority in caPEM, as the client id. name is
-// given to cluster, user and context.
-func Kubeconfig(name, url string, caPEM []byte, id Identity) ([]byte, error) {
+// given to cluster, user and context. serverName is what the server's certificate must name; "": url's host.
+func Kubeconfig(name, url, serverName string, caPEM []byte, id Identity) ([]byte, error) {
 	return yaml.Marshal(clientcmdv1.Config{
 		Kind:       "Config",
 		APIVersion: "v1",
 		Clusters: []clientcmdv1.NamedCluster{{Name: name, Cluster: clientcmdv1.Cluster{
-			Server: url, CertificateAuthorityData: caPEM,
+			Server: url, TLSServerName: serverName, CertificateAuthorityData: caPEM,
 		}}},
 		AuthInfos: []clientcmdv1.NamedAuthInfo{{Name: name, AuthInfo: clientcmdv1.AuthInfo{
 			ClientCertificateData: id.CertPEM, ClientKeyData: id.KeyPEM,
@@ -79,7 +79,8 @@ func ReadKubeconfig(data []byte) (url string, config *tls.Config, err error) {
 		if err != nil {
 			return "", nil, fmt.Errorf("kubeconfig: %w", err)
 		}
-		return file.Clusters[cluster].Cluster.Server, &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+		at := file.Clusters[cluster].Cluster
+		return at.Server, &tls.Config{RootCAs: pool, ServerName: at.TLSServerName, Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
 	}
 	return "", nil, fmt.Errorf("kubeconfig: context %q is not whole", file.CurrentContext)
 }

@@ -109,7 +109,7 @@ func TestKubeconfigHoldsTheIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := Kubeconfig("floe", "https://127.0.0.1:6443", a.CertPEM(), id)
+	data, err := Kubeconfig("floe", "https://127.0.0.1:6443", "floe.internal", a.CertPEM(), id)
 	if err != nil {
 		t.Fatal(err)
 	}

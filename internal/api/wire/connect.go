@@ -149,6 +149,7 @@ func (h *Handler) connect(c *call, to *url.URL, transport http.RoundTripper, upg
 	defer w.end()
 	handler := proxy.NewUpgradeAwareHandler(to, transport, !upgrade, upgrade, c)
 	handler.FlushInterval = -1 // what comes goes on at once
+	handler.MaxBytesPerSec = h.MaxBytesPerSec
 	handler.ServeHTTP(w, r)
 }
 

@@ -26,7 +26,6 @@ import (
 	"github.com/floe-k8s/floe/internal/api/history"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
-	"github.com/floe-k8s/floe/internal/kinds/openapi"
 )
 
 // Config is what a Handler is made from. Node may be nil when nothing runs pods; the rest is needed.
@@ -65,6 +64,8 @@ type Config struct {
 	Edge Edge
 	// ExternalAddress is the host and port that discovery names; "": what the client has asked (--external-hostname).
 	ExternalAddress string
+	// MaxBytesPerSec bounds what each upgraded connection through the API carries; 0: nothing does (--max-connection-bytes-per-sec).
+	MaxBytesPerSec int64
 	// LiveGrace is how long after New /livez takes Hooks for done that are not yet (--livez-grace-period).
 	LiveGrace time.Duration
 }

@@ -5,6 +5,8 @@
 package all
 
 import (
+	"time"
+
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/admissionregistration"
 	"github.com/floe-k8s/floe/internal/kinds/allocation"
@@ -32,6 +34,8 @@ import (
 // Config is what kinds are told of the cluster. Its zero value is the default.
 type Config struct {
 	Services core.ServiceNetwork
+	// EventTTL is how long an event is kept after it was last seen. 0 is core.EventTTL; core.EventsForEver keeps them.
+	EventTTL time.Duration
 }
 
 // Kept returns the kinds that are stored and served to nobody.
@@ -42,7 +46,7 @@ func Kinds() []*kinds.Kind { return KindsFor(Config{}) }
 
 // KindsFor returns new values that the caller owns.
 func KindsFor(cfg Config) []*kinds.Kind {
-	event, autoscaler := core.Event(), autoscaling.HorizontalPodAutoscaler() // each is served in two forms
+	event, autoscaler := core.Event(cfg.EventTTL), autoscaling.HorizontalPodAutoscaler() // each is served in two forms
 	return []*kinds.Kind{
 		core.Binding(),
 		core.ComponentStatus(),

@@ -263,7 +263,7 @@ func TestOtherKinds(t *testing.T) {
 		"taint without effect":  {core.Node(), &corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "a"}}}}, nil, "FieldValueRequired metadata.taints[0].effect"},
 		"taint twice":           {core.Node(), &corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "a", Effect: "NoSchedule"}, {Key: "a", Effect: "NoSchedule"}}}}, nil, "FieldValueDuplicate metadata.taints[1]"},
 		"node's range changes":  {core.Node(), &corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.1.0.0/24"}}}, &corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24"}}}, "FieldValueForbidden spec.podCIDRs"},
-		"event of another room": {core.Event(), &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: "a"}, InvolvedObject: corev1.ObjectReference{Namespace: "b"}}, nil, "FieldValueInvalid involvedObject.namespace"},
+		"event of another room": {core.Event(0), &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: "a"}, InvolvedObject: corev1.ObjectReference{Namespace: "b"}}, nil, "FieldValueInvalid involvedObject.namespace"},
 	} {
 		var errs field.ErrorList
 		if c.old != nil {

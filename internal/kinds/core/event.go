@@ -14,11 +14,17 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-// eventsKept is how long an event is kept after it was last seen, as upstream's --event-ttl has it.
-const eventsKept = time.Hour
+// How long an event is kept after it was last seen.
+const (
+	EventTTL      = time.Hour // upstream's default of --event-ttl
+	EventsForEver = time.Duration(-1)
+)
 
-// Event is v1 Event, as clients of the older of its two groups see it.
-func Event() *kinds.Kind {
+// Event is v1 Event, as clients of the older of its two groups see it. ttl is how long one is kept; 0 is EventTTL.
+func Event(ttl time.Duration) *kinds.Kind {
+	if ttl == 0 {
+		ttl = EventTTL
+	}
 	return &kinds.Kind{
 		GVK: corev1.SchemeGroupVersion.WithKind("Event"), Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true, Dependents: kinds.DependentsNone, Uncached: true,
 		CreateOnUpdate: true, MetaAgain: kinds.MetaNone, PlainFinalizers: true,
@@ -27,12 +33,15 @@ func Event() *kinds.Kind {
 		ValidName: kinds.PathSegment, // recorders put the name of any object into that of an event
 		Validate:  func(obj kinds.Object) field.ErrorList { return legacyEvent(obj, "reportingComponent") },
 		Expires: func(obj kinds.Object) time.Time {
+			if ttl == EventsForEver {
+				return time.Time{}
+			}
 			e := obj.(*corev1.Event)
 			_, last := eventTimes(e)
 			if made := e.CreationTimestamp.Time; last.Before(made) {
 				last = made
 			}
-			return last.Add(eventsKept)
+			return last.Add(ttl)
 		},
 		Columns: eventColumns(),
 		Fields: func(obj kinds.Object) fields.Set {

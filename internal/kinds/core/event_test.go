@@ -52,7 +52,7 @@ func TestEventRefusals(t *testing.T) {
 		"long message":                {true, func(e *corev1.Event) { e.Message = strings.Repeat("x", 1025) }, `message: Invalid value: "": can have at most 1024 characters`},
 		"long message, older":         {false, func(e *corev1.Event) { e.Message = strings.Repeat("x", 1025) }, ""},
 	} {
-		errs := core.Event().Validate(event(c.newer, c.change))
+		errs := core.Event(0).Validate(event(c.newer, c.change))
 		if c.want == "" && len(errs) == 0 {
 			continue
 		}
@@ -60,10 +60,10 @@ func TestEventRefusals(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, errs, c.want)
 		}
 	}
-	if msgs := core.Event().ValidName("Some_Object.17f", false); len(msgs) > 0 {
+	if msgs := core.Event(0).ValidName("Some_Object.17f", false); len(msgs) > 0 {
 		t.Errorf("an event may be named for any object: %v", msgs)
 	}
-	if len(core.Event().ValidName("a/b", false)) == 0 {
+	if len(core.Event(0).ValidName("a/b", false)) == 0 {
 		t.Error("a name with a slash was taken")
 	}
 }
@@ -88,7 +88,7 @@ func TestEventColumnsAndFields(t *testing.T) {
 			e.Series = &corev1.EventSeries{Count: 9, LastObservedTime: metav1.NewMicroTime(ago(time.Second))}
 		}, []any{"1s", "", "60m", int64(9)}},
 	} {
-		k, e := core.Event(), event(false, c.change)
+		k, e := core.Event(0), event(false, c.change)
 		var got []any
 		for _, i := range []int{0, 5, 7, 8} {
 			got = append(got, k.Columns[i].Cell(env(), e))
@@ -98,11 +98,22 @@ func TestEventColumnsAndFields(t *testing.T) {
 		}
 	}
 	e := event(false, func(e *corev1.Event) { e.ReportingController, e.InvolvedObject.UID = "c", "u" })
-	k := core.Event()
+	k := core.Event(0)
 	if set := k.Fields(e); set["source"] != "c" || set["reportingComponent"] != "c" || set["involvedObject.uid"] != "u" || len(set) != 11 {
 		t.Errorf("fields: %v", set)
 	}
 	if got := k.Columns[3].Cell(env(), e); got != "pod/web" {
 		t.Errorf("object: %v", got)
+	}
+}
+
+// TestEventsAreKept: as long as it is said, an hour when nothing is, or for ever.
+func TestEventsAreKept(t *testing.T) {
+	seen := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	e := &corev1.Event{LastTimestamp: metav1.NewTime(seen)}
+	for ttl, want := range map[time.Duration]time.Time{0: seen.Add(time.Hour), time.Minute: seen.Add(time.Minute), core.EventsForEver: {}} {
+		if got := core.Event(ttl).Expires(e); !got.Equal(want) {
+			t.Errorf("kept for %s: until %s, want %s", ttl, got, want)
+		}
 	}
 }

@@ -13,12 +13,12 @@ import (
 )
 
 func TestEventViewIsLossless(t *testing.T) {
-	kindtest.Lossless(t, core.EventView(core.Event()), kindtest.Filler(time.Now().UnixNano()))
+	kindtest.Lossless(t, core.EventView(core.Event(0)), kindtest.Filler(time.Now().UnixNano()))
 }
 
 // TestEventViewAsksMore: what upstream's validation asks by the version of the request.
 func TestEventViewAsksMore(t *testing.T) {
-	k := core.EventView(core.Event())
+	k := core.EventView(core.Event(0))
 	at := metav1.NewTime(env().Now)
 	normal := func(e *corev1.Event) { e.Type = corev1.EventTypeNormal }
 	for name, c := range map[string]struct {

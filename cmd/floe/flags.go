@@ -1,0 +1,96 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/floe-k8s/floe/internal/cluster"
+)
+
+// serverFlags binds the flags of floe server to the fields of its configuration. docs/configuration.md names the field of each.
+func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
+	storeFlags(flags, cfg, file)
+	flags.StringVar(&cfg.BindAddress, "bind-address", cfg.BindAddress, "address that the API listens on; 0.0.0.0 or :: means all")
+	flags.IntVar(&cfg.SecurePort, "secure-port", cfg.SecurePort, "port of the API; 0 takes a free one")
+	flags.StringVar(&cfg.WriteKubeconfig, "write-kubeconfig", cfg.WriteKubeconfig, "file for a copy of the administrator's kubeconfig (DATA-DIR/admin.kubeconfig is always written)")
+	servingFlags(flags, &cfg.Serving)
+	apiFlags(flags, &cfg.API)
+	edgeFlags(flags, &cfg.API)
+	networkFlags(flags, &cfg.Network)
+	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
+	flags.IntVarP(&cfg.Logging.Verbosity, "v", "v", cfg.Logging.Verbosity, "how much the log says: 0 information, each step more shows more")
+	flags.StringVar(&cfg.Logging.Format, "logging-format", cfg.Logging.Format, "text or json")
+	refuseFlags(flags)
+}
+
+// storeFlags are those of every command that opens the cluster's state.
+func storeFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
+	flags.StringVar(&cfg.DataDir, "data-dir", cfg.DataDir, "directory that holds everything the server keeps")
+	flags.StringVar(file, "config", *file, "configuration file (config.floe.dev/v1alpha1, kind ServerConfiguration); flags that are given win over it")
+	etcd := &cfg.Store.Etcd
+	flags.StringSliceVar(&etcd.Servers, "etcd-servers", etcd.Servers, "client URLs of an etcd that holds the cluster's state instead of the data directory")
+	flags.StringVar(&etcd.CAFile, "etcd-cafile", etcd.CAFile, "authority of etcd's certificates")
+	flags.StringVar(&etcd.CertFile, "etcd-certfile", etcd.CertFile, "client certificate for etcd")
+	flags.StringVar(&etcd.KeyFile, "etcd-keyfile", etcd.KeyFile, "key of the client certificate for etcd")
+}
+
+// apiFlags have kube-apiserver's names and meanings.
+func apiFlags(flags *pflag.FlagSet, cfg *cluster.API) {
+	flags.Var(&cfg.FeatureGates, "feature-gates", "upstream's features to switch on or off; a name that is unknown, or that floe does not have in that state, is an error")
+	flags.Var(&cfg.RuntimeConfig, "runtime-config", "API versions to switch on or off: GROUP/VERSION, GROUP/VERSION/RESOURCE, api/all, api/ga, api/beta, api/alpha (the core group is /v1)")
+	flags.StringSliceVar(&cfg.EnableAdmissionPlugins, "enable-admission-plugins", nil, "admission plug-ins to switch on besides those that are on by default")
+	flags.StringSliceVar(&cfg.DisableAdmissionPlugins, "disable-admission-plugins", nil, "admission plug-ins to switch off, also those that are on by default")
+	flags.IntVar(&cfg.MaxRequestsInflight, "max-requests-inflight", cfg.MaxRequestsInflight, "requests in flight that change nothing, at most; 0 bounds nothing")
+	flags.IntVar(&cfg.MaxMutatingRequestsInflight, "max-mutating-requests-inflight", cfg.MaxMutatingRequestsInflight, "requests in flight that change something, at most; 0 bounds nothing")
+	flags.DurationVar(&cfg.RequestTimeout.Duration, "request-timeout", cfg.RequestTimeout.Duration, "how long a request may take that is no watch and follows nothing")
+	flags.IntVar(&cfg.HTTP2MaxStreamsPerConnection, "http2-max-streams-per-connection", cfg.HTTP2MaxStreamsPerConnection, "requests at once on one HTTP/2 connection")
+	flags.IntVar(&cfg.MinRequestTimeout, "min-request-timeout", cfg.MinRequestTimeout, "seconds that a watch lasts at least")
+	flags.DurationVar(&cfg.EventTTL.Duration, "event-ttl", cfg.EventTTL.Duration, "how long an event is kept after it was last seen; 0: for ever")
+	flags.StringVar(&cfg.ExternalHostname, "external-hostname", cfg.ExternalHostname, "host that discovery names; by default the advertised address")
+	flags.Int64Var(&cfg.MaxConnectionBytesPerSec, "max-connection-bytes-per-sec", cfg.MaxConnectionBytesPerSec, "bytes a second that each connection to a pod, service or node through the API carries; 0 bounds nothing")
+	flags.BoolVar(cfg.Profiling, "profiling", *cfg.Profiling, "serve /debug/pprof and /debug/flags to administrators")
+	flags.BoolVar(&cfg.ContentionProfiling, "contention-profiling", cfg.ContentionProfiling, "record where goroutines block, if profiling is on")
+}
+
+// edgeFlags are those of what is said to every client, and of how clients are sent away.
+func edgeFlags(flags *pflag.FlagSet, cfg *cluster.API) {
+	flags.StringSliceVar(&cfg.CORSAllowedOrigins, "cors-allowed-origins", cfg.CORSAllowedOrigins,
+		`origins whose pages may use the API from a browser, as regular expressions that hold the host's begin and end, such as //example\.com(:|$)`)
+	flags.StringSliceVar(&cfg.StrictTransportSecurityDirectives, "strict-transport-security-directives", cfg.StrictTransportSecurityDirectives,
+		"what Strict-Transport-Security says in every answer, such as max-age=31536000,includeSubDomains,preload")
+	flags.Float64Var(&cfg.GoawayChance, "goaway-chance", cfg.GoawayChance,
+		"share of HTTP/2 requests, 0 to 0.02, with which a client is told to take another connection; for several servers behind a balancer")
+	flags.DurationVar(&cfg.LivezGracePeriod.Duration, "livez-grace-period", cfg.LivezGracePeriod.Duration, "how long after the start /livez trusts that the start will succeed")
+	flags.DurationVar(&cfg.ShutdownDelayDuration.Duration, "shutdown-delay-duration", cfg.ShutdownDelayDuration.Duration,
+		"how long everything is served as before after the server was told to end, while /readyz fails")
+	flags.BoolVar(&cfg.ShutdownSendRetryAfter, "shutdown-send-retry-after", cfg.ShutdownSendRetryAfter,
+		"then answer new requests with 429 and Retry-After until those in flight have ended")
+	flags.DurationVar(&cfg.ShutdownWatchTerminationGracePeriod.Duration, "shutdown-watch-termination-grace-period", cfg.ShutdownWatchTerminationGracePeriod.Duration,
+		"then end watches one by one over this time; 0: together")
+}
+
+// servingFlags are those of connections to the API.
+func servingFlags(flags *pflag.FlagSet, cfg *cluster.Serving) {
+	flags.StringVar(&cfg.TLSCertFile, "tls-cert-file", cfg.TLSCertFile, "certificate of the API, its authorities after it; by default one of the cluster's authority. Read again when it changes")
+	flags.StringVar(&cfg.TLSPrivateKeyFile, "tls-private-key-file", cfg.TLSPrivateKeyFile, "key of --tls-cert-file")
+	flags.StringArrayVar(&cfg.TLSSNICertKeys, "tls-sni-cert-key", cfg.TLSSNICertKeys,
+		"a further certificate, for clients that ask for its names or those given: CERTFILE,KEYFILE or CERTFILE,KEYFILE:NAME,... (may be given again)")
+	flags.StringSliceVar(&cfg.TLSCipherSuites, "tls-cipher-suites", cfg.TLSCipherSuites, "cipher suites of TLS 1.2 that are offered, by Go's names; by default Go's choice")
+	flags.StringVar(&cfg.TLSMinVersion, "tls-min-version", cfg.TLSMinVersion, "least version of TLS: VersionTLS10 to VersionTLS13; by default VersionTLS12")
+	flags.Int32SliceVar(&cfg.TLSCurvePreferences, "tls-curve-preferences", cfg.TLSCurvePreferences, "key exchanges that are offered, by their numbers in Go's crypto/tls; by default Go's choice")
+	flags.BoolVar(&cfg.DisableHTTP2Serving, "disable-http2-serving", cfg.DisableHTTP2Serving, "speak HTTP/1.1 only")
+	flags.BoolVar(&cfg.PermitPortSharing, "permit-port-sharing", cfg.PermitPortSharing, "let other servers listen on the same port (SO_REUSEPORT)")
+	flags.BoolVar(&cfg.PermitAddressSharing, "permit-address-sharing", cfg.PermitAddressSharing, "listen also where connections of an earlier server still end (SO_REUSEADDR)")
+}
+
+// networkFlags have the names of kube-apiserver's and kube-controller-manager's.
+func networkFlags(flags *pflag.FlagSet, n *cluster.Network) {
+	const ranges = "where services' addresses come from: one range, or one of each family, separated by a comma"
+	flags.StringSliceVar(&n.ServiceClusterIPRange, "service-cluster-ip-range", n.ServiceClusterIPRange, ranges)
+	flags.StringSliceVar(&n.ServiceClusterIPRange, "service-cidr", n.ServiceClusterIPRange, "the same as --service-cluster-ip-range")
+	flags.StringVar(&n.ServiceNodePortRange, "service-node-port-range", n.ServiceNodePortRange, "where services' ports on nodes come from")
+	flags.StringSliceVar(&n.ClusterCIDR, "cluster-cidr", n.ClusterCIDR, "where pods' addresses come from: one range, or one of each family")
+	flags.StringVar(&n.ClusterDomain, "cluster-domain", n.ClusterDomain, "DNS domain of the cluster")
+	flags.StringVar(&n.AdvertiseAddress, "advertise-address", n.AdvertiseAddress,
+		"address at which other machines and pods reach the API; by default --bind-address, or the host's first address")
+	flags.StringVar(&n.EndpointReconcilerType, "endpoint-reconciler-type", n.EndpointReconcilerType, "who keeps the endpoints of the service default/kubernetes: lease or none")
+}
