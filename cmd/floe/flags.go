@@ -48,7 +48,8 @@ func apiFlags(flags *pflag.FlagSet, cfg *cluster.API) {
 	flags.StringVar(&cfg.ExternalHostname, "external-hostname", cfg.ExternalHostname, "host that discovery names; by default the advertised address")
 	flags.Int64Var(&cfg.MaxConnectionBytesPerSec, "max-connection-bytes-per-sec", cfg.MaxConnectionBytesPerSec, "bytes a second that each connection to a pod, service or node through the API carries; 0 bounds nothing")
 	flags.BoolVar(cfg.Profiling, "profiling", *cfg.Profiling, "serve /debug/pprof and /debug/flags to administrators")
-	flags.BoolVar(&cfg.ContentionProfiling, "contention-profiling", cfg.ContentionProfiling, "record where goroutines block, if profiling is on")
+	flags.BoolVar(&cfg.ContentionProfiling, "contention-profiling", cfg.ContentionProfiling, "record where goroutines block, if profiles are served")
+	flags.StringVar(&cfg.DebugSocketPath, "debug-socket-path", cfg.DebugSocketPath, "unix socket at which profiles are served to whoever may open it: the server's own user")
 }
 
 // edgeFlags are those of what is said to every client, and of how clients are sent away.

@@ -37,8 +37,10 @@ type API struct {
 	HTTP2MaxStreamsPerConnection int `json:"http2MaxStreamsPerConnection,omitempty"`
 	// Profiling serves /debug/pprof and /debug/flags to who may get these paths. Default true.
 	Profiling *bool `json:"profiling,omitempty"`
-	// ContentionProfiling records where goroutines block, for /debug/pprof/block, if Profiling is on.
+	// ContentionProfiling records where goroutines block, for /debug/pprof/block, if profiles are served at all.
 	ContentionProfiling bool `json:"contentionProfiling,omitempty"`
+	// DebugSocketPath is a unix socket at which the same is served to whoever may open it: its owner. Empty: there is none.
+	DebugSocketPath string `json:"debugSocketPath,omitempty"`
 	// EventTTL is how long an event is kept after it was last seen; 0: for ever. Default 1h.
 	EventTTL metav1.Duration `json:"eventTTL"`
 	// ExternalHostname is the host that discovery names, with the port. Default: the address that is advertised.

@@ -111,9 +111,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	})
 	metrics := wire.NewMetrics()
 	tellFeatures(metrics, served.gates)
-	if *cfg.Profiling && cfg.ContentionProfiling && s.SetBlockProfileRate != nil {
-		s.SetBlockProfileRate(1)
-	}
+	s.profile()
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
@@ -159,6 +157,9 @@ func (s *server) parts() ([]part, error) {
 		{"api", func(ctx context.Context) error { return s.door.Serve(ctx, s.listener, tlsConfig) }},
 		{"bootstrap", s.bootstrap},
 		{"expiry", s.expire},
+	}
+	if s.Config.API.DebugSocketPath != "" {
+		list = append(list, part{"debug socket", s.debugSocket})
 	}
 	if s.SetGCPercent != nil {
 		list = append(list, part{"collector", s.tuneCollector})

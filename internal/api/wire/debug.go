@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"html"
 	"io"
+	stdlog "log"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"strconv"
@@ -36,6 +38,28 @@ func (h *Handler) serveDebug(c *call) {
 	default:
 		c.notFound()
 	}
+}
+
+// ServeDebug answers these paths on the listener, whoever asks, until ctx ends (--debug-socket-path): whom a listener's address keeps out is its owner's
+// business. It closes the listener.
+func (h *Handler) ServeDebug(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{ReadHeaderTimeout: headerTime, MaxHeaderBytes: maxHeader, IdleTimeout: idleTime, ErrorLog: stdlog.New(logWriter{h.Log, nil}, "", 0)}
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer h.recover(w, r)
+		c := &call{r: r, path: parse(r), speaks: h.speaks, answered: recorder{ResponseWriter: w}}
+		c.w = &c.answered
+		if !strings.HasPrefix(r.URL.Path, debugPath) {
+			c.notFound()
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		h.serveDebug(c)
+	})
+	defer context.AfterFunc(ctx, func() { server.Close() })()
+	if err := server.Serve(listener); ctx.Err() == nil {
+		return fmt.Errorf("serve profiles: %w", err)
+	}
+	return ctx.Err()
 }
 
 func serveProfile(c *call, name string) {

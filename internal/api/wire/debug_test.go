@@ -1,9 +1,13 @@
 package wire_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -106,5 +110,39 @@ func TestHealthPages(t *testing.T) {
 		{"GET /readyz/", 404, text, "404 page not found\n"},
 	} {
 		d.try(t, client, p)
+	}
+}
+
+// TestDebugSocket: whoever can open the socket gets the pages, and nothing else; its end is the server's.
+func TestDebugSocket(t *testing.T) {
+	d := open(t, nil)
+	path := filepath.Join(t.TempDir(), "debug.sock")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- d.handler.ServeDebug(ctx, listener) }()
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}}
+	defer transport.CloseIdleConnections()
+	for path, want := range map[string]int{"/debug/pprof/goroutine?debug=1": 200, "/debug/flags": 200, "/debug/nothing": 404, "/api/v1/secrets": 404, "/metrics": 404} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://debug"+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
+		}
+	}
+	cancel()
+	if err := <-served; !errors.Is(err, context.Canceled) {
+		t.Errorf("ended with %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"reflect"
@@ -81,6 +82,17 @@ func TestGoaway(t *testing.T) {
 		counted.CloseIdleConnections()
 		if moved := dials() > 1; moved != c.moved || !from[c.protocol] {
 			t.Errorf("%s with a chance of %v: %d connections, spoke %v", c.protocol, c.chance, dials(), from)
+		}
+	}
+}
+
+// TestExternalAddress: discovery names what it was told to, else what the client has asked.
+func TestExternalAddress(t *testing.T) {
+	for _, set := range []string{"", "api.example.com:6443"} {
+		d := open(t, func(cfg *wire.Config) { cfg.ExternalAddress = set })
+		want := cmp.Or(set, d.address)
+		if code, body, _ := d.told(t, d.client(t, "HTTP/1.1"), "/api"); code != http.StatusOK || !strings.Contains(body, `"serverAddress":"`+want+`"`) {
+			t.Errorf("set %q: %d %s", set, code, body)
 		}
 	}
 }
