@@ -43,7 +43,7 @@ func apiFlags(flags *pflag.FlagSet, cfg *cluster.API) {
 	flags.IntVar(&cfg.MaxMutatingRequestsInflight, "max-mutating-requests-inflight", cfg.MaxMutatingRequestsInflight, "requests in flight that change something, at most; 0 bounds nothing")
 	flags.DurationVar(&cfg.RequestTimeout.Duration, "request-timeout", cfg.RequestTimeout.Duration, "how long a request may take that is no watch and follows nothing")
 	flags.IntVar(&cfg.HTTP2MaxStreamsPerConnection, "http2-max-streams-per-connection", cfg.HTTP2MaxStreamsPerConnection, "requests at once on one HTTP/2 connection")
-	flags.IntVar(&cfg.MinRequestTimeout, "min-request-timeout", cfg.MinRequestTimeout, "seconds that a watch lasts at least")
+	flags.IntVar(&cfg.MinRequestTimeout, "min-request-timeout", cfg.MinRequestTimeout, "seconds that a watch lasts at least, and at most twice as long; 0: as long as its client likes")
 	flags.DurationVar(&cfg.EventTTL.Duration, "event-ttl", cfg.EventTTL.Duration, "how long an event is kept after it was last seen; 0: for ever")
 	flags.StringVar(&cfg.ExternalHostname, "external-hostname", cfg.ExternalHostname, "host that discovery names; by default the advertised address")
 	flags.Int64Var(&cfg.MaxConnectionBytesPerSec, "max-connection-bytes-per-sec", cfg.MaxConnectionBytesPerSec, "bytes a second that each connection to a pod, service or node through the API carries; 0 bounds nothing")
@@ -89,6 +89,7 @@ func networkFlags(flags *pflag.FlagSet, n *cluster.Network) {
 	flags.StringSliceVar(&n.ServiceClusterIPRange, "service-cluster-ip-range", n.ServiceClusterIPRange, ranges)
 	flags.StringSliceVar(&n.ServiceClusterIPRange, "service-cidr", n.ServiceClusterIPRange, "the same as --service-cluster-ip-range")
 	flags.StringVar(&n.ServiceNodePortRange, "service-node-port-range", n.ServiceNodePortRange, "where services' ports on nodes come from")
+	flags.Int32Var(&n.KubernetesServiceNodePort, "kubernetes-service-node-port", n.KubernetesServiceNodePort, "port of nodes at which the service default/kubernetes answers when it is made; 0: none")
 	flags.StringSliceVar(&n.ClusterCIDR, "cluster-cidr", n.ClusterCIDR, "where pods' addresses come from: one range, or one of each family")
 	flags.StringVar(&n.ClusterDomain, "cluster-domain", n.ClusterDomain, "DNS domain of the cluster")
 	flags.StringVar(&n.AdvertiseAddress, "advertise-address", n.AdvertiseAddress,

@@ -115,7 +115,7 @@ func other(t *testing.T, f *pflag.Flag) string {
 	switch f.Value.Type() {
 	case "bool":
 		return fmt.Sprint(f.Value.String() != "true")
-	case "int", "int64", "int32Slice":
+	case "int", "int32", "int64", "int32Slice":
 		return "29"
 	case "float64":
 		return "0.01"

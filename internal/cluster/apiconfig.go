@@ -31,8 +31,8 @@ type API struct {
 	MaxMutatingRequestsInflight int `json:"maxMutatingRequestsInflight"`
 	// RequestTimeout is how long a request may take that is no watch and follows nothing, above 0. Default 1m.
 	RequestTimeout metav1.Duration `json:"requestTimeout,omitempty"`
-	// MinRequestTimeout is how many seconds a watch lasts at least, and at most twice as long, above 0. Default 1800.
-	MinRequestTimeout int `json:"minRequestTimeout,omitempty"`
+	// MinRequestTimeout is how many seconds a watch lasts at least, and at most twice as long; 0: as long as its client likes. Default 1800.
+	MinRequestTimeout int `json:"minRequestTimeout"`
 	// HTTP2MaxStreamsPerConnection is how many requests may be under way on one HTTP/2 connection, above 0. Default 100.
 	HTTP2MaxStreamsPerConnection int `json:"http2MaxStreamsPerConnection,omitempty"`
 	// Profiling serves /debug/pprof and /debug/flags to who may get these paths. Default true.
@@ -71,6 +71,14 @@ func defaultAPI() API {
 		MaxRequestsInflight: 400, MaxMutatingRequestsInflight: 200,
 		RequestTimeout: metav1.Duration{Duration: time.Minute}, MinRequestTimeout: 1800, EventTTL: metav1.Duration{Duration: core.EventTTL},
 	}
+}
+
+// watchLasts is how long a watch lasts at least.
+func (a *API) watchLasts() time.Duration {
+	if a.MinRequestTimeout == 0 {
+		return wire.Endless
+	}
+	return time.Duration(a.MinRequestTimeout) * time.Second
 }
 
 // tellFeatures lets metrics say which features are on.
@@ -133,8 +141,8 @@ func (a *API) validate(list []*kinds.Kind) (errs []error) {
 	if a.HTTP2MaxStreamsPerConnection < 0 {
 		bad("http2MaxStreamsPerConnection", a.HTTP2MaxStreamsPerConnection, "must be 0 (the default) or above")
 	}
-	if a.MinRequestTimeout <= 0 {
-		bad("minRequestTimeout", a.MinRequestTimeout, "must be above 0")
+	if a.MinRequestTimeout < 0 {
+		bad("minRequestTimeout", a.MinRequestTimeout, "must be 0 (no bound) or above")
 	}
 	if a.GoawayChance < 0 || a.GoawayChance > 0.02 {
 		bad("goawayChance", a.GoawayChance, "can not be less than 0 or greater than 0.02")

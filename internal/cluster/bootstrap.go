@@ -60,6 +60,7 @@ func (s *server) bootstrapConfig() (bootstrap.Config, error) {
 		Client: s.client(apiServer, "system:masters"), Clock: s.Clock, Log: s.Log.With("component", "bootstrap"),
 		Policy: policy.Objects(), Ranges: network.serviceRanges(), Served: s.door.Served(),
 		Address: address, Port: int32(s.listener.Addr().(*net.TCPAddr).Port), Host: host, Instance: instance.String(),
+		NodePort: network.KubernetesServiceNodePort,
 	}
 	switch {
 	case network.EndpointReconcilerType == reconcileNone:

@@ -41,6 +41,7 @@ func TestConfigErrorsNameFieldValueAndRange(t *testing.T) {
 		{"two families", func(c *Config) { c.Network.ServiceClusterIPRange = []string{"fd00::/112", "10.96.0.0/16"} }, ""},
 		{"pods among services", func(c *Config) { c.Network.ClusterCIDR = []string{"10.96.0.0/16"} }, "network.clusterCIDR: 10.96.0.0/16: must not overlap network.serviceClusterIPRange, which is 10.96.0.0/12"},
 		{"ports", func(c *Config) { c.Network.ServiceNodePortRange = "3-1" }, `network.serviceNodePortRange: "3-1": must be a range of ports from 1 to 65535`},
+		{"node port of the API", func(c *Config) { c.Network.KubernetesServiceNodePort = 6443 }, "network.kubernetesServiceNodePort: 6443: must be 0 (none), or a port of network.serviceNodePortRange, which is 30000-32767"},
 		{"domain", func(c *Config) { c.Network.ClusterDomain = "a_b" }, `network.clusterDomain: "a_b": must be a DNS domain`},
 		{"advertised", func(c *Config) { c.Network.AdvertiseAddress = "127.0.0.1" }, `network.advertiseAddress: "127.0.0.1": must be an IP address that others reach`},
 		{"reconciler", func(c *Config) { c.Network.EndpointReconcilerType = "master-count" }, `network.endpointReconcilerType: "master-count": must be lease or none`},

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -92,5 +93,21 @@ func TestAddressFamily(t *testing.T) {
 	want := `bootstrap: service IP family "10.96.0.0/12" must match public address family "2001:db8::1": set --advertise-address, or --service-cluster-ip-range in the order that fits`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestServiceOnNodes: default/kubernetes is made to answer at a port of nodes, too.
+func TestServiceOnNodes(t *testing.T) {
+	c := &servedCluster{env: alone(filepath.Join(t.TempDir(), "data"))}
+	c.env.Config.Network.KubernetesServiceNodePort = 30443
+	c.start(t)
+	defer c.stop()
+	client, err := kubernetes.NewForConfig(c.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := client.CoreV1().Services("default").Get(t.Context(), "kubernetes", metav1.GetOptions{})
+	if err != nil || service.Spec.Type != corev1.ServiceTypeNodePort || service.Spec.Ports[0].NodePort != 30443 {
+		t.Errorf("got %+v, %v", service.Spec, err)
 	}
 }

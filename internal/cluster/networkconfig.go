@@ -22,6 +22,8 @@ type Network struct {
 	ServiceClusterIPRange []string `json:"serviceClusterIPRange,omitempty"`
 	// ServiceNodePortRange is where ports of nodes come from, such as 30000-32767, which is the default.
 	ServiceNodePortRange string `json:"serviceNodePortRange,omitempty"`
+	// KubernetesServiceNodePort is the port of nodes at which default/kubernetes answers when it is made; one of ServiceNodePortRange. Default 0: none.
+	KubernetesServiceNodePort int32 `json:"kubernetesServiceNodePort,omitempty"`
 	// ClusterCIDR is where pods' addresses come from: one range, or one of each family. Default 10.244.0.0/16.
 	ClusterCIDR []string `json:"clusterCIDR,omitempty"`
 	// ClusterDomain is the DNS domain of the cluster. Default cluster.local.
@@ -68,8 +70,11 @@ func (n *Network) validate() (errs []error) {
 			errs = append(errs, fmt.Errorf("network.clusterCIDR: %s: must not overlap network.serviceClusterIPRange, which is %s", p, services[i]))
 		}
 	}
-	if ports, err := utilnet.ParsePortRange(n.ServiceNodePortRange); err != nil || ports.Size < 1 || ports.Base < 1 {
+	ports, err := utilnet.ParsePortRange(n.ServiceNodePortRange)
+	if err != nil || ports.Size < 1 || ports.Base < 1 {
 		errs = append(errs, fmt.Errorf("network.serviceNodePortRange: %q: must be a range of ports from 1 to 65535, such as %s", n.ServiceNodePortRange, allocation.DefaultPorts.String()))
+	} else if port := n.KubernetesServiceNodePort; port != 0 && !ports.Contains(int(port)) {
+		errs = append(errs, fmt.Errorf("network.kubernetesServiceNodePort: %d: must be 0 (none), or a port of network.serviceNodePortRange, which is %s", port, ports))
 	}
 	if msgs := utilvalidation.IsDNS1123Subdomain(n.ClusterDomain); len(msgs) > 0 {
 		errs = append(errs, fmt.Errorf("network.clusterDomain: %q: must be a DNS domain, such as cluster.local: %s", n.ClusterDomain, msgs[0]))

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"time"
 
 	"k8s.io/utils/clock"
 
@@ -123,7 +122,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		Metrics: metrics, Gather: s.registry(metrics), Serves: served.apis.Serves,
 		Limits: wire.Limits{
 			Reading: cfg.MaxRequestsInflight, Changing: cfg.MaxMutatingRequestsInflight,
-			Call: cfg.RequestTimeout.Duration, Watch: time.Duration(cfg.MinRequestTimeout) * time.Second,
+			Call: cfg.RequestTimeout.Duration, Watch: cfg.watchLasts(),
 			Streams: cfg.HTTP2MaxStreamsPerConnection,
 		},
 		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -245,5 +246,27 @@ func TestConnectRefusals(t *testing.T) {
 		if got := fmt.Sprintf("%d: %s", resp.StatusCode, status.Message); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", text, got, want)
 		}
+	}
+}
+
+// TestConnectionsAreThrottled: what passes over one takes the time that its limit says.
+func TestConnectionsAreThrottled(t *testing.T) {
+	s := connected(t)
+	s.handler.MaxBytesPerSec = 8000
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /api/v1/namespaces/default/pods/web/exec?command=sh&stdout=true HTTP/1.1\r\nHost: floe\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	from := bufio.NewReader(conn)
+	if _, err := http.ReadResponse(from, nil); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	fmt.Fprintln(conn, strings.Repeat("x", 4000))
+	line, err := from.ReadString('\n')
+	if took := time.Since(began); err != nil || len(line) != 4001 || took < 300*time.Millisecond {
+		t.Errorf("%d bytes, %v, in %s, which should take half a second", len(line), err, took)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"sync"
@@ -26,6 +27,9 @@ type Limits struct {
 }
 
 const (
+	// Endless is a Limits.Watch with which watches last as long as their clients like. It is 73 years, so that twice as much can be said, too.
+	Endless = time.Duration(math.MaxInt64) / 4
+
 	maxBody  = 3 << 20  // bytes of one request, as upstream
 	believed = 64 << 10 // bytes of memory that a client gets for saying that it will send as many
 )

@@ -49,6 +49,8 @@ type Config struct {
 	// Address is where others reach this server's API, and Port there.
 	Address netip.Addr
 	Port    int32
+	// NodePort is the port of nodes at which default/kubernetes is made to answer; 0: none.
+	NodePort int32
 	// Leases are those of all servers that share the cluster's state. nil: nobody keeps the endpoints of default/kubernetes.
 	Leases Leases
 	// Host is this machine's name, and Instance tells this run from others on it.
@@ -297,14 +299,17 @@ func (b *Bootstrap) ensureService(ctx context.Context) error {
 	if _, ok, err := get[*corev1.Service](ctx, b, res, metav1.NamespaceDefault, kubernetes); ok || err != nil {
 		return err
 	}
-	single := corev1.IPFamilyPolicySingleStack
+	single, kind := corev1.IPFamilyPolicySingleStack, corev1.ServiceTypeClusterIP
+	if b.NodePort != 0 {
+		kind = corev1.ServiceTypeNodePort
+	}
 	return b.create(ctx, res, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: kubernetes, Namespace: metav1.NamespaceDefault, Labels: map[string]string{"provider": kubernetes, "component": "apiserver"},
 		},
 		Spec: corev1.ServiceSpec{
-			Ports:     []corev1.ServicePort{{Name: portName, Protocol: corev1.ProtocolTCP, Port: servicePort, TargetPort: intstr.FromInt32(b.Port)}},
-			ClusterIP: b.Ranges[0].First().String(), IPFamilyPolicy: &single, SessionAffinity: corev1.ServiceAffinityNone, Type: corev1.ServiceTypeClusterIP,
+			Ports:     []corev1.ServicePort{{Name: portName, Protocol: corev1.ProtocolTCP, Port: servicePort, TargetPort: intstr.FromInt32(b.Port), NodePort: b.NodePort}},
+			ClusterIP: b.Ranges[0].First().String(), IPFamilyPolicy: &single, SessionAffinity: corev1.ServiceAffinityNone, Type: kind,
 		},
 	})
 }
