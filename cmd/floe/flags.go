@@ -18,6 +18,7 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	networkFlags(flags, &cfg.Network)
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
 	flags.IntVarP(&cfg.Logging.Verbosity, "v", "v", cfg.Logging.Verbosity, "how much the log says: 0 information, each step more shows more")
+	flags.StringVar(&cfg.Logging.VModule, "vmodule", cfg.Logging.VModule, "a --v of some files of the sources: PATTERN=N,... (text only)")
 	flags.StringVar(&cfg.Logging.Format, "logging-format", cfg.Logging.Format, "text or json")
 	refuseFlags(flags)
 }
@@ -44,6 +45,7 @@ func apiFlags(flags *pflag.FlagSet, cfg *cluster.API) {
 	flags.DurationVar(&cfg.RequestTimeout.Duration, "request-timeout", cfg.RequestTimeout.Duration, "how long a request may take that is no watch and follows nothing")
 	flags.IntVar(&cfg.HTTP2MaxStreamsPerConnection, "http2-max-streams-per-connection", cfg.HTTP2MaxStreamsPerConnection, "requests at once on one HTTP/2 connection")
 	flags.IntVar(&cfg.MinRequestTimeout, "min-request-timeout", cfg.MinRequestTimeout, "seconds that a watch lasts at least, and at most twice as long; 0: as long as its client likes")
+	flags.StringSliceVar(&cfg.DisabledMetrics, "disabled-metrics", cfg.DisabledMetrics, "metrics that /metrics leaves out, by their full names")
 	flags.DurationVar(&cfg.EventTTL.Duration, "event-ttl", cfg.EventTTL.Duration, "how long an event is kept after it was last seen; 0: for ever")
 	flags.StringVar(&cfg.ExternalHostname, "external-hostname", cfg.ExternalHostname, "host that discovery names; by default the advertised address")
 	flags.Int64Var(&cfg.MaxConnectionBytesPerSec, "max-connection-bytes-per-sec", cfg.MaxConnectionBytesPerSec, "bytes a second that each connection to a pod, service or node through the API carries; 0 bounds nothing")

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -24,8 +26,7 @@ func serverCommand() *cobra.Command {
 				return err
 			}
 			var verbosity observe.Verbosity
-			verbosity.Set(cfg.Logging.Verbosity)
-			log, err := observe.NewLogger(os.Stderr, cfg.Logging.Format, &verbosity)
+			log, err := newLogger(&cfg.Logging, &verbosity)
 			if err != nil {
 				return err
 			}
@@ -45,6 +46,16 @@ func serverCommand() *cobra.Command {
 	cmd.Version = versions() // --version
 	cmd.SetVersionTemplate("{{.Version}}")
 	return cmd
+}
+
+// newLogger is the program's log, on standard error.
+func newLogger(cfg *cluster.Logging, verbosity *observe.Verbosity) (*slog.Logger, error) {
+	verbosity.Set(cfg.Verbosity)
+	modules, err := observe.ParseModules(cfg.VModule)
+	if err != nil {
+		return nil, fmt.Errorf("logging.vmodule: %w", err)
+	}
+	return observe.NewLogger(os.Stderr, cfg.Format, verbosity, modules)
 }
 
 // loadConfig reads file below the flags that were given: it is loaded over everything, then those flags are set again.

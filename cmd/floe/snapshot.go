@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -24,8 +23,7 @@ func snapshotCommand() *cobra.Command {
 				return err
 			}
 			var verbosity observe.Verbosity
-			verbosity.Set(cfg.Logging.Verbosity)
-			log, err := observe.NewLogger(os.Stderr, cfg.Logging.Format, &verbosity)
+			log, err := newLogger(&cfg.Logging, &verbosity)
 			if err != nil {
 				return err
 			}

@@ -41,6 +41,8 @@ type API struct {
 	ContentionProfiling bool `json:"contentionProfiling,omitempty"`
 	// DebugSocketPath is a unix socket at which the same is served to whoever may open it: its owner. Empty: there is none.
 	DebugSocketPath string `json:"debugSocketPath,omitempty"`
+	// DisabledMetrics are left out of /metrics, by their full names.
+	DisabledMetrics []string `json:"disabledMetrics,omitempty"`
 	// EventTTL is how long an event is kept after it was last seen; 0: for ever. Default 1h.
 	EventTTL metav1.Duration `json:"eventTTL"`
 	// ExternalHostname is the host that discovery names, with the port. Default: the address that is advertised.

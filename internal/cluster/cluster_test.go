@@ -29,6 +29,8 @@ func TestConfigErrorsNameFieldValueAndRange(t *testing.T) {
 		{"address", func(c *Config) { c.BindAddress = "everywhere" }, `bindAddress: "everywhere"`},
 		{"no directory", func(c *Config) { c.DataDir = "" }, `dataDir: ""`},
 		{"format", func(c *Config) { c.Logging.Format = "xml" }, `logging.format: "xml": must be text or json`},
+		{"modules", func(c *Config) { c.Logging.VModule = "server" }, `logging.vmodule: "server": must be PATTERN=N,...`},
+		{"modules in JSON", func(c *Config) { c.Logging.VModule, c.Logging.Format = "server=3", "json" }, `logging.vmodule: "server=3": must be empty: only supported for text log format`},
 		{"node name", func(c *Config) { c.Node.Name = "Not_A_Name" }, `node.name: "Not_A_Name"`},
 		{"range not masked", func(c *Config) { c.Node.PodCIDR = "10.244.0.7/24" }, `node.podCIDR: "10.244.0.7/24"`},
 		{"range too small", func(c *Config) { c.Node.PodCIDR = "10.244.0.0/31" }, `node.podCIDR`},

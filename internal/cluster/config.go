@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/floe-k8s/floe/internal/kinds/all"
+	"github.com/floe-k8s/floe/internal/observe"
 )
 
 // KubernetesVersion is the version of the Kubernetes API that floe serves.
@@ -76,6 +77,8 @@ type Logging struct {
 	Format string `json:"format,omitempty"`
 	// Verbosity 0 shows information; each step more shows one level of debug more. Default 0.
 	Verbosity int `json:"verbosity,omitempty"`
+	// VModule shows more of some files of the sources: PATTERN=N,... where PATTERN matches a file's name without folder and ".go". Text only. Default "".
+	VModule string `json:"vmodule,omitempty"`
 }
 
 // Node says how the server runs pods itself.
@@ -159,6 +162,11 @@ func (c *Config) Complete() error {
 	}
 	if c.Logging.Format != "text" && c.Logging.Format != "json" {
 		bad("logging.format", fmt.Sprintf("%q", c.Logging.Format), "text or json")
+	}
+	if _, err := observe.ParseModules(c.Logging.VModule); err != nil {
+		errs = append(errs, fmt.Errorf("logging.vmodule: %w", err))
+	} else if c.Logging.VModule != "" && c.Logging.Format != observe.FormatText {
+		bad("logging.vmodule", fmt.Sprintf("%q", c.Logging.VModule), "empty: only supported for text log format")
 	}
 	errs = append(errs, c.Serving.validate()...)
 	errs = append(errs, c.Store.validate()...)

@@ -119,7 +119,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		return errors.Join(err, s.listener.Close())
 	}
 	s.door = wire.New(wire.Config{
-		Metrics: metrics, Gather: s.registry(metrics), Serves: served.apis.Serves,
+		Metrics: metrics, Gather: without(s.registry(metrics), cfg.DisabledMetrics), Serves: served.apis.Serves,
 		Limits: wire.Limits{
 			Reading: cfg.MaxRequestsInflight, Changing: cfg.MaxMutatingRequestsInflight,
 			Call: cfg.RequestTimeout.Duration, Watch: cfg.watchLasts(),

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"strconv"
 
 	"k8s.io/klog/v2"
@@ -32,9 +33,16 @@ func (v *Verbosity) Set(n int) {
 	}
 }
 
-// NewLogger writes lines to w in the given format, as far as verbosity shows them. It also makes klog, which libraries of Kubernetes log with, write there.
-func NewLogger(w io.Writer, format string, verbosity *Verbosity) (*slog.Logger, error) {
+// NewLogger writes lines to w in the given format, as far as verbosity shows them, and modules, which text has only. It also makes klog, which libraries of
+// Kubernetes log with, write there.
+func NewLogger(w io.Writer, format string, verbosity *Verbosity, modules Modules) (*slog.Logger, error) {
+	if len(modules.list) > 0 && format == FormatJSON {
+		return nil, fmt.Errorf("--vmodule: %q: only supported for text log format", modules.text)
+	}
 	opts := &slog.HandlerOptions{Level: &verbosity.level}
+	if len(modules.list) > 0 {
+		opts.Level = slog.Level(math.MinInt)
+	}
 	var handler slog.Handler
 	switch format {
 	case FormatText, "":
@@ -43,6 +51,12 @@ func NewLogger(w io.Writer, format string, verbosity *Verbosity) (*slog.Logger, 
 		handler = slog.NewJSONHandler(w, opts)
 	default:
 		return nil, fmt.Errorf("--logging-format: unknown format %q, want %q or %q", format, FormatText, FormatJSON)
+	}
+	if len(modules.list) > 0 {
+		handler = byModule{handler, verbosity, &modules}
+	}
+	if err := modules.tellKlog(); err != nil {
+		return nil, fmt.Errorf("--vmodule: %q: %w", modules.text, err)
 	}
 	log := slog.New(handler)
 	klog.SetSlogLogger(log)

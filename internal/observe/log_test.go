@@ -20,7 +20,7 @@ func TestVerbosityChoosesLevels(t *testing.T) {
 	} {
 		var out strings.Builder
 		var v Verbosity
-		log, err := NewLogger(&out, FormatText, &v)
+		log, err := NewLogger(&out, FormatText, &v, Modules{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +33,7 @@ func TestVerbosityChoosesLevels(t *testing.T) {
 }
 
 func TestUnknownFormatIsNamed(t *testing.T) {
-	if _, err := NewLogger(nil, "xml", &Verbosity{}); err == nil || !strings.Contains(err.Error(), `"xml"`) {
+	if _, err := NewLogger(nil, "xml", &Verbosity{}, Modules{}); err == nil || !strings.Contains(err.Error(), `"xml"`) {
 		t.Errorf("NewLogger with format xml: got %v, want an error that names it", err)
 	}
 }
