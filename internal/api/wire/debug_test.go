@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/floe-k8s/floe/internal/api/wire"
 )
 
@@ -76,10 +78,47 @@ func TestDebugPages(t *testing.T) {
 	without.try(t, without.client(t, protocols[0]), page{"GET /debug/pprof/heap", 404, text, "404 page not found\n"})
 }
 
+// checked is what has been counted of two failed pages, and of a third that leaves out what fails. Checks that are asked for alone do not count.
+const checked = `# HELP kubernetes_healthcheck 1 when a check passed last, 0 when it failed.
+# TYPE kubernetes_healthcheck gauge
+kubernetes_healthcheck{name="etcd",type="livez"} 1
+kubernetes_healthcheck{name="etcd",type="readyz"} 1
+kubernetes_healthcheck{name="etcd-readiness",type="readyz"} 1
+kubernetes_healthcheck{name="informer-sync",type="readyz"} 1
+kubernetes_healthcheck{name="log",type="livez"} 1
+kubernetes_healthcheck{name="log",type="readyz"} 1
+kubernetes_healthcheck{name="loopback-serving-certificate",type="livez"} 1
+kubernetes_healthcheck{name="ping",type="livez"} 1
+kubernetes_healthcheck{name="ping",type="readyz"} 1
+kubernetes_healthcheck{name="poststarthook/rbac/bootstrap-roles",type="livez"} 0
+kubernetes_healthcheck{name="poststarthook/rbac/bootstrap-roles",type="readyz"} 0
+kubernetes_healthcheck{name="poststarthook/start-system-namespaces-controller",type="livez"} 0
+kubernetes_healthcheck{name="poststarthook/start-system-namespaces-controller",type="readyz"} 0
+kubernetes_healthcheck{name="shutdown",type="readyz"} 1
+# HELP kubernetes_healthchecks_total Checks that were made.
+# TYPE kubernetes_healthchecks_total counter
+kubernetes_healthchecks_total{name="etcd",status="success",type="livez"} 2
+kubernetes_healthchecks_total{name="etcd",status="success",type="readyz"} 1
+kubernetes_healthchecks_total{name="etcd-readiness",status="success",type="readyz"} 1
+kubernetes_healthchecks_total{name="informer-sync",status="success",type="readyz"} 1
+kubernetes_healthchecks_total{name="log",status="success",type="livez"} 2
+kubernetes_healthchecks_total{name="log",status="success",type="readyz"} 1
+kubernetes_healthchecks_total{name="loopback-serving-certificate",status="success",type="livez"} 2
+kubernetes_healthchecks_total{name="ping",status="success",type="livez"} 2
+kubernetes_healthchecks_total{name="ping",status="success",type="readyz"} 1
+kubernetes_healthchecks_total{name="poststarthook/rbac/bootstrap-roles",status="error",type="livez"} 1
+kubernetes_healthchecks_total{name="poststarthook/rbac/bootstrap-roles",status="error",type="readyz"} 1
+kubernetes_healthchecks_total{name="poststarthook/start-system-namespaces-controller",status="error",type="livez"} 1
+kubernetes_healthchecks_total{name="poststarthook/start-system-namespaces-controller",status="error",type="readyz"} 1
+kubernetes_healthchecks_total{name="shutdown",status="success",type="readyz"} 1
+`
+
 // TestHealthPages follows a server from its start: what is not done fails, by name.
 func TestHealthPages(t *testing.T) {
 	const text = "text/plain; charset=utf-8"
-	d := open(t, func(cfg *wire.Config) { cfg.Hooks = []string{wire.StartSystemNamespaces, "rbac/bootstrap-roles"} })
+	d := open(t, func(cfg *wire.Config) {
+		cfg.Hooks, cfg.Gather = []string{wire.StartSystemNamespaces, "rbac/bootstrap-roles"}, prometheus.NewRegistry()
+	})
 	client := d.client(t, "HTTP/2.0")
 	hooks := func(first, second string) string {
 		return fmt.Sprintf("%spoststarthook/%s%s\n%spoststarthook/%s%s\n", first[:3], wire.StartSystemNamespaces, first[3:], second[:3], "rbac/bootstrap-roles", second[3:])
@@ -96,6 +135,7 @@ func TestHealthPages(t *testing.T) {
 	} {
 		d.try(t, client, p)
 	}
+	d.try(t, client, page{"GET /metrics/slis", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", checked})
 	d.handler.Done(wire.StartSystemNamespaces)
 	d.try(t, client, page{"GET /healthz", 500, text, live + hooks(ok, bad) + "healthz check failed\n"})
 	d.handler.Done("rbac/bootstrap-roles")

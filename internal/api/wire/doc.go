@@ -18,7 +18,8 @@
 // # Health
 //
 // The pages have upstream's checks, by the names that monitoring asks for: ping, log, etcd and etcd-readiness (the log, whatever it is),
-// informer-sync (the table), shutdown, and under poststarthook/ what Config.Hooks names. startHooks says what stands behind those.
+// informer-sync (the table), shutdown, and under poststarthook/ what Config.Hooks names. startHooks says what stands behind those. What the pages found is
+// counted at /metrics/slis.
 //
 // # What it leaves to others
 //

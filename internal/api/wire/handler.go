@@ -80,6 +80,7 @@ type Build struct {
 type Handler struct {
 	Config
 	hooks             []*hook
+	checked           *checkMetrics
 	reading, changing chan struct{} // a place for each call in flight; nil: no bound
 	connections       *connections
 	departing         *departing
@@ -111,7 +112,7 @@ func New(cfg Config) *Handler {
 		cfg.Serves = func(schema.GroupVersionResource) bool { return true }
 	}
 	h := &Handler{Config: cfg, began: cfg.Clock.Now(), reading: places(cfg.Limits.Reading), changing: places(cfg.Limits.Changing)}
-	h.connections, h.departing = newConnections(), newDeparting()
+	h.connections, h.departing, h.checked = newConnections(), newDeparting(), newCheckMetrics(h.began)
 	h.closing, h.stop = context.WithCancel(context.Background())
 	for _, name := range cfg.Hooks {
 		h.hooks = append(h.hooks, &hook{name: name})
@@ -323,6 +324,8 @@ func (h *Handler) servePath(c *call) {
 		h.serveHealth(c, c.r.URL.Path)
 	case path == "/metrics" && h.Gather != nil:
 		promhttp.HandlerFor(h.Gather, promhttp.HandlerOpts{}).ServeHTTP(c.w, c.r)
+	case path == slisPath && h.Gather != nil:
+		h.checked.page.ServeHTTP(c.w, c.r)
 	case !reads && (path == history.Path || path == SnapshotPath):
 		c.methodNotAllowed()
 	case path == history.Path:

@@ -78,6 +78,7 @@ func (h *Handler) serveHealth(c *call, path string) {
 			continue
 		}
 		reason := k.fail()
+		h.checked.observe(k.name, kind, reason == "")
 		if reason == "" {
 			fmt.Fprintf(&out, "[+]%s ok\n", k.name)
 			continue

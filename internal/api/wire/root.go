@@ -11,7 +11,7 @@ import (
 func (h *Handler) serveRoot(c *call) {
 	paths := []string{"/api", "/apis", "/apis/", openAPI2, openAPI3, openAPI3 + "/", "/version"}
 	if h.Gather != nil {
-		paths = append(paths, "/metrics")
+		paths = append(paths, "/metrics", slisPath)
 	}
 	for _, page := range healthPages {
 		paths = append(paths, "/"+page)

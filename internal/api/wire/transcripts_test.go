@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
@@ -117,7 +118,8 @@ func newPeer(t *testing.T) *peer {
 	p.API.Clock = p.clock
 	handler := wire.New(wire.Config{
 		API: p.API, Authenticator: byCertificate, Clock: p.clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)),
-		Build: wire.Build{Commit: "$Format:%H$", Date: "1970-01-01T00:00:00Z"}, // as upstream's own build without a stamp
+		Gather: prometheus.NewRegistry(),
+		Build:  wire.Build{Commit: "$Format:%H$", Date: "1970-01-01T00:00:00Z"}, // as upstream's own build without a stamp
 	})
 	handler.SetReady()
 	p.Server = httptest.NewServer(handler)
