@@ -21,8 +21,7 @@ const (
 //     a server.
 //   - The controllers of API services and of definitions bring discovery and OpenAPI up to date: the handler makes both when they are asked for. The
 //     condition of local API services is set as they are made.
-//   - Fairness, the roles that a cluster begins with and the authorities that extensions trust are not objects that anybody waits for: limits and rights are
-//     there with the first connection.
+//   - Fairness and the authorities that extensions trust are nothing that anybody waits for: limits are there with the first connection.
 //   - The rest makes initial objects, or keeps them: controller/bootstrap.
 var startHooks = [...]string{
 	"start-apiserver-admission-initializer", "generic-apiserver-start-informers", "priority-and-fairness-config-consumer", "priority-and-fairness-filter",
