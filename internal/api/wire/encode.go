@@ -72,14 +72,8 @@ func (f format) finish(doc []byte) ([]byte, error) {
 	return append(doc, '\n'), nil
 }
 
-func indent(doc []byte) ([]byte, error) {
-	var value json.RawMessage = doc
-	out, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	return append(out, '\n'), nil
-}
+// indent is for people's eyes; upstream ends such a document without a line's end.
+func indent(doc []byte) ([]byte, error) { return json.MarshalIndent(json.RawMessage(doc), "", "  ") }
 
 // object encodes one result.
 func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {

@@ -100,3 +100,14 @@ func TestAuditID(t *testing.T) {
 		t.Errorf("Audit-Id %q, want the client's own", got)
 	}
 }
+
+// TestIndentedAnswers end as upstream's do: without a line's end, which others have.
+func TestIndentedAnswers(t *testing.T) {
+	d := open(t, nil)
+	client := d.client(t, "HTTP/1.1")
+	for path, want := range map[string]string{configMaps + "?pretty=true": "\n}", configMaps + "/none?pretty=true": "\n}", "/version": "\n}", "/": "\n}", configMaps: "}\n"} {
+		if _, body, _ := d.told(t, client, path); !strings.HasSuffix(body, want) {
+			t.Errorf("%s ends with %q, want %q", path, body[max(0, len(body)-5):], want)
+		}
+	}
+}
