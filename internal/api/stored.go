@@ -109,7 +109,13 @@ func Envelope(gvk schema.GroupVersionKind, size int, fill func([]byte) error) ([
 
 // EnvelopeAround returns what stands before and after a message of size bytes in its envelope.
 func EnvelopeAround(gvk schema.GroupVersionKind, size int) (opening, closing string) {
-	return string(binary.AppendUvarint([]byte(envelopeHeader(gvk)), uint64(size))), envelopeEnd
+	opening, closing = EnvelopeParts(gvk)
+	return string(binary.AppendUvarint([]byte(opening), uint64(size))), closing
+}
+
+// EnvelopeParts returns what stands before the length of a message in its envelope, and after the message. They are the same for all of a kind.
+func EnvelopeParts(gvk schema.GroupVersionKind) (opening, closing string) {
+	return envelopeHeader(gvk), envelopeEnd
 }
 
 // envelopeEnd is an empty contentEncoding and an empty contentType, as the generated code writes them.

@@ -132,6 +132,14 @@ func (w *Watch) Ready() (wake <-chan struct{}, now bool) {
 	return w.cursor.Ready()
 }
 
+// Readers returns how many watches, this one among them, wait for the same events of the store.
+func (w *Watch) Readers() int {
+	if w.cursor == nil {
+		return 1
+	}
+	return w.cursor.Readers()
+}
+
 // Close gives the watch's place back.
 func (w *Watch) Close() {
 	if w.cursor != nil {
@@ -148,31 +156,16 @@ func (w *Watch) TryNext() (e Event, ok bool, err error) {
 		return Event{}, false, w.late
 	}
 	for {
+		ended := w.cursor.Ended() // asked first: what came before it is still taken
 		change, ok, err := w.cursor.TryNext()
+		if err == nil && !ok {
+			err = ended
+		}
 		if err != nil || !ok {
 			return Event{}, false, w.failed(err)
 		}
 		if e, ok, err := w.event(change); ok || err != nil {
 			return e, ok, err
-		}
-	}
-}
-
-// Next returns the next event, and waits for it until ctx ends.
-func (w *Watch) Next(ctx context.Context) (Event, error) {
-	if e, ok := w.first(); ok {
-		return e, nil
-	}
-	if w.late != nil {
-		return Event{}, w.late
-	}
-	for {
-		change, err := w.cursor.Next(ctx)
-		if err != nil {
-			return Event{}, w.failed(err)
-		}
-		if e, ok, err := w.event(change); ok || err != nil {
-			return e, err
 		}
 	}
 }

@@ -129,14 +129,27 @@ func (c *Cursor) TryNext() (Event, bool, error) {
 	return e, ok, err
 }
 
-// Ready returns a channel that is closed when there may be something to take, for those who wait for several cursors; now says that there may be
-// already.
+// Ended returns the error that Next would return when there is no event: nil while the table is fed, or has not begun. What was fed before the end can
+// still be taken after it.
+func (c *Cursor) Ended() error { return c.table.Err() }
+
+// Readers returns how many cursors, this one among them, wait for the same events.
+func (c *Cursor) Readers() int {
+	r := c.seat.ring
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return c.seat.queue.readers
+}
+
+// Ready returns a channel that is closed when there may be something to take, or the table has stopped, for those who wait for several cursors or by
+// a timer of their own; now says that there may be already.
 func (c *Cursor) Ready() (wake <-chan struct{}, now bool) {
 	r := c.seat.ring
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	q := c.seat.queue
-	if c.closed || r.over || c.next < q.end() {
+	// Whoever stops the table says so before it takes the lock to wake those who wait.
+	if c.closed || r.over || c.next < q.end() || c.table.Err() != nil {
 		return nil, true
 	}
 	if q.wake == nil {

@@ -209,3 +209,45 @@ func followTable(t *testing.T, s *store.Store) {
 		}
 	}
 }
+
+// TestCursorsEndWithTheirTable: who waits by Ready is woken when the table stops, and learns why.
+func TestCursorsEndWithTheirTable(t *testing.T) {
+	s, err := store.Open(t.Context(), openLog(t, inMemory()), store.Config{Collections: []store.Collection{pods}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	begin := put(t, s, "a/1", "n1")
+	var cursors []*store.Cursor
+	for _, o := range []store.WatchOptions{{Prefix: prefix, After: begin}, {Prefix: prefix, After: begin}, {Prefix: prefix, After: begin, Key: prefix + "a/1"}} {
+		c, err := s.Watch(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cursors = append(cursors, c)
+	}
+	for i, want := range []int{2, 2, 1} {
+		if got := cursors[i].Readers(); got != want {
+			t.Errorf("cursor %d: %d readers, want %d", i, got, want)
+		}
+	}
+	var wakes []<-chan struct{}
+	for i, c := range cursors {
+		wake, now := c.Ready()
+		if now || c.Ended() != nil {
+			t.Fatalf("cursor %d is ready: %v", i, c.Ended())
+		}
+		wakes = append(wakes, wake)
+	}
+	stop()
+	for i, c := range cursors {
+		<-wakes[i]
+		if _, now := c.Ready(); !now || !errors.Is(c.Ended(), store.ErrClosed) {
+			t.Errorf("cursor %d: ready %v, ended %v", i, now, c.Ended())
+		}
+	}
+}

@@ -112,6 +112,20 @@ func (q *queue) signal() {
 	}
 }
 
+// signal wakes everyone who waits for an event, though there is none.
+func (r *ring) signal() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.signalLocked()
+}
+
+func (r *ring) signalLocked() {
+	r.all.signal()
+	for _, q := range r.topics {
+		q.signal()
+	}
+}
+
 func newRing(b *ringBudget) *ring { return &ring{budget: b, topics: make(map[topic]*queue), place: -1} }
 
 // restart empties the ring: it is complete after rev then. Cursors from before it expire. The caller holds Table.editing.
@@ -139,10 +153,7 @@ func (r *ring) end() {
 		r.budget.used.Add(-e.bytes)
 	}
 	r.over = true
-	r.all.signal()
-	for _, q := range r.topics {
-		q.signal()
-	}
+	r.signalLocked()
 }
 
 // publish appends an event and wakes who waits for it. The caller holds Table.editing.

@@ -130,6 +130,9 @@ func (t *Table) Run(ctx context.Context) error {
 	t.ended.err = cause
 	t.ended.mu.Unlock()
 	close(t.ended.done)
+	for _, c := range *t.collections.Load() {
+		c.ring.signal()
+	}
 	return err
 }
 

@@ -28,8 +28,10 @@ const (
 type codec struct {
 	kind    *kinds.Kind
 	message func(*store.Item) ([]byte, error)
-	opening string                          // of an object that stands alone: its kind and apiVersion
-	form    func() (*transcode.Form, error) // made when it is first needed; an error for types that need encoding/json
+	opening string // of an object that stands alone: its kind and apiVersion
+	// envelope is what stands in protobuf before the length of an object that stands alone, and after the object.
+	envelope struct{ opening, closing string }
+	form     func() (*transcode.Form, error) // made when it is first needed; an error for types that need encoding/json
 }
 
 // codecsOf has the codecs of kinds; those that known has are kept.
@@ -41,6 +43,7 @@ func codecsOf(list []*kinds.Kind, known map[*kinds.Kind]*codec) map[*kinds.Kind]
 			continue
 		}
 		x := &codec{kind: k, message: api.Raw(k), opening: fmt.Sprintf("{\"kind\":%q,\"apiVersion\":%q", k.GVK.Kind, k.GVK.GroupVersion())}
+		x.envelope.opening, x.envelope.closing = api.EnvelopeParts(k.GVK)
 		x.form = sync.OnceValues(func() (*transcode.Form, error) { return transcode.Compile(reflect.TypeOf(k.New()).Elem()) })
 		out[k] = x
 	}
@@ -103,7 +106,12 @@ func (x *codec) typed(item *store.Item, rev store.Revision) ([]byte, error) {
 	if rev == item.Revision && x.kind.View == nil {
 		doc = item.Cached(formJSON)
 	}
-	dst := append(make([]byte, 0, len(x.opening)+max(len(doc), 2*len(item.Value))+64), x.opening...)
+	return x.alone(make([]byte, 0, len(x.opening)+max(len(doc), 2*len(item.Value))+64), doc, item, rev)
+}
+
+// alone appends typed. doc is the item's JSON at rev; nil makes it.
+func (x *codec) alone(dst, doc []byte, item *store.Item, rev store.Revision) ([]byte, error) {
+	dst = append(dst, x.opening...)
 	at := len(dst)
 	if doc != nil {
 		dst = append(dst, doc...)
@@ -115,16 +123,6 @@ func (x *codec) typed(item *store.Item, rev store.Revision) ([]byte, error) {
 	}
 	dst[at] = ',' // where the object began; it has metadata at least
 	return dst, nil
-}
-
-// shared is typed, for an item that others will ask for as well: its JSON is made once.
-func (x *codec) shared(item *store.Item, rev store.Revision) ([]byte, error) {
-	if rev == item.Revision && x.kind.View == nil {
-		if _, err := x.cached(item); err != nil {
-			return nil, err
-		}
-	}
-	return x.typed(item, rev)
 }
 
 // protobuf is an item in its envelope, at a revision.

@@ -3,7 +3,9 @@
 // # Vocabulary
 //
 // A call is one HTTP request, past authentication, with what its path means. A format is how an answer is to be written: a media type
-// and, when the client wishes, a transformation (a Table, an object's metadata only). A frame is one event of a watch.
+// and, when the client wishes, a transformation (a Table, an object's metadata only). A frame is one event of a watch;
+// a piece is all the frames that are there when a watcher looks, which go out in one write and one flush (outlet.go). A round is when the watchers of a
+// crowd look, all together (rounds.go).
 //
 // # Laws
 //

@@ -90,6 +90,8 @@ type Handler struct {
 	speaks            languages
 	began             time.Time  // of this program's documents, which never change
 	randMu            sync.Mutex // guards Config.Rand
+	rounds            rounds
+	pieces            sync.Pool // of *[]byte, for outlets
 }
 
 // spread returns a random time below most.

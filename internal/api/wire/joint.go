@@ -32,6 +32,7 @@ type jointWatch struct {
 	h        *Handler
 	ctx      context.Context
 	parts    []*jointPart
+	out      *outlet        // of all parts: their order is that of the log
 	at       store.Revision // of the last mark
 	batch    []jointEvent   // used again for each round
 	channels []reflect.SelectCase
@@ -57,7 +58,7 @@ func (h *Handler) serveJoint(c *call) {
 	ctx, cancel := api.WithTimeout(c.r.Context(), h.Clock, lasts)
 	defer cancel()
 	defer context.AfterFunc(h.closing, cancel)()
-	j := &jointWatch{h: h, ctx: ctx}
+	j := &jointWatch{h: h, ctx: ctx, out: h.outlet(c.w)}
 	defer j.close()
 	query := c.r.URL.Query()
 	if n := len(query[joint.Of]); n == 0 || n > maxCollections {
@@ -109,7 +110,7 @@ func (j *jointWatch) add(c *call, of, after string) error {
 		return err
 	}
 	j.parts = append(j.parts, &jointPart{watcher: watcher{
-		h: j.h, c: part, f: format{media: mediaProtobuf}, from: from, to: http.NewResponseController(c.w), sent: j.h.Metrics.sent(part.path.resource),
+		h: j.h, c: part, f: format{media: mediaProtobuf}, from: from, out: j.out, sent: j.h.Metrics.sent(part.path.resource),
 	}})
 	return nil
 }
@@ -118,21 +119,21 @@ func (j *jointWatch) close() {
 	for _, p := range j.parts {
 		p.from.Close()
 	}
+	j.out.close()
 }
 
 // run writes until the client, the time or the server ends it.
 func (j *jointWatch) run(state bool) error {
-	first := j.parts[0]
 	err := j.write(state)
 	for err == nil && j.ctx.Err() == nil {
-		if err = first.flush(); err == nil {
+		if err = j.out.flush(); err == nil {
 			err = j.round(j.wait())
 		}
 	}
 	if err == nil || j.ctx.Err() != nil {
 		return nil
 	}
-	return errors.Join(err, first.status(err), first.flush())
+	return errors.Join(err, j.parts[0].status(err), j.out.flush())
 }
 
 // write begins the answer: with all that exists, when that is wanted, and a mark.
@@ -162,7 +163,7 @@ func (p *jointPart) state() error {
 			return err
 		}
 		if n%flushEvery == 0 {
-			if err := p.flush(); err != nil {
+			if err := p.out.flush(); err != nil {
 				return err
 			}
 		}

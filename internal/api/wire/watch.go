@@ -2,14 +2,12 @@ package wire
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"net/http"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/floe-k8s/floe/internal/api"
@@ -25,12 +23,13 @@ type watcher struct {
 	c         *call
 	f         format
 	from      *api.Watch
-	to        *http.ResponseController
+	out       *outlet
 	table     *metav1.TableOptions // nil without a table
 	sent      sending
 	began     time.Time // by the handler's clock, as until is
 	bookmarks bool
 	until     time.Time // by the handler's clock
+	alarm     alarm
 }
 
 func (h *Handler) watch(c *call) {
@@ -72,33 +71,41 @@ func (h *Handler) watch(c *call) {
 	c.w.WriteHeader(http.StatusOK)
 	now := h.Clock.Now()
 	w := &watcher{
-		h: h, c: c, f: f, from: from, to: http.NewResponseController(c.w), table: table, bookmarks: opts.AllowWatchBookmarks, began: now, until: now.Add(lasts),
+		h: h, c: c, f: f, from: from, out: h.outlet(c.w), table: table, bookmarks: opts.AllowWatchBookmarks, began: now, until: now.Add(lasts),
 		sent: h.Metrics.sent(c.path.resource),
 	}
+	defer w.alarm.stop()
+	defer w.out.close()
 	if err := w.run(ctx); err != nil {
 		h.Log.Debug("a watch has ended", "path", c.r.URL.Path, "user", c.user.Name, "err", err)
 	}
 }
 
-// run writes until the client, the time or the server ends it: what is there, then a flush, then the next. It looks at the time when nothing is left to
-// write.
+// run writes until the client, the time or the server ends it: all that is there in one piece, then what comes next. It looks at the time when nothing
+// is left to write.
 func (w *watcher) run(ctx context.Context) error {
 	for {
 		e, ok, err := w.from.TryNext()
 		if err == nil && !ok {
-			if err := w.flush(); err != nil {
+			wrote := w.out.waiting()
+			if err := w.out.flush(); err != nil {
 				return err
 			}
-			e, err = w.wait(ctx)
+			if wrote && w.from.Readers() >= crowd {
+				w.h.rounds.rest(ctx, w.h.Clock)
+			}
+			e, ok, err = w.wait(ctx)
 		}
 		switch {
 		case ctx.Err() != nil, errors.Is(err, errOver), errors.Is(err, store.ErrEnded): // what is watched is gone, or defined anew
-			return nil
+			return w.out.push()
 		case err != nil:
-			return errors.Join(w.status(err), w.flush())
+			return errors.Join(w.status(err), w.out.flush())
+		case !ok:
+			continue
 		}
 		if err := w.write(e); err != nil {
-			return err
+			return errors.Join(err, w.out.flush())
 		}
 		if e.Initial {
 			w.h.Metrics.listed(w.c, w.h.Clock.Now().Sub(w.began))
@@ -109,39 +116,67 @@ func (w *watcher) run(ctx context.Context) error {
 // errOver: the watch has lasted as long as it may.
 var errOver = errors.New("the watch is over")
 
-// wait returns the next event; after a while without one, a bookmark when the client takes them.
-func (w *watcher) wait(ctx context.Context) (api.Event, error) {
-	left := w.until.Sub(w.h.Clock.Now())
-	if left <= 0 {
-		return api.Event{}, errOver
+// wait returns when there may be an event; after a while without one, with a bookmark when the client takes them.
+//
+// A timer for each wait is what comes to mind first. It would be set and stopped with each event, so there is one for all: it may have been set by an
+// earlier wait, whose end is never later, and is then set again for what is left.
+func (w *watcher) wait(ctx context.Context) (mark api.Event, due bool, _ error) {
+	now := w.h.Clock.Now()
+	if !now.Before(w.until) {
+		return api.Event{}, false, errOver
 	}
-	marks := w.bookmarks && left > bookmarkEvery
-	if marks {
-		left = bookmarkEvery
+	ends, marks := w.until, false
+	if quiet := now.Add(bookmarkEvery); w.bookmarks && quiet.Before(ends) {
+		ends, marks = quiet, true
 	}
-	quiet, cancel := api.WithTimeout(ctx, w.h.Clock, left)
-	defer cancel()
-	e, err := w.from.Next(quiet)
-	switch {
-	case err == nil || ctx.Err() != nil || quiet.Err() == nil:
-		return e, err
-	case marks:
-		return api.Event{Type: watch.Bookmark, Revision: w.from.Revision()}, nil
+	for {
+		wake, ready := w.from.Ready()
+		if ready {
+			return api.Event{}, false, nil
+		}
+		w.alarm.set(w.h.Clock, ends.Sub(now))
+		select {
+		case <-wake:
+			return api.Event{}, false, nil
+		case <-ctx.Done():
+			return api.Event{}, false, ctx.Err()
+		case <-w.alarm.timer.C():
+			w.alarm.on = false
+		}
+		switch now = w.h.Clock.Now(); {
+		case now.Before(ends):
+		case marks:
+			return api.Event{Type: watch.Bookmark, Revision: w.from.Revision()}, true, nil
+		default:
+			return api.Event{}, false, errOver
+		}
 	}
-	return api.Event{}, errOver
 }
 
 // watchLasts is how long a watch lasts whose client does not say: between the least and twice as long, as upstream.
 func (h *Handler) watchLasts() time.Duration { return h.Limits.Watch + h.spread(h.Limits.Watch) }
 
-func (w *watcher) flush() error { return w.to.Flush() }
-
+// write puts one event among what is to be sent.
 func (w *watcher) write(e api.Event) error {
-	data, err := w.encoded(e)
+	k, err := w.c.codec, error(nil)
+	piece, before := w.out.open(), 0
+	before = len(piece)
+	switch plain := w.f.as == "" && e.Type != watch.Bookmark; {
+	case plain && w.f.media == mediaProtobuf:
+		piece, err = k.eventProtobuf(piece, e)
+	case plain && w.f.media != mediaCBOR:
+		piece, err = k.eventJSON(piece, e)
+	default:
+		var data []byte
+		if data, err = w.encoded(e); err == nil {
+			piece, err = frame(piece, w.f.media, e.Type, data)
+		}
+	}
 	if err != nil {
 		return errors.Join(err, w.status(apierrors.NewInternalError(err)))
 	}
-	return w.frame(e.Type, data)
+	w.sent.count(len(piece) - before)
+	return w.out.put(piece)
 }
 
 // status writes the error that ends the watch, as an event.
@@ -151,53 +186,18 @@ func (w *watcher) status(err error) error {
 	if err != nil {
 		return err
 	}
-	return w.frame(watch.Error, data)
-}
-
-// frame writes one event: a line of JSON, or a length and a WatchEvent in protobuf.
-func (w *watcher) frame(kind watch.EventType, object []byte) error {
-	w.sent.count(len(object))
-	if w.f.media == mediaProtobuf {
-		event := metav1.WatchEvent{Type: string(kind), Object: runtime.RawExtension{Raw: object}}
-		size := event.Size()
-		out := make([]byte, 4+size)
-		binary.BigEndian.PutUint32(out, uint32(size))
-		if _, err := event.MarshalToSizedBuffer(out[4:]); err != nil {
-			return err
-		}
-		_, err := w.c.w.Write(out)
+	piece, err := frame(w.out.open(), w.f.media, watch.Error, data)
+	if err != nil {
 		return err
 	}
-	if w.f.media == mediaCBOR {
-		out, err := frameCBOR(string(kind), object)
-		if err == nil {
-			_, err = w.c.w.Write(out)
-		}
-		return err
-	}
-	if n := len(object); n > 0 && object[n-1] == '\n' {
-		object = object[:n-1]
-	}
-	out := make([]byte, 0, len(object)+40)
-	out = append(out, `{"type":"`...)
-	out = append(out, kind...)
-	out = append(out, `","object":`...)
-	out = append(out, object...)
-	_, err := w.c.w.Write(append(out, "}\n"...))
-	return err
+	w.sent.count(len(data))
+	return w.out.put(piece)
 }
 
-// encoded is the event's object in the agreed format.
+// encoded is the event's object in the agreed format, for those events that no codec writes.
 func (w *watcher) encoded(e api.Event) ([]byte, error) {
-	k := w.c.kind
-	plain := w.f.as == ""
-	switch {
-	case e.Type == watch.Bookmark:
+	if e.Type == watch.Bookmark {
 		return w.bookmark(e)
-	case plain && w.f.media == mediaProtobuf:
-		return w.c.codec.protobuf(e.Item, e.Revision)
-	case plain && w.f.media != mediaCBOR:
-		return w.c.codec.shared(e.Item, e.Revision)
 	}
 	obj, err := api.Object(e.Item)
 	if err != nil {
@@ -207,15 +207,13 @@ func (w *watcher) encoded(e api.Event) ([]byte, error) {
 		obj = obj.DeepCopyObject().(kinds.Object)
 		obj.SetResourceVersion(api.Version(e.Revision))
 	}
-	if plain {
-		if obj, err = k.Shown(obj); err != nil {
-			return nil, err
-		}
+	if w.f.as != "" {
+		return w.transformed(obj)
 	}
-	if plain {
-		return objectCBOR(obj, k.GVK)
+	if obj, err = w.c.kind.Shown(obj); err != nil {
+		return nil, err
 	}
-	return w.transformed(obj)
+	return objectCBOR(obj, w.c.kind.GVK)
 }
 
 // transformed shows one object as the client wishes. Only the first of a watch's tables says what the columns are.
