@@ -57,6 +57,7 @@ func (s *settings) bind(cmd *cobra.Command) {
 	flags.IntVar(&o.Count, "count", 0, "operations; in watch, objects that are created (0: the scenario's default, or no limit with --duration)")
 	flags.DurationVar(&o.Duration, "duration", 0, "how long operations are begun (0: until --count)")
 	flags.DurationVar(&o.Timeout, "timeout", time.Minute, "limit of one request, and of one wait for a pod or a start")
+	flags.DurationVar(&o.Rest, "rest", time.Minute, "how long memory lets the server rest before it looks for the last time")
 	flags.StringVar(&o.Namespace, "namespace", "", "namespace to work in; one is made and removed unless given")
 	flags.StringVar(&o.Kind, "kind", "pods", "what create, get, list and patch use: pods (that no scheduler takes) or configmaps")
 	flags.IntVar(&o.Objects, "objects", 0, "objects that get, list and patch find (0: the scenario's default)")

@@ -40,7 +40,7 @@ func newFake(t *testing.T) (*fakeAPI, *httptest.Server, *Target) {
 
 func testOptions(target *Target) Options {
 	return Options{
-		Target: target, Clock: clock.RealClock{}, RunID: "t", Clients: 3, Count: 20, Objects: 10, Timeout: 20 * time.Second,
+		Target: target, Clock: clock.RealClock{}, RunID: "t", Clients: 3, Count: 20, Objects: 10, Timeout: 20 * time.Second, Rest: time.Millisecond,
 		Kind: "pods", Encoding: "json", Image: "image",
 	}
 }

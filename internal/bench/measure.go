@@ -71,6 +71,9 @@ func (w *workspace) execute(ctx context.Context, p *plan, report *Report) error 
 		w.abandon(ctx, p)
 		return err
 	}
+	if p.after != nil && err == nil {
+		err = p.after(ctx, report)
+	}
 	return errors.Join(err, w.undoPlan(ctx, p, out.begun))
 }
 

@@ -18,6 +18,7 @@ type Options struct {
 	Count    int           // operations, at most 9,999,999; 0 with a Duration: no limit
 	Duration time.Duration // how long operations are begun; 0: no limit
 	Timeout  time.Duration // of one request, and of one wait for a pod
+	Rest     time.Duration // how long memory lets the server rest; 0: a minute
 
 	Namespace string   // "" makes one, and removes it afterwards
 	Kind      string   // of create, get, list and patch: pods (that nobody schedules) or configmaps
@@ -49,6 +50,9 @@ func (o Options) complete(s Scenario) (Options, error) {
 	if o.Objects == 0 {
 		o.Objects = s.objects
 	}
+	if o.Rest == 0 {
+		o.Rest = defaultRest
+	}
 	if o.ProcRoot == "" {
 		o.ProcRoot = "/proc"
 	}
@@ -68,8 +72,8 @@ func (o Options) complete(s Scenario) (Options, error) {
 		return o, fmt.Errorf("objects: %d is not in 1 to %d", o.Objects, maxObjects)
 	case o.Nodes < 0 || o.Nodes > 100_000:
 		return o, fmt.Errorf("nodes: %d is not in 0 to 100000", o.Nodes)
-	case o.Duration < 0 || o.Timeout <= 0:
-		return o, fmt.Errorf("duration %v and timeout %v: want none below zero, and a timeout above it", o.Duration, o.Timeout)
+	case o.Duration < 0 || o.Rest < 0 || o.Timeout <= 0:
+		return o, fmt.Errorf("duration %v, rest %v and timeout %v: want none below zero, and a timeout above it", o.Duration, o.Rest, o.Timeout)
 	case !kindKnown:
 		return o, fmt.Errorf("kind %q: want pods or configmaps", o.Kind)
 	case !s.offline && o.Target == nil:

@@ -29,6 +29,7 @@ type Report struct {
 	Failed     int             `json:"failed"`
 	Errors     errorCounts     `json:"errors,omitempty"` // by class
 	Processes  []ProcessReport `json:"processes,omitempty"`
+	Steps      []Step          `json:"steps,omitempty"` // of scenario memory
 }
 
 // Latency is that of the operations that succeeded, in milliseconds.
@@ -92,6 +93,14 @@ func WriteTable(to io.Writer, reports []*Report) error {
 		for _, p := range r.Processes {
 			line("%s\t%s\t%.0f\t%.4f per %s\t%.1f\t%.1f\t%.1f\n", r.Scenario, p.Name, p.CPUMilliseconds, p.CPUPerOperation, r.Unit,
 				float64(p.Resident)/1e6, float64(p.Anonymous)/1e6, float64(p.Share)/1e6)
+		}
+	}
+	if slices.ContainsFunc(reports, func(r *Report) bool { return len(r.Steps) > 0 }) {
+		line("\nSTEP\tPROCESS\tRESIDENT MB\tANONYMOUS MB\tPSS MB\tPEAK MB\n")
+	}
+	for _, r := range reports {
+		for _, s := range r.Steps {
+			line("%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\n", s.Name, s.Process, float64(s.Resident)/1e6, float64(s.Anonymous)/1e6, float64(s.Share)/1e6, float64(s.Peak)/1e6)
 		}
 	}
 	if err := table.Flush(); err != nil {

@@ -15,12 +15,13 @@ type Scenario struct {
 	prepare                 func(ctx context.Context, w *workspace) (*plan, error)
 }
 
-// plan is a prepared scenario. finish and cleanup may be nil. cleanup is called once, with the outcome as far as it came; prepare cleans
+// plan is a prepared scenario. finish, after and cleanup may be nil. cleanup is called once, with the outcome as far as it came; prepare cleans
 // up after itself when it fails.
 type plan struct {
 	do      operation
 	workers int // 0: as many as clients
 	finish  func(ctx context.Context, out *outcome)
+	after   func(ctx context.Context, report *Report) error // what is done and reported when the operations have been measured
 	cleanup func(ctx context.Context, begun int) error
 }
 
@@ -35,6 +36,7 @@ func Scenarios() []Scenario {
 		{Name: "patch", Summary: "merge-patch objects", Unit: "patch", clients: 32, count: 5000, objects: 100, prepare: preparePatch},
 		{Name: "pod-start", Summary: "create a pod and wait until a watch shows it Running", Unit: "pod", clients: 1, count: 20, prepare: preparePodStart},
 		{Name: "bound", Summary: "create a pod and wait until a watch shows it bound", Unit: "pod", clients: 64, count: 1000, prepare: prepareBound},
+		{Name: "memory", Summary: "create objects, list them in every encoding, and rest: what the processes hold at each step", Unit: "create", clients: 32, count: 10_000, prepare: prepareMemory},
 		{Name: "ready", Summary: "start a server and wait until /readyz answers 200", Unit: "start", clients: 1, count: 5, offline: true, prepare: prepareReady},
 	}
 }
