@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 )
@@ -20,7 +21,8 @@ type form struct {
 }
 
 // formCache bounds all forms of one store. It evicts like a clock: the hand goes round, and takes what was not used since
-// it last passed.
+// it last passed. Sweeps take what has not been used for a while although there is room: a burst of changes is decoded for those who follow them, once,
+// and would fill the cache for good.
 type formCache struct {
 	limit int64 // bytes
 
@@ -34,6 +36,7 @@ type formSlot struct {
 	cell *cell
 	id   FormID
 	size int64
+	aged bool // a sweep has seen it
 }
 
 // add caches f under c. When c has one already, that is returned.
@@ -52,7 +55,7 @@ func (k *formCache) add(c *cell, f *form) *form {
 	}
 	f.next = c.forms.Load()
 	c.forms.Store(f)
-	k.slots = append(k.slots, formSlot{c, f.id, f.size})
+	k.slots = append(k.slots, formSlot{cell: c, id: f.id, size: f.size})
 	k.bytes += f.size
 	return f
 }
@@ -68,14 +71,57 @@ func (k *formCache) evictLocked() {
 			k.hand++
 			continue
 		}
-		s.cell.forms.Store(without(s.cell.forms.Load(), s.id))
-		k.bytes -= s.size
-		last := len(k.slots) - 1
-		k.slots[k.hand] = k.slots[last]
-		k.slots[last] = formSlot{}
-		k.slots = k.slots[:last]
+		k.dropLocked(k.hand)
 		return
 	}
+}
+
+// dropLocked takes slot i's form away; the last slot takes its place.
+func (k *formCache) dropLocked(i int) {
+	s := k.slots[i]
+	s.cell.forms.Store(without(s.cell.forms.Load(), s.id))
+	k.bytes -= s.size
+	last := len(k.slots) - 1
+	k.slots[i] = k.slots[last]
+	k.slots[last] = formSlot{}
+	k.slots = k.slots[:last]
+}
+
+// sweepStep is how many slots are looked at under one hold of the lock.
+const sweepStep = 512
+
+// sweep takes away every form that was there at the sweep before and has not been used since. Each slot is looked at once: from the
+// last to the first, so that what moves into a place that became free has been looked at. It returns the bytes of what it took.
+func (k *formCache) sweep() (freed int64) {
+	for next := math.MaxInt; next > 0; {
+		var bytes int64
+		next, bytes = k.sweepSome(next)
+		freed += bytes
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.slots) < cap(k.slots)/4 {
+		k.slots = append(make([]formSlot, 0, 2*len(k.slots)), k.slots...)
+	}
+	return freed
+}
+
+// sweepSome looks at some slots below end. It returns where it came to, and the bytes of what it took.
+func (k *formCache) sweepSome(end int) (next int, freed int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	end = min(end, len(k.slots))
+	stop := max(0, end-sweepStep)
+	for i := end - 1; i >= stop; i-- {
+		s := &k.slots[i]
+		if !k.second(*s) && s.aged {
+			freed += s.size
+			k.dropLocked(i)
+			continue
+		}
+		s.aged = true
+	}
+	return stop, freed
 }
 
 // second gives a used form its second chance.

@@ -13,13 +13,15 @@ import (
 // Config says what a Table holds and how much memory it may use beside the objects' bytes.
 type Config struct {
 	Collections []Collection       // one per kind; no prefix is the beginning of another. Adopt adds more
-	FormBytes   int64              // bound of the cache of forms; 0: 32 MiB
+	FormBytes   int64              // bound of the cache of forms; 0: 16 MiB
 	RingBytes   int64              // bound of all rings together; 0: 64 MiB
 	Clock       clock.PassiveClock // says how old events are; nil: the real one
 }
 
 const (
-	defaultFormBytes = 32 << 20
+	// Most of what is decoded is read by those who follow changes, moments after it was written; and decoded objects are many small ones, which the
+	// garbage collector marks each time.
+	defaultFormBytes = 16 << 20
 	defaultRingBytes = 64 << 20
 )
 
@@ -212,6 +214,10 @@ func (t *Table) newItem(key string, value []byte, rev Revision) *Item {
 	}
 	return item
 }
+
+// Sweep lets go of the cached forms that were there when it was last called and that nobody has used since, and returns their bytes. How often it is
+// called says how long a form lasts that is not used; without it the cache is bounded by its size alone.
+func (t *Table) Sweep() int64 { return t.cache.sweep() }
 
 // Err says why the table stands still: nil while Run goes on, or before it has begun.
 func (t *Table) Err() error {
