@@ -36,8 +36,9 @@ func serverCommand() *cobra.Command {
 			}
 			env := cluster.Environment{Config: cfg, Version: version, Clock: clock.RealClock{}, Log: log, Programs: programs, SetVerbosity: verbosity.Set}
 			env.SetBlockProfileRate = runtime.SetBlockProfileRate
+			env.Collector.Release = debug.FreeOSMemory
 			if os.Getenv("GOGC") == "" { // else whoever set it knows better
-				env.SetGCPercent = debug.SetGCPercent
+				env.Collector.SetPercent = debug.SetGCPercent
 			}
 			return cluster.Run(cmd.Context(), env)
 		},

@@ -35,11 +35,10 @@ type Environment struct {
 	Programs *carry.Programs
 	// SetVerbosity changes how much Log shows, as --v does; nil: it cannot be changed while the server runs.
 	SetVerbosity func(n int)
-	// SetGCPercent sets the process's garbage collector, as debug.SetGCPercent does; nil: it is left as it is.
-	SetGCPercent func(percent int) int
 	// SetBlockProfileRate makes the process record where goroutines block, as runtime.SetBlockProfileRate does; nil: it cannot.
 	SetBlockProfileRate func(rate int)
-	Seed                uint64 // of the random source that breaks ties; 0: taken from the clock
+	Collector           Collector // the process's garbage collector; the zero value leaves it as it is
+	Seed                uint64    // of the random source that breaks ties; 0: taken from the clock
 }
 
 // server is one cluster's parts while they are put together.
@@ -156,12 +155,10 @@ func (s *server) parts() ([]part, error) {
 		{"api", func(ctx context.Context) error { return s.door.Serve(ctx, s.listener, tlsConfig) }},
 		{"bootstrap", s.bootstrap},
 		{"expiry", s.expire},
+		{"collector", s.tuneCollector},
 	}
 	if s.Config.API.DebugSocketPath != "" {
 		list = append(list, part{"debug socket", s.debugSocket})
-	}
-	if s.SetGCPercent != nil {
-		list = append(list, part{"collector", s.tuneCollector})
 	}
 	components, err := s.components()
 	if err != nil {
