@@ -47,7 +47,8 @@ const preamble = `# Benchmarks
 ` + "`make compare`" + ` builds upstream's kube-apiserver, kube-scheduler and etcd from their Go modules (test/peers), runs ` + "`floe bench`" + ` against them and then
 against ` + "`floe server --no-node`" + `, one after the other on the same machine, and writes this page from the answers in test/peers/recorded. Upstream runs with its
 throttles lifted and all default features on. CPU is that of the server's processes together, for each operation, and is the figure to trust: wall
-times and rates are noisy and share two cores with the load generator. Resident memory is that after the scenario.
+times and rates are noisy and share two cores with the load generator. Resident memory is that after the scenario,
+and after all before it in the same server.
 
 floe is durable in each of these: an answer comes after the sync. It does not do yet what upstream does beside: admission plug-ins
 but the few that every pod needs, audit, fairness by flow.
@@ -74,8 +75,12 @@ func document(dir string) (string, error) {
 		}
 		out.WriteString("\n")
 	}
+	memory, err := memorySection(dir)
+	if err != nil {
+		return "", err
+	}
 	logs, err := logSection(filepath.Join(dir, "log"))
-	return out.String() + logs, err
+	return out.String() + memory + logs, err
 }
 
 // cells are CPU, median latency, rate and memory of one answer.
