@@ -1,0 +1,278 @@
+package token
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/auth"
+)
+
+const (
+	legacyIssuer = "kubernetes/serviceaccount"
+	invalidSince = "kubernetes.io/legacy-token-invalid-since"
+	leeway       = time.Minute // by which clocks may differ
+	userPrefix   = "system:serviceaccount:"
+	extraPrefix  = "authentication.kubernetes.io/"
+)
+
+func userName(namespace, name string) string { return userPrefix + namespace + ":" + name }
+
+// Objects are those that tokens are bound to. What it returns is shared and not to be changed; an error says why there is none.
+type Objects interface {
+	ServiceAccount(namespace, name string) (*corev1.ServiceAccount, error)
+	Pod(namespace, name string) (*corev1.Pod, error)
+	Secret(namespace, name string) (*corev1.Secret, error)
+	Node(name string) (*corev1.Node, error)
+}
+
+// Config is what a Checker is made from. All fields but Used are needed.
+type Config struct {
+	Issuers   []string // whose tokens are taken
+	Audiences []string // of the API
+	Keys      []Key
+	Objects   Objects
+	Clock     clock.PassiveClock
+	// Lookup: a secret's token is good only while the secret is there.
+	Lookup bool
+	// Used is told of each use of a secret's token that is not answered from memory. It must not wait. nil: nobody is.
+	Used func(secret *corev1.Secret)
+}
+
+// Checker checks tokens. It is safe for concurrent use.
+type Checker struct {
+	Config
+	keys map[string]*Key
+}
+
+// NewChecker returns a checker.
+func NewChecker(cfg Config) *Checker {
+	c := &Checker{Config: cfg, keys: map[string]*Key{}}
+	for i := range cfg.Keys {
+		c.keys[cfg.Keys[i].ID] = &cfg.Keys[i]
+	}
+	return c
+}
+
+// Identity is whose a token is.
+type Identity struct {
+	User      auth.User
+	Audiences []string  // those of the token that were asked for
+	Until     time.Time // when the token ends; zero: it does not
+}
+
+// Check says whose a token is. asked are the audiences that the token is presented to; nil: the API's. ok false without an error: it is none of ours.
+func (c *Checker) Check(token string, asked []string) (id Identity, ok bool, err error) {
+	p, err := parse(token)
+	if err != nil || p.issuer != legacyIssuer && !slices.Contains(c.Issuers, p.issuer) {
+		return Identity{}, false, nil // for others to know
+	}
+	if err := c.verify(p); err != nil {
+		return Identity{}, false, err
+	}
+	var said claims
+	if err := unmarshal(p.payload, &said); err != nil {
+		return Identity{}, false, err
+	}
+	if asked == nil {
+		asked = c.Audiences
+	}
+	held := []string(said.Audience)
+	if len(held) == 0 {
+		held = c.Audiences
+	}
+	shared := slices.DeleteFunc(slices.Clone(held), func(a string) bool { return !slices.Contains(asked, a) })
+	if len(shared) == 0 && len(c.Audiences) > 0 {
+		return Identity{}, false, fmt.Errorf("token audiences %q is invalid for the target audiences %q", held, asked)
+	}
+	id.Audiences = shared
+	if said.Issuer == legacyIssuer {
+		id.User, err = c.legacy(token, &said)
+	} else {
+		id.User, err = c.bound(&said)
+	}
+	if err != nil {
+		return Identity{}, false, err
+	}
+	if said.Expiry != 0 {
+		id.Until = said.Expiry.time().Add(leeway)
+	}
+	return id, true, nil
+}
+
+func (c *Checker) verify(p parts) error {
+	if p.keyID != "" {
+		key := c.keys[p.keyID]
+		if key == nil {
+			return errors.New("invalid signature, no keys found")
+		}
+		if key.Algorithm == p.algorithm && key.verify(p.signed, p.signature) {
+			return nil
+		}
+		return errSignature
+	}
+	for i := range c.Keys { // tokens of old, which name no key
+		if key := &c.Keys[i]; key.Algorithm == p.algorithm && key.verify(p.signed, p.signature) {
+			return nil
+		}
+	}
+	return errSignature
+}
+
+var errSignature = errors.New("square/go-jose: error in cryptographic primitive") // the text that upstream's library has for it
+
+// times says what is wrong with when a token is used.
+func (said *claims) times(now time.Time) error {
+	switch {
+	case said.NotBefore != 0 && now.Add(leeway).Before(said.NotBefore.time()):
+		return errors.New("service account token is not valid yet")
+	case said.Expiry != 0 && now.Add(-leeway).After(said.Expiry.time()):
+		return errors.New("service account token has expired")
+	case said.IssuedAt != 0 && now.Add(leeway).Before(said.IssuedAt.time()):
+		return errors.New("service account token is issued in the future")
+	}
+	return nil
+}
+
+// bound is the user of a token that is bound to objects.
+func (c *Checker) bound(said *claims) (auth.User, error) {
+	now := c.Clock.Now()
+	if err := said.times(now); err != nil {
+		return auth.User{}, err
+	}
+	if said.Bound == nil {
+		said.Bound = &Bound{}
+	}
+	b := said.Bound
+	account, err := c.Objects.ServiceAccount(b.Namespace, b.Account.Name)
+	switch {
+	case err != nil:
+		return auth.User{}, err
+	case string(account.UID) != b.Account.UID:
+		return auth.User{}, fmt.Errorf("service account UID (%s) does not match claim (%s)", account.UID, b.Account.UID)
+	case gone(account, now):
+		return auth.User{}, fmt.Errorf("service account %s/%s has been deleted", b.Namespace, b.Account.Name)
+	}
+	if b.Secret != nil {
+		secret, err := c.Objects.Secret(b.Namespace, b.Secret.Name)
+		if err := holds("secret", "secret", secret, err, b.Secret, now); err != nil {
+			return auth.User{}, err
+		}
+	}
+	if b.Pod != nil {
+		pod, err := c.Objects.Pod(b.Namespace, b.Pod.Name)
+		if err := holds("pod", "pod", pod, err, b.Pod, now); err != nil {
+			return auth.User{}, err
+		}
+	}
+	if b.Node != nil && b.Pod == nil { // a pod's token only says where the pod was
+		node, err := c.Objects.Node(b.Node.Name)
+		if err := holds("node", "node", node, err, b.Node, now); err != nil {
+			return auth.User{}, err
+		}
+	}
+	return user(b, said.ID), nil
+}
+
+// holds says why a token that is bound to obj is not good; failed says why there is no obj.
+func holds(kind, claim string, obj metav1.Object, failed error, want *Ref, now time.Time) error {
+	switch {
+	case failed != nil:
+		return errInvalidated
+	case string(obj.GetUID()) != want.UID:
+		return fmt.Errorf("%s UID (%s) does not match service account %s ref claim (%s)", kind, obj.GetUID(), claim, want.UID)
+	case gone(obj, now):
+		return errInvalidated
+	}
+	return nil
+}
+
+var errInvalidated = errors.New("service account token has been invalidated")
+
+// gone says whether obj has been deleted for longer than clocks may differ.
+func gone(obj metav1.Object, now time.Time) bool {
+	at := obj.GetDeletionTimestamp()
+	return at != nil && at.Time.Before(now.Add(-leeway))
+}
+
+// user is who a bound token is of.
+func user(b *Bound, id string) auth.User {
+	u := accountUser(b.Namespace, b.Account.Name, b.Account.UID)
+	extra := func(name, value string) {
+		if u.Extra == nil {
+			u.Extra = map[string][]string{}
+		}
+		u.Extra[extraPrefix+name] = []string{value}
+	}
+	if b.Pod != nil && b.Pod.Name != "" && b.Pod.UID != "" {
+		extra("pod-name", b.Pod.Name)
+		extra("pod-uid", b.Pod.UID)
+	}
+	if id != "" {
+		extra("credential-id", "JTI="+id)
+	}
+	if b.Node != nil && b.Node.Name != "" {
+		extra("node-name", b.Node.Name)
+		if b.Node.UID != "" {
+			extra("node-uid", b.Node.UID)
+		}
+	}
+	return u
+}
+
+func accountUser(namespace, name, uid string) auth.User {
+	return auth.User{
+		Name: userName(namespace, name), UID: uid,
+		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, auth.Authenticated},
+	}
+}
+
+// legacy is the user of a token that stands in a secret.
+func (c *Checker) legacy(token string, said *claims) (auth.User, error) {
+	namespace, name := said.LegacyNamespace, said.LegacyName
+	for _, claim := range []struct{ name, value string }{
+		{"sub", said.Subject}, {"namespace", namespace}, {"secretName", said.LegacySecret}, {"serviceAccountName", name}, {"serviceAccountUID", said.LegacyUID},
+	} {
+		if claim.value == "" {
+			return auth.User{}, fmt.Errorf("%s claim is missing", claim.name)
+		}
+	}
+	if said.Subject != userName(namespace, name) || strings.Contains(namespace, ":") || strings.Contains(name, ":") {
+		return auth.User{}, errors.New("sub claim is invalid")
+	}
+	if !c.Lookup {
+		return accountUser(namespace, name, said.LegacyUID), nil
+	}
+	secret, err := c.Objects.Secret(namespace, said.LegacySecret)
+	if err != nil || secret.DeletionTimestamp != nil {
+		return auth.User{}, errors.New("Token has been invalidated") //lint:ignore ST1005 upstream's text
+	}
+	if subtle.ConstantTimeCompare(secret.Data[corev1.ServiceAccountTokenKey], []byte(token)) == 0 {
+		return auth.User{}, errors.New("Token does not match server's copy") //lint:ignore ST1005 upstream's text
+	}
+	account, err := c.Objects.ServiceAccount(namespace, name)
+	switch {
+	case err != nil:
+		return auth.User{}, err
+	case account.DeletionTimestamp != nil:
+		return auth.User{}, fmt.Errorf("ServiceAccount %s/%s has been deleted", namespace, name)
+	case string(account.UID) != said.LegacyUID:
+		return auth.User{}, fmt.Errorf("ServiceAccount UID (%s) does not match claim (%s)", account.UID, said.LegacyUID)
+	}
+	if c.Used != nil {
+		c.Used(secret)
+	}
+	if secret.Labels[invalidSince] != "" {
+		return auth.User{}, fmt.Errorf("the token in secret %s/%s for service account %s/%s has been marked invalid. Use tokens from the TokenRequest API or manually "+
+			"created secret-based tokens, or remove the '%s' label from the secret to temporarily allow use of this token",
+			namespace, secret.Name, namespace, name, invalidSince)
+	}
+	return accountUser(namespace, name, said.LegacyUID), nil
+}
