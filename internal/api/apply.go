@@ -34,6 +34,9 @@ func (s *Server) apply(ctx context.Context, req Request, part *kinds.Subresource
 		if err != nil {
 			return nil, apierrors.NewInternalError(err)
 		}
+		if req.Kind.Dynamic != nil {
+			return s.declaredDynamic(req, part, shown, p, opts)
+		}
 		obj, err := s.declared(s.writeOf(req, part), kind, shown, p, opts)
 		if err != nil || req.Kind.View == nil {
 			return obj, err
@@ -114,6 +117,32 @@ func exactName(req Request, obj kinds.Object) error {
 
 // declared is old with what the apply declares on it.
 func (s *Server) declared(w managed.Write, kind managed.Applied, old kinds.Object, p Patch, opts metav1.PatchOptions) (kinds.Object, error) {
+	fields, err := p.declares()
+	if err != nil {
+		return nil, err
+	}
+	obj, err := s.fields.Apply(w, kind, old, fields, opts.Force != nil && *opts.Force)
+	if err != nil {
+		return nil, err
+	}
+	return obj, p.strictly()
+}
+
+// declaredDynamic is declared for a kind without a Go type.
+func (s *Server) declaredDynamic(req Request, part *kinds.Subresource, old kinds.Object, p Patch, opts metav1.PatchOptions) (kinds.Object, error) {
+	fields, err := p.declares()
+	if err != nil {
+		return nil, err
+	}
+	obj, err := s.fields.ApplyDynamic(s.writeOf(req, part), typesOf(req.Kind), old, fields, opts.Force != nil && *opts.Force)
+	if err != nil {
+		return nil, err
+	}
+	return obj, p.strictly()
+}
+
+// declares are the fields that an apply declares.
+func (p Patch) declares() (map[string]any, error) {
 	var fields map[string]any
 	if err := yaml.Unmarshal(p.Data, &fields); err != nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
@@ -121,11 +150,7 @@ func (s *Server) declared(w managed.Write, kind managed.Applied, old kinds.Objec
 	if fields == nil {
 		fields = map[string]any{}
 	}
-	obj, err := s.fields.Apply(w, kind, old, fields, opts.Force != nil && *opts.Force)
-	if err != nil {
-		return nil, err
-	}
-	return obj, p.strictly()
+	return fields, nil
 }
 
 // strictly says of an apply what validation says of fields that come twice; those that are unknown never get so far.

@@ -57,9 +57,9 @@ func (s *Server) revise(ctx context.Context, req Request, dryRun bool, decide fu
 		if !ok {
 			return Result{}, s.settle(ctx, item.Revision, apierrors.NewNotFound(req.resource(), req.Name))
 		}
-		old, err := Object(&item)
+		old, err := ObjectOf(req.Kind, &item)
 		if err != nil {
-			return Result{}, apierrors.NewInternalError(err)
+			return Result{}, internal(err)
 		}
 		d, err := decide(old)
 		if err != nil {
@@ -135,6 +135,9 @@ func (s *Server) found(result *Result, key string) {
 
 // readBack is what would be read of obj, private to the caller, had value been stored.
 func readBack(k *kinds.Kind, value []byte, obj kinds.Object) kinds.Object {
+	if k.Dynamic != nil {
+		return obj // it has no other form
+	}
 	stored, err := decodeStored(k.Stored(), envelopeHeader(k.Stored().GVK), &store.Item{Value: value})
 	if err != nil {
 		return obj // it was encoded just now
@@ -169,7 +172,7 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rest
 	for range attempts {
 		value, err := encodeStored(req.Kind, obj)
 		if err != nil {
-			return Result{}, apierrors.NewInternalError(err)
+			return Result{}, internal(err)
 		}
 		if req.Kind.CreatedBare {
 			value = bare(value)

@@ -190,9 +190,9 @@ func (s *Server) DeleteCollection(ctx context.Context, req Request, opts metav1.
 		return List{}, err
 	}
 	for _, item := range found.Items {
-		obj, err := Object(item)
+		obj, err := ObjectOf(req.Kind, item)
 		if err != nil {
-			return List{}, apierrors.NewInternalError(err)
+			return List{}, internal(err)
 		}
 		one := req
 		one.Namespace, one.Name = obj.GetNamespace(), obj.GetName()

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -46,4 +48,9 @@ func (s *Server) Extend(added []*kinds.Kind) error {
 		return nil
 	}
 	return s.Store.Adopt(gone, nil)
+}
+
+// Owned says whether a resource is one that is always served, in any version.
+func (s *Server) Owned(res schema.GroupResource) bool {
+	return slices.ContainsFunc(s.catalogs.Own(), func(k *kinds.Kind) bool { return k.GVR().GroupResource() == res })
 }

@@ -19,6 +19,9 @@ func (s *Server) track(req Request, part *kinds.Subresource, old, obj kinds.Obje
 	switch {
 	case req.tracked:
 		return
+	case req.Kind.Dynamic != nil:
+		s.fields.UpdateDynamic(s.writeOf(req, part), typesOf(req.Kind), old, obj)
+		return
 	case req.Kind.View != nil:
 		s.trackView(req, part, old, obj)
 		return

@@ -58,9 +58,12 @@ func (s *Server) Get(ctx context.Context, req Request, opts metav1.GetOptions) (
 	if part == nil || part.Scale == nil {
 		return Result{Item: item}, nil
 	}
-	obj, err := Object(item)
+	obj, err := ObjectOf(req.Kind, item)
 	if err != nil {
-		return Result{}, apierrors.NewInternalError(err)
+		return Result{}, internal(err)
+	}
+	if err := scalable(part.Scale, obj); err != nil {
+		return Result{}, err
 	}
 	return Result{Object: scaleOf(part.Scale, obj)}, nil
 }
@@ -130,7 +133,7 @@ func (p *page) add(item *store.Item) (more bool, err error) {
 	}
 	ok, err := p.sel.matches(item)
 	if err != nil {
-		return false, apierrors.NewInternalError(err)
+		return false, internal(err)
 	}
 	if ok {
 		p.Items = append(p.Items, item)
@@ -254,9 +257,9 @@ func (s *Server) Parent(ctx context.Context, req Request, verb string) (kinds.Ob
 	if item == nil {
 		return nil, apierrors.NewNotFound(req.resource(), req.Name)
 	}
-	obj, err := Object(item)
+	obj, err := ObjectOf(req.Kind, item)
 	if err != nil {
-		return nil, apierrors.NewInternalError(err)
+		return nil, internal(err)
 	}
 	return obj, nil
 }

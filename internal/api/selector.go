@@ -168,7 +168,7 @@ func (sel *selector) matches(item *store.Item) (bool, error) {
 	if sel.labels.Empty() && sel.facts != nil {
 		return sel.matchesFacts(item)
 	}
-	obj, err := Object(item)
+	obj, err := ObjectOf(sel.kind, item)
 	if err != nil {
 		return false, err
 	}

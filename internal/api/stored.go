@@ -36,6 +36,10 @@ func Collections(list []*kinds.Kind) []store.Collection {
 		if !k.Keeps() {
 			continue
 		}
+		if k.Dynamic != nil {
+			out = append(out, dynamicCollection(k))
+			continue
+		}
 		header := envelopeHeader(k.GVK)
 		c := store.Collection{Prefix: k.Prefix(), Canonical: canonical(k), Decode: func(item *store.Item) (any, int, error) {
 			obj, err := decodeStored(k, header, item)
@@ -89,7 +93,7 @@ func viewed(k *kinds.Kind, item *store.Item) ([]byte, error) {
 
 // Shown returns an item's object in the form that the kind's clients see. It is shared, but for its metadata where the kind is a view.
 func Shown(k *kinds.Kind, item *store.Item) (kinds.Object, error) {
-	obj, err := Object(item)
+	obj, err := ObjectOf(k, item)
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +152,10 @@ func AppendVersion(b []byte, rev store.Revision) []byte {
 // encodeStored makes what the log keeps of obj, which is private to the caller: its resourceVersion and type are cleared.
 func encodeStored(k *kinds.Kind, obj kinds.Object) ([]byte, error) {
 	obj.SetResourceVersion("")
+	if k.Dynamic != nil {
+		doc, err := k.Dynamic.Save(obj)
+		return doc, unclassed(err)
+	}
 	obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 	m, ok := obj.(Message)
 	if !ok {
@@ -196,6 +204,9 @@ func canonical(k *kinds.Kind) func([]byte) []byte {
 func bare(value []byte) []byte { return value[:len(value)-len(envelopeEnd)] }
 
 func decodeStored(k *kinds.Kind, header string, item *store.Item) (kinds.Object, error) {
+	if k.Dynamic != nil {
+		return decodeDynamic(k, item)
+	}
 	raw, err := unwrap(header, item.Value)
 	if err != nil {
 		return nil, err

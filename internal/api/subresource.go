@@ -126,7 +126,10 @@ func (s *Server) writeScale(req Request) managed.Write {
 func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dryRun bool,
 	next func(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error)) (Result, error) {
 	result, err := s.revise(ctx, req, dryRun, func(old kinds.Object) (decision, error) {
-		have, owners := scaleOf(scale, old), managed.NewScaled(req.Kind.GVK.GroupVersion(), old.GetManagedFields())
+		if err := scalable(scale, old); err != nil {
+			return decision{}, err
+		}
+		have, owners := scaleOf(scale, old), managed.NewScaled(req.Kind.GVK.GroupVersion(), replicas(req.Kind), old.GetManagedFields())
 		var err error
 		if have.ManagedFields, err = owners.Scale(); err != nil {
 			return decision{}, err
@@ -153,6 +156,26 @@ func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dry
 		return Result{}, err
 	}
 	return Result{Object: scaleOf(scale, result.Object.(kinds.Object)), Revision: result.Revision}, nil
+}
+
+// scalable says why an object has no Scale.
+func scalable(scale *kinds.Scale, obj kinds.Object) error {
+	if scale.Missing == nil {
+		return nil
+	}
+	return scale.Missing(obj)
+}
+
+// replicas is where the wanted replicas stand in each version of a kind; nil: in spec.replicas of the only one.
+func replicas(k *kinds.Kind) map[string][]string {
+	if k.Dynamic == nil {
+		return nil
+	}
+	out := map[string][]string{}
+	for version, path := range k.Dynamic.Versions {
+		out[k.GVK.Group+"/"+version] = path
+	}
+	return out
 }
 
 // checkScale refuses a Scale that cannot be, and gives obj the version that it wants to replace.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/custom"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/carry"
@@ -53,6 +54,7 @@ type server struct {
 	door      *wire.Handler
 	listener  net.Listener
 	nodes     *nodeDoor
+	custom    *custom.Keeper  // of what CustomResourceDefinitions define
 	begun     chan struct{}   // closed by bootstrap
 	leaving   context.Context // ends when the server is told to end, before its parts do; set before they run
 	running   running
@@ -107,6 +109,13 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Rules: rules, Answers: s.answers(authorizer, rules, authenticator),
 		Clock: s.Clock, Log: s.Log.With("component", "api"), NoAdmission: served.off,
 	})
+	s.custom = custom.New(custom.Config{
+		API: s.api, User: auth.User{Name: apiServer, Groups: []string{auth.Masters, auth.Authenticated}}, Clock: s.Clock,
+		Log: s.Log.With("component", "definitions"), Resolve: s.serviceAddress,
+	})
+	if err := s.custom.Load(); err != nil {
+		return err
+	}
 	metrics := wire.NewMetrics()
 	tellFeatures(metrics, served.gates)
 	s.profile()
@@ -152,6 +161,7 @@ func (s *server) parts() ([]part, error) {
 	}
 	list := []part{
 		{"table", s.store.Run},
+		{"definitions", s.custom.Run},
 		{"api", func(ctx context.Context) error { return s.door.Serve(ctx, s.listener, tlsConfig) }},
 		{"bootstrap", s.bootstrap},
 		{"expiry", s.expire},

@@ -114,6 +114,8 @@ type Kind struct {
 	Verbs      []string // as discovery lists them; nil: all eight. Namespaces, for example, have no deletecollection
 	New        func() Object
 	NewList    func() runtime.Object
+	// Dynamic: objects have no Go type. nil: they have.
+	Dynamic *Dynamic
 	// View: the kind has no objects of its own and shows another's. nil: it has.
 	View *View
 	// Answered: objects of the kind are never stored, but answered by package api's Answer of its resource. Nothing of the kind but its names, its
@@ -345,6 +347,8 @@ type Effect struct {
 type Scale struct {
 	// Read returns the wanted and the present replicas and the pod selector in string form.
 	Read func(obj Object) (want, have int32, selector string)
+	// Missing is the answer, an API status error, for an object that has no wanted replicas. nil: every object has.
+	Missing func(obj Object) error
 	// Write sets the wanted replicas of obj in place.
 	Write func(obj Object, want int32)
 }

@@ -13,9 +13,20 @@ type Scaled struct {
 	handler *managedfields.ScaleHandler
 }
 
-// NewScaled is for an object of a version whose wanted replicas are spec.replicas.
-func NewScaled(version schema.GroupVersion, owners []metav1.ManagedFieldsEntry) Scaled {
-	paths := managedfields.ResourcePathMappings{version.String(): fieldpath.MakePathOrDie("spec", "replicas")}
+// NewScaled is for an object of a version. replicas is where the wanted replicas stand in each of its versions, nil where they do not; a nil map: in
+// spec.replicas of the only one.
+func NewScaled(version schema.GroupVersion, replicas map[string][]string, owners []metav1.ManagedFieldsEntry) Scaled {
+	if replicas == nil {
+		replicas = map[string][]string{version.String(): {"spec", "replicas"}}
+	}
+	paths := managedfields.ResourcePathMappings{}
+	for version, names := range replicas {
+		var path fieldpath.Path
+		for _, name := range names {
+			path = append(path, fieldpath.PathElement{FieldName: &name})
+		}
+		paths[version] = path
+	}
 	return Scaled{managedfields.NewScaleHandler(owners, version, paths)}
 }
 

@@ -98,9 +98,9 @@ func (c *call) answerList(h *Handler, f format, list api.List) {
 	if f.as != "" {
 		objects := make([]kinds.Object, 0, len(list.Items))
 		for _, item := range list.Items {
-			obj, err := api.Object(item)
+			obj, err := api.ObjectOf(c.kind, item)
 			if err != nil {
-				c.fail(apierrors.NewInternalError(err))
+				c.fail(err)
 				return
 			}
 			objects = append(objects, obj)

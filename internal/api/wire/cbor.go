@@ -109,7 +109,7 @@ func listCBOR(k *kinds.Kind, list api.List) ([]byte, error) {
 	out.APIVersion, out.Kind = listGVK(k).ToAPIVersionAndKind()
 	for i, item := range list.Items {
 		var err error
-		if out.Items[i], err = api.Object(item); err != nil {
+		if out.Items[i], err = api.ObjectOf(k, item); err != nil {
 			return nil, err
 		}
 	}

@@ -24,14 +24,18 @@ const (
 	listCached = 2 << 20
 )
 
+// errDynamic: objects without a Go type are written whole, with the type that they say they have.
+var errDynamic = errors.New("the kind has no Go type")
+
 // codec writes the stored objects of one kind.
 type codec struct {
 	kind    *kinds.Kind
 	message func(*store.Item) ([]byte, error)
-	opening string // of an object that stands alone: its kind and apiVersion
+	opening string // of an object that stands alone: its kind and apiVersion; "" where every object says them
 	// envelope is what stands in protobuf before the length of an object that stands alone, and after the object.
 	envelope struct{ opening, closing string }
 	form     func() (*transcode.Form, error) // made when it is first needed; an error for types that need encoding/json
+	id       store.FormID                    // of the cached JSON
 }
 
 // codecsOf has the codecs of kinds; those that known has are kept.
@@ -44,7 +48,15 @@ func codecsOf(list []*kinds.Kind, known map[*kinds.Kind]*codec) map[*kinds.Kind]
 		}
 		x := &codec{kind: k, message: api.Raw(k), opening: fmt.Sprintf("{\"kind\":%q,\"apiVersion\":%q", k.GVK.Kind, k.GVK.GroupVersion())}
 		x.envelope.opening, x.envelope.closing = api.EnvelopeParts(k.GVK)
-		x.form = sync.OnceValues(func() (*transcode.Form, error) { return transcode.Compile(reflect.TypeOf(k.New()).Elem()) })
+		x.form = sync.OnceValues(func() (*transcode.Form, error) {
+			if k.Dynamic != nil {
+				return nil, errDynamic
+			}
+			return transcode.Compile(reflect.TypeOf(k.New()).Elem())
+		})
+		if k.Dynamic != nil {
+			x.opening, x.id = "", formJSON+store.FormID(k.Dynamic.Place)
+		}
 		out[k] = x
 	}
 	return out
@@ -76,7 +88,7 @@ func (x *codec) append(dst []byte, item *store.Item, rev store.Revision) ([]byte
 
 // cached is an item's JSON, as it stands in lists, which the table's cache keeps for others. It is shared.
 func (x *codec) cached(item *store.Item) ([]byte, error) {
-	return item.Form(formJSON, func(item *store.Item) ([]byte, error) { return x.append(nil, item, item.Revision) })
+	return item.Form(x.id, func(item *store.Item) ([]byte, error) { return x.append(nil, item, item.Revision) })
 }
 
 // lister returns what appends one item of a list of items.
@@ -92,7 +104,7 @@ func (x *codec) lister(items []*store.Item) func(dst []byte, item *store.Item) (
 			doc, err := x.cached(item)
 			return append(dst, doc...), err
 		case x.kind.View == nil:
-			if doc := item.Cached(formJSON); doc != nil {
+			if doc := item.Cached(x.id); doc != nil {
 				return append(dst, doc...), nil
 			}
 		}
@@ -104,7 +116,7 @@ func (x *codec) lister(items []*store.Item) func(dst []byte, item *store.Item) (
 func (x *codec) typed(item *store.Item, rev store.Revision) ([]byte, error) {
 	var doc []byte
 	if rev == item.Revision && x.kind.View == nil {
-		doc = item.Cached(formJSON)
+		doc = item.Cached(x.id)
 	}
 	return x.alone(make([]byte, 0, len(x.opening)+max(len(doc), 2*len(item.Value))+64), doc, item, rev)
 }
@@ -121,12 +133,17 @@ func (x *codec) alone(dst, doc []byte, item *store.Item, rev store.Revision) ([]
 			return nil, err
 		}
 	}
-	dst[at] = ',' // where the object began; it has metadata at least
+	if x.opening != "" {
+		dst[at] = ',' // where the object began; it has metadata at least
+	}
 	return dst, nil
 }
 
 // protobuf is an item in its envelope, at a revision.
 func (x *codec) protobuf(item *store.Item, rev store.Revision) ([]byte, error) {
+	if x.kind.Dynamic != nil {
+		return nil, fmt.Errorf("%s: %w", x.kind.GVK.Kind, errNoProtobuf)
+	}
 	raw, err := x.message(item)
 	if err != nil {
 		return nil, err

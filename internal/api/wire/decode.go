@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -94,6 +95,9 @@ func (c *call) decodeOptions(data []byte, into runtime.Object, kind string) erro
 }
 
 func (c *call) decodeJSON(data []byte, into runtime.Object, gvk schema.GroupVersionKind, validation string) error {
+	if obj, ok := into.(*unstructured.Unstructured); ok {
+		return c.decodeDynamic(data, obj, gvk, validation)
+	}
 	strict, err := c.unmarshal(data, into, gvk, validation)
 	var noType *noTypeError
 	var other *typeError
@@ -116,6 +120,9 @@ func (c *call) decodeJSON(data []byte, into runtime.Object, gvk schema.GroupVers
 // unmarshal reads a JSON document that says its type, or leaves it out, into into, which is empty and of kind gvk. Unless validation is
 // Ignore, strict says of which fields are unknown or come twice.
 func (c *call) unmarshal(data []byte, into runtime.Object, gvk schema.GroupVersionKind, validation string) (strict []error, err error) {
+	if obj, ok := into.(*unstructured.Unstructured); ok {
+		return c.unmarshalDynamic(data, obj, validation)
+	}
 	// Upstream tells this type in its refusals.
 	var found struct {
 		APIVersion string `json:"apiVersion,omitempty"`

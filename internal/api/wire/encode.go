@@ -77,9 +77,9 @@ func indent(doc []byte) ([]byte, error) { return json.MarshalIndent(json.RawMess
 
 // object encodes one result.
 func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {
-	if result.Object == nil && f.as != "" {
+	if result.Object == nil && result.Item != nil && f.as != "" {
 		var err error
-		if result.Object, err = result.Decoded(); err != nil {
+		if result.Object, err = api.ObjectOf(c.kind, result.Item); err != nil {
 			return nil, err
 		}
 	}
@@ -95,7 +95,7 @@ func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {
 	case result.Item != nil && f.media == mediaProtobuf:
 		return c.codec.protobuf(result.Item, result.Item.Revision)
 	case result.Item != nil && f.media == mediaCBOR:
-		stored, err := api.Object(result.Item)
+		stored, err := api.ObjectOf(c.kind, result.Item)
 		if err != nil {
 			return nil, err
 		}
@@ -128,11 +128,7 @@ func isKind(k *kinds.Kind, result api.Result) bool {
 }
 
 // listGVK is the kind of a kind's lists.
-func listGVK(k *kinds.Kind) schema.GroupVersionKind {
-	gvk := k.GVK
-	gvk.Kind += "List"
-	return gvk
-}
+func listGVK(k *kinds.Kind) schema.GroupVersionKind { return k.ListGVK() }
 
 func listMeta(list api.List) metav1.ListMeta {
 	return metav1.ListMeta{ResourceVersion: api.Version(list.Revision), Continue: list.Continue, RemainingItemCount: list.Remaining}

@@ -178,7 +178,7 @@ func (l languages) only(header string) (media string, ok bool) {
 
 // negotiate chooses the format of an answer, or refuses the call.
 func (c *call) negotiate() (format, bool) {
-	if media, ok := c.speaks.only(c.r.Header.Get("Accept")); ok && (media != mediaYAML || c.path.verb != "watch") {
+	if media, ok := c.speaks.only(c.r.Header.Get("Accept")); ok && (media != mediaYAML || c.path.verb != "watch") && c.writes(media, "") {
 		c.warnDeprecated()
 		return format{media: media, pretty: media == mediaJSON && wantsPretty(c.r)}, true
 	}
@@ -196,7 +196,7 @@ func (c *call) negotiate() (format, bool) {
 	for _, a := range acceptable(c.r) {
 		media, ok := a.spokenIn(c.speaks)
 		switch {
-		case !ok || !a.transforms(media), a.params["as"] == "Table" && !c.tabled():
+		case !ok || !a.transforms(media), a.params["as"] == "Table" && !c.tabled(), !c.writes(media, a.params["as"]):
 		case media == mediaYAML && c.path.verb == "watch":
 			c.fail(onlyAccepted(c.speaks.streams()))
 			return format{}, false
@@ -207,6 +207,11 @@ func (c *call) negotiate() (format, bool) {
 	}
 	c.fail(onlyAccepted(c.speaks))
 	return format{}, false
+}
+
+// writes says whether what the call is about can be written in a media type: objects without a Go type have no protobuf, though what is shown of them has.
+func (c *call) writes(media, as string) bool {
+	return media != mediaProtobuf || as != "" || c.kind == nil || c.kind.Dynamic == nil || c.path.subresource == "scale"
 }
 
 // tabled says whether what the call is about has a table.
@@ -222,6 +227,10 @@ func (c *call) tabled() bool {
 
 // warnDeprecated tells who uses what something else has taken the place of, as soon as the call is one that is served.
 func (c *call) warnDeprecated() {
+	if c.kind != nil && c.kind.Dynamic != nil {
+		c.warn(c.kind.Dynamic.Warning)
+		return
+	}
 	if c.kind != nil && c.kind.Deprecated != "" && c.path.subresource == "" {
 		c.warn(c.kind.GVK.GroupVersion().String() + " " + c.kind.GVK.Kind + " is deprecated in " + c.kind.Deprecated)
 	}

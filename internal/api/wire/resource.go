@@ -225,6 +225,10 @@ func (h *Handler) patch(c *call) {
 	media, _, _ := strings.Cut(c.r.Header.Get("Content-Type"), ";")
 	kind := types.PatchType(strings.TrimSpace(media))
 	inCBOR := kind == types.ApplyCBORPatchType && slices.Contains(c.speaks, mediaCBOR)
+	if c.kind.Dynamic != nil && kind == types.StrategicMergePatchType && c.path.subresource != "scale" {
+		c.fail(unsupportedMedia(string(types.JSONPatchType), string(types.MergePatchType), string(types.ApplyYAMLPatchType)))
+		return
+	}
 	if !inCBOR && !slices.Contains([]types.PatchType{types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType}, kind) {
 		c.fail(plainStatus(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "415: Unsupported Media Type"))
 		return

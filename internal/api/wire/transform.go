@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	metav1beta1 "k8s.io/apimachinery/pkg/apis/meta/v1beta1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -50,6 +51,12 @@ func partial(k *kinds.Kind, obj kinds.Object, version string) *metav1.PartialObj
 		if meta, ok := m.GetObjectMeta().(*metav1.ObjectMeta); ok {
 			out.ObjectMeta = *meta
 			out.Annotations = outer(k, meta.Annotations)
+		}
+		return out
+	}
+	if u, ok := obj.(*unstructured.Unstructured); ok {
+		if meta, ok := u.Object["metadata"].(map[string]any); ok {
+			_ = runtime.DefaultUnstructuredConverter.FromUnstructured(meta, &out.ObjectMeta) // it was metadata when it was written
 		}
 	}
 	return out

@@ -199,7 +199,7 @@ func (w *watcher) encoded(e api.Event) ([]byte, error) {
 	if e.Type == watch.Bookmark {
 		return w.bookmark(e)
 	}
-	obj, err := api.Object(e.Item)
+	obj, err := api.ObjectOf(w.c.kind, e.Item)
 	if err != nil {
 		return nil, err
 	}

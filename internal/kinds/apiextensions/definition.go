@@ -74,7 +74,7 @@ func markForCleanup(env kinds.Env, obj kinds.Object, opts *metav1.DeleteOptions)
 	if !slices.Contains(crd.Finalizers, apiextensionsv1.CustomResourceCleanupFinalizer) {
 		crd.Finalizers = append(crd.Finalizers, apiextensionsv1.CustomResourceCleanupFinalizer)
 	}
-	setCondition(&crd.Status, apiextensionsv1.CustomResourceDefinitionCondition{
+	SetCondition(&crd.Status, apiextensionsv1.CustomResourceDefinitionCondition{
 		Type: apiextensionsv1.Terminating, Status: apiextensionsv1.ConditionTrue, LastTransitionTime: at,
 		Reason: "InstanceDeletionPending", Message: "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
 	})
@@ -96,8 +96,8 @@ func asked(opts *metav1.DeleteOptions) string {
 	return ""
 }
 
-// setCondition adds c, or takes it over into the one of its type. The time stays while the status does.
-func setCondition(s *apiextensionsv1.CustomResourceDefinitionStatus, c apiextensionsv1.CustomResourceDefinitionCondition) {
+// SetCondition adds c, or takes it over into the one of its type. The time stays while the status does.
+func SetCondition(s *apiextensionsv1.CustomResourceDefinitionStatus, c apiextensionsv1.CustomResourceDefinitionCondition) {
 	i := slices.IndexFunc(s.Conditions, func(old apiextensionsv1.CustomResourceDefinitionCondition) bool { return old.Type == c.Type })
 	if i < 0 {
 		s.Conditions = append(s.Conditions, c)
