@@ -27,8 +27,7 @@
 // A remote one keeps a table of its own, fed by the server. It may:
 //
 //   - know only the resources, and the selections of them, that were declared when it was made. A component declares all that it
-//     views and watches; reading others is a broken law and panics in View's methods, as reading what is not served does in process.
-//     Get and writes reach everything.
+//     views and watches; reading others is a broken law and panics in View's methods. Get and writes reach everything.
 //   - lag, by what the network takes or as long as it is cut off. View waits for the first load, and never after it.
 //   - lose its place in the server's log. It then reads the state anew and applies the difference as changes to its own table; streams from
 //     before end as expired.
@@ -101,7 +100,8 @@ type Writer interface {
 }
 
 // View is a state at one revision. It is immutable, needs no closing and may be read by any number of goroutines. It panics
-// when asked for a resource that the client was not made for.
+// when asked for a resource that the client was not made for. Nothing is found of one that is not served, no longer or not yet, since what is
+// served changes while a view is held.
 type View interface {
 	// Revision is that of the last record in the view, or later where later records are none of the client's.
 	Revision() uint64

@@ -25,6 +25,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
 	"github.com/floe-k8s/floe/internal/controller/servicecidr"
 	"github.com/floe-k8s/floe/internal/controller/servicerepair"
+	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/network"
 	"github.com/floe-k8s/floe/internal/node"
 	"github.com/floe-k8s/floe/internal/pki"
@@ -64,7 +65,7 @@ func (s *server) components() ([]part, error) {
 // controllers registers every controller with the engine.
 func (s *server) controllers() (*engine.Engine, error) {
 	e := engine.New(engine.Config{
-		Clock: s.Clock, Log: s.Log.With("component", "controllers"), Rand: s.random(randomEngine),
+		Clock: s.Clock, Log: s.Log.With("component", "controllers"), Rand: s.random(randomEngine), Catalog: s.catalog, Metrics: s.queues,
 		Clients: func(user string) client.Client {
 			if user == apiServer {
 				return s.client(user, auth.Masters)
@@ -72,23 +73,33 @@ func (s *server) controllers() (*engine.Engine, error) {
 			return s.client(user, "system:serviceaccounts", "system:serviceaccounts:kube-system")
 		},
 	})
-	var resources []garbage.Resource
-	var namespaced []client.Resource
-	for _, k := range s.kinds {
-		if !k.Keeps() {
-			continue
-		}
-		resources = append(resources, garbage.Resource{Resource: k.GVR(), Kind: k.GVK.Kind, Namespaced: k.Namespaced})
-		if k.Namespaced {
-			namespaced = append(namespaced, k.GVR())
-		}
-	}
-	for _, c := range []engine.Controller{deployment.New(), replicaset.New(), garbage.New(resources), namespace.New(namespaced), servicecidr.New(), servicerepair.Addresses(), nodetaint.New()} {
+	return e, register(e, s.catalog)
+}
+
+// register gives the engine floe's controllers.
+func register(e *engine.Engine, catalog engine.Catalog) error {
+	for _, c := range []engine.Controller{
+		deployment.New(), replicaset.New(), garbage.New(catalog), namespace.New(catalog), servicecidr.New(), servicerepair.Addresses(),
+		nodetaint.New(),
+	} {
 		if err := e.Register(c); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return e, nil
+	return nil
+}
+
+// catalog is the kinds that are served.
+func (s *server) catalog() (served []*kinds.Kind, changed <-chan struct{}) {
+	now := s.api.Catalog()
+	return now.All(), now.Changed()
+}
+
+// ControllerGraph says which resources floe's controllers read, and which fields they write, a line each.
+func ControllerGraph() (string, error) {
+	e := engine.New(engine.Config{})
+	err := register(e, func() ([]*kinds.Kind, <-chan struct{}) { return nil, nil })
+	return e.Graph(), err
 }
 
 // nodeParts are the runtime, the agent and its API for the node that this server is itself.

@@ -9,12 +9,12 @@ import (
 	"github.com/floe-k8s/floe/internal/store/pebble"
 )
 
-// registry is what /metrics tells: the process, the API's requests, and the store.
+// registry is what /metrics tells: the process, the API's requests, the store, and the controllers' queues.
 func (s *server) registry(api prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	served := func() []*kinds.Kind { return s.api.Catalog().All() }
 	r.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), api,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), api, s.queues,
 		newStoreMetrics(s.store, s.log, served), newAllocationMetrics(s.store, s.Config.Network.services().NodePorts),
 	)
 	return r

@@ -20,6 +20,7 @@ import (
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
+	"github.com/floe-k8s/floe/internal/controller/engine"
 	"github.com/floe-k8s/floe/internal/features"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/all"
@@ -58,6 +59,7 @@ type server struct {
 	begun     chan struct{}   // closed by bootstrap
 	leaving   context.Context // ends when the server is told to end, before its parts do; set before they run
 	running   running
+	queues    *engine.Metrics
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -65,7 +67,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if env.Seed == 0 {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
-	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{})}
+	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics()}
 	if s.dir, err = openDataDir(env.Config.DataDir); err != nil {
 		return err
 	}

@@ -188,18 +188,17 @@ type view struct {
 // Revision implements client.View.
 func (v view) Revision() uint64 { return uint64(v.snapshot.Revision()) }
 
-// kind returns what res is.
+// kind returns what res is; nil when it is not served.
 func (v view) kind(res client.Resource) *kinds.Kind {
-	k := v.client.api.Kind(res)
-	if k == nil {
-		panic(fmt.Sprintf("view of %s: it is not served", res))
-	}
-	return k
+	return v.client.api.Kind(res)
 }
 
 // Get implements client.View.
 func (v view) Get(res client.Resource, namespace, name string) kinds.Object {
 	k := v.kind(res)
+	if k == nil {
+		return nil
+	}
 	key := k.Prefix() + name
 	if k.Namespaced {
 		key = k.Prefix() + namespace + "/" + name
@@ -217,7 +216,11 @@ func (v view) Get(res client.Resource, namespace, name string) kinds.Object {
 
 // List implements client.View.
 func (v view) List(res client.Resource, namespace string) iter.Seq[kinds.Object] {
-	prefix := v.kind(res).Prefix()
+	k := v.kind(res)
+	if k == nil {
+		return none
+	}
+	prefix := k.Prefix()
 	if namespace != "" {
 		prefix += namespace + "/"
 	}
@@ -227,11 +230,17 @@ func (v view) List(res client.Resource, namespace string) iter.Seq[kinds.Object]
 // Lookup implements client.View.
 func (v view) Lookup(res client.Resource, index, value string) iter.Seq[kinds.Object] {
 	k := v.kind(res)
+	if k == nil {
+		return none
+	}
 	if index != api.OwnerIndex && !k.Indexed(index) {
 		panic(fmt.Sprintf("view of %s by %q: the kind has no such index", res, index)) // it would find nothing, for ever
 	}
 	return v.objects(v.snapshot.Lookup(k.Prefix(), index, value))
 }
+
+// none is the objects of a resource that is not served.
+func none(func(kinds.Object) bool) {}
 
 func (v view) objects(items iter.Seq[*store.Item]) iter.Seq[kinds.Object] {
 	return func(yield func(kinds.Object) bool) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/clienttest"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
+	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/store"
 )
 
@@ -148,27 +150,34 @@ func expire(t *testing.T, c client.Client) {
 	t.Fatalf("200 MiB of events later revision %d is not expired", view.Revision())
 }
 
-// TestViewsPanicAtMistakes: a component that reads what is not served, or by an index that no kind declares, is wrong, not unlucky.
+// TestViewsPanicAtMistakes: a component that reads by an index that no kind declares is wrong, not unlucky.
 func TestViewsPanicAtMistakes(t *testing.T) {
-	server := apitest.New(t).API
-	ctx := t.Context()
-	admin, err := inprocess.New(server, apitest.Administrator()).View(ctx)
+	view := administratorView(t)
+	if got := panics(func() { view.Lookup(configMaps, "spec.nodeName", "one") }); !strings.Contains(got, "no such index") {
+		t.Errorf("an index that is not there: panics with %q", got)
+	}
+}
+
+// TestViewsOfWhatIsNotServed: a kind that has gone leaves nothing to be found.
+func TestViewsOfWhatIsNotServed(t *testing.T) {
+	view, things := administratorView(t), client.Resource{Group: "example.com", Version: "v1", Resource: "things"}
+	if obj := view.Get(things, "default", "a"); obj != nil {
+		t.Errorf("found %v", obj)
+	}
+	for _, all := range []iter.Seq[kinds.Object]{view.List(things, ""), view.Lookup(things, client.OwnerIndex, "u")} {
+		for obj := range all {
+			t.Errorf("found %v", obj)
+		}
+	}
+}
+
+func administratorView(t *testing.T) client.View {
+	t.Helper()
+	view, err := inprocess.New(apitest.New(t).API, apitest.Administrator()).View(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	things := client.Resource{Group: "example.com", Version: "v1", Resource: "things"}
-	for _, c := range []struct {
-		name string
-		read func()
-		says string
-	}{
-		{"what is not served", func() { admin.List(things, "") }, "not served"},
-		{"an index that is not there", func() { admin.Lookup(configMaps, "spec.nodeName", "one") }, "no such index"},
-	} {
-		if got := panics(c.read); !strings.Contains(got, c.says) {
-			t.Errorf("%s: panics with %q, want %q", c.name, got, c.says)
-		}
-	}
+	return view
 }
 
 func panics(f func()) (text string) {

@@ -3,7 +3,8 @@
 // # Vocabulary and laws
 //
 // A Cluster stands for API and store: it keeps immutable objects by resource, gives each write one revision,
-// refuses stale resourceVersions with a conflict and honours finalizers and UID preconditions. It keeps every
+// refuses stale resourceVersions with a conflict, honours finalizers and preconditions, and takes nothing new for a namespace that is being
+// deleted. It keeps every
 // change, so streams from any revision work until Expire. Names and UIDs are counted, so runs repeat exactly.
 // All methods are safe for concurrent use. Lock: Cluster.mu is a leaf.
 //
@@ -122,6 +123,9 @@ func (c *Cluster) Create(ctx context.Context, res client.Resource, obj kinds.Obj
 	if err := c.failLocked(ctx, "create", res, obj); err != nil {
 		return nil, err
 	}
+	if ns := c.objects[corev1.SchemeGroupVersion.WithResource("namespaces")]["/"+obj.GetNamespace()]; ns != nil && ns.GetDeletionTimestamp() != nil {
+		return nil, apierrors.NewForbidden(res.GroupResource(), obj.GetName(), fmt.Errorf("namespace %s is being terminated", ns.GetName()))
+	}
 	obj = clone(obj)
 	c.names++
 	if obj.GetName() == "" {
@@ -197,14 +201,15 @@ func (c *Cluster) Delete(ctx context.Context, res client.Resource, namespace, na
 	if p := opts.Preconditions; p != nil && p.UID != nil && *p.UID != old.GetUID() {
 		return 0, apierrors.NewConflict(res.GroupResource(), name, fmt.Errorf("wanted uid %s, found %s", *p.UID, old.GetUID()))
 	}
+	if p := opts.Preconditions; p != nil && p.ResourceVersion != nil && *p.ResourceVersion != old.GetResourceVersion() {
+		return 0, apierrors.NewConflict(res.GroupResource(), name, fmt.Errorf("wanted version %s, found %s", *p.ResourceVersion, old.GetResourceVersion()))
+	}
 	obj := clone(old)
 	if p := opts.PropagationPolicy; p != nil {
-		switch *p {
-		case metav1.DeletePropagationForeground:
-			obj.SetFinalizers(append(obj.GetFinalizers(), metav1.FinalizerDeleteDependents))
-		case metav1.DeletePropagationOrphan:
-			obj.SetFinalizers(append(obj.GetFinalizers(), metav1.FinalizerOrphanDependents))
-		}
+		obj.SetFinalizers(finalizers(obj, *p))
+	}
+	if obj.GetDeletionTimestamp() != nil && slices.Equal(obj.GetFinalizers(), old.GetFinalizers()) {
+		return revisionOf(old), nil
 	}
 	if !held(obj) {
 		c.putLocked(res, keyOf(obj), nil)
@@ -219,6 +224,28 @@ func (c *Cluster) Delete(ctx context.Context, res client.Resource, namespace, na
 	}
 	c.putLocked(res, keyOf(obj), obj)
 	return c.rev, nil
+}
+
+// finalizers are those of obj after a wish to delete it with a policy, in the place of what was wished before.
+func finalizers(obj kinds.Object, policy metav1.DeletionPropagation) []string {
+	list := slices.DeleteFunc(slices.Clone(obj.GetFinalizers()), func(f string) bool {
+		return f == metav1.FinalizerDeleteDependents || f == metav1.FinalizerOrphanDependents
+	})
+	switch policy {
+	case metav1.DeletePropagationForeground:
+		return append(list, metav1.FinalizerDeleteDependents)
+	case metav1.DeletePropagationOrphan:
+		return append(list, metav1.FinalizerOrphanDependents)
+	}
+	return list
+}
+
+func revisionOf(obj kinds.Object) uint64 {
+	rev, err := strconv.ParseUint(obj.GetResourceVersion(), 10, 64)
+	if err != nil {
+		panic(err) // every stored object got one from a counter
+	}
+	return rev
 }
 
 // Bind sets the node of pods that have none.

@@ -6,18 +6,21 @@
 //
 // # Vocabulary
 //
-// An input is a resource and the keys that a change of it wakes. An output is a set of fields of a resource that one
+// An input is a resource and the keys that a change of it wakes; a controller may take every resource that is served as input, and
+// follows kinds that come and go. An output is a set of fields of a resource that one
 // controller owns. A plan is the writes, events and the next look that a reconcile asks for.
 //
 // # Laws
 //
 //   - One key is reconciled by one worker at a time; a change that arrives meanwhile makes it run once more.
 //   - A key is not reconciled on a view older than the last write that the engine made for it.
-//   - A failed plan is tried again after 5 ms, doubled each time up to 1000 s, until one succeeds.
-//   - No two controllers own the same field of a resource.
+//   - A failed plan is tried again after 5 ms, doubled each time up to 1000 s or what the controller says, until one succeeds.
+//   - No two controllers own the same field of a resource, nor one a field within another's. A controller reads and writes no other resources than
+//     those that it declares; with invariants one that does panics.
+//   - Queues are bounded: while 65,536 keys are ready the inputs wait, and streams that expire meanwhile are begun anew.
 //   - Run starts all goroutines and returns after they have ended.
 //
-// Locks: queue.mu, Engine.mu and the recorder's lock are leaves; none is held during I/O or a callback.
+// Locks: Metrics.mu comes before queue.mu; queue.mu, loop.mu, Engine.mu and the recorder's lock are leaves; none is held during I/O or a callback.
 //
 // # What it leaves to others
 //
@@ -32,7 +35,6 @@ import (
 	"log/slog"
 	"math/rand"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,6 +43,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/record"
+	"github.com/floe-k8s/floe/internal/kinds"
 )
 
 // ErrOutputTaken is returned when a controller claims fields that another one owns.
@@ -61,20 +64,6 @@ func (k Key) String() string {
 	return k.Namespace + "/" + k.Name
 }
 
-// Input is a resource to follow. Keys must be pure; view is at or after the change. At start, and after a
-// stream expired, every object is given as a change with Old nil.
-type Input struct {
-	Resource client.Resource
-	Keys     func(view client.View, change client.Change) []Key
-}
-
-// Output names fields of a resource, such as "status" or "metadata.finalizers", that one controller
-// alone writes.
-type Output struct {
-	Resource client.Resource
-	Fields   []string
-}
-
 // Controller is what a controller is. Reconcile is pure and may run on several goroutines at once, never
 // for the same key; what it returns belongs to the engine.
 type Controller struct {
@@ -82,24 +71,32 @@ type Controller struct {
 	Component string // source of its events, such as "deployment-controller"
 	User      string // identity of its client
 	Inputs    []Input
+	// Every, when set, is asked for each kind of the catalog that keeps objects, and returns Input.Keys of its resource; nil: it is not followed. All
+	// resources may be read then.
+	Every     func(k *kinds.Kind) func(view client.View, change client.Change) []Key
 	Outputs   []Output
-	Workers   int // 0 means 2
+	Workers   int           // 0 means 2
+	RetryMost time.Duration // longest wait after a failure; 0 means 1000 s
+	Queue     string        // name of its queue in metrics, which is upstream's where it has one; "" means Name
 	Reconcile func(view client.View, key Key, now time.Time) (Plan, error)
 }
 
-// Config says what an engine needs; all fields are required. Rand is used under the engine's lock only.
+// Config says what an engine needs; all fields are required but for Metrics and, when no controller follows every resource, Catalog. Rand
+// is used under the engine's lock only.
 type Config struct {
 	Clock   clock.WithTicker
 	Log     *slog.Logger
 	Rand    *rand.Rand
 	Clients func(user string) client.Client
+	Catalog Catalog
+	Metrics *Metrics // told of the queues; nil: nobody is
 }
 
 // Engine runs controllers. Register all of them, then Run once.
 type Engine struct {
-	cfg    Config
-	owners map[string]string // resource and field → controller
-	list   []Controller
+	cfg   Config
+	taken []claim
+	list  []Controller
 
 	mu struct {
 		sync.Mutex
@@ -109,47 +106,36 @@ type Engine struct {
 
 // New returns an engine without controllers. It starts nothing.
 func New(cfg Config) *Engine {
-	e := &Engine{cfg: cfg, owners: map[string]string{}}
+	e := &Engine{cfg: cfg}
 	e.mu.rand = cfg.Rand
 	return e
 }
 
-// Register adds a controller. It returns ErrOutputTaken when another one owns one of its outputs; nothing of it
-// is registered then. Not safe for concurrent use, and not after Run.
+// Register adds a controller. It returns ErrOutputTaken when another one owns one of its outputs, or a part or the whole of one, and another error for one
+// that cannot run; nothing of it is registered then. Not safe for concurrent use, and not after Run.
 func (e *Engine) Register(c Controller) error {
+	switch {
+	case c.Name == "" || c.Reconcile == nil:
+		return fmt.Errorf("register controller %q: it has no name or nothing to do", c.Name)
+	case slices.ContainsFunc(e.list, func(o Controller) bool { return o.Name == c.Name }):
+		return fmt.Errorf("register controller %s: there is one already: %w", c.Name, ErrOutputTaken)
+	}
 	if c.Workers == 0 {
 		c.Workers = 2
 	}
-	claims := []string{}
-	for _, out := range c.Outputs {
-		for _, field := range out.Fields {
-			claim := resourceName(out.Resource) + " " + field
-			if owner, taken := e.owners[claim]; taken {
-				return fmt.Errorf("register controller %s: %s is written by %s: %w", c.Name, claim, owner, ErrOutputTaken)
-			}
-			claims = append(claims, claim)
-		}
+	if c.RetryMost == 0 {
+		c.RetryMost = backoffLast
 	}
-	for _, claim := range claims {
-		e.owners[claim] = c.Name
+	if c.Queue == "" {
+		c.Queue = c.Name
 	}
+	claims, err := e.claims(c)
+	if err != nil {
+		return err
+	}
+	e.taken = append(e.taken, claims...)
 	e.list = append(e.list, c)
 	return nil
-}
-
-// Graph prints who reads and who writes what, one line each, sorted.
-func (e *Engine) Graph() string {
-	var lines []string
-	for _, c := range e.list {
-		for _, in := range c.Inputs {
-			lines = append(lines, fmt.Sprintf("%s reads %s", c.Name, resourceName(in.Resource)))
-		}
-		for _, out := range c.Outputs {
-			lines = append(lines, fmt.Sprintf("%s writes %s %s", c.Name, resourceName(out.Resource), strings.Join(out.Fields, ",")))
-		}
-	}
-	slices.Sort(lines)
-	return strings.Join(slices.Compact(lines), "\n") + "\n"
 }
 
 // Run follows, reconciles and writes until ctx ends, and returns after every goroutine has; its
@@ -159,7 +145,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, c := range e.list {
 		l := newLoop(e, c)
 		for _, in := range c.Inputs {
-			wg.Go(func() { l.follow(ctx, in) })
+			if in.Keys != nil {
+				wg.Go(func() { l.follow(ctx, in) })
+			}
+		}
+		if c.Every != nil {
+			wg.Go(func() { l.followEvery(ctx) })
 		}
 		for range c.Workers {
 			wg.Go(func() { l.work(ctx) })
@@ -174,13 +165,6 @@ func (e *Engine) jitter(d time.Duration) time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return d + time.Duration(e.mu.rand.Int63n(int64(d)/10+1))
-}
-
-func resourceName(r client.Resource) string {
-	if r.Group == "" {
-		return r.Resource
-	}
-	return r.Resource + "." + r.Group
 }
 
 // Event is something worth telling about an object.

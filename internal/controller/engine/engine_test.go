@@ -25,6 +25,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/namespace"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/kinds/all"
 )
 
 var (
@@ -36,16 +37,18 @@ var (
 )
 
 func controllers() []engine.Controller {
-	return []engine.Controller{deployment.New(), replicaset.New(),
-		garbage.New([]garbage.Resource{{Resource: deployments, Kind: "Deployment", Namespaced: true}, {Resource: sets, Kind: "ReplicaSet", Namespaced: true}, {Resource: pods, Kind: "Pod", Namespaced: true}}),
-		namespace.New([]client.Resource{deployments, sets, pods})}
+	return []engine.Controller{deployment.New(), replicaset.New(), garbage.New(catalog), namespace.New(catalog)}
 }
+
+func catalog() ([]*kinds.Kind, <-chan struct{}) { return allKinds(), nil }
+
+var allKinds = sync.OnceValue(all.Kinds)
 
 // start runs an engine over c in a synctest bubble and returns what stops it.
 func start(t *testing.T, c client.Client, list ...engine.Controller) (stop func()) {
 	t.Helper()
 	e := engine.New(engine.Config{Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Rand: rand.New(rand.NewSource(1)),
-		Clients: func(string) client.Client { return c }})
+		Clients: func(string) client.Client { return c }, Catalog: catalog})
 	for _, ctl := range list {
 		if err := e.Register(ctl); err != nil {
 			t.Fatal(err)
@@ -225,6 +228,7 @@ func TestOwnDeletionsAreWaitedFor(t *testing.T) {
 			Inputs: []engine.Input{{Resource: pods, Keys: func(_ client.View, c client.Change) []engine.Key {
 				return []engine.Key{{Resource: pods, Namespace: "default", Name: "p"}}
 			}}},
+			Outputs: []engine.Output{{Resource: pods}},
 			Reconcile: func(view client.View, _ engine.Key, _ time.Time) (engine.Plan, error) {
 				looks++
 				// Each deletion is a change that wakes the key, so an engine that does not wait would go on for ever.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -23,6 +24,9 @@ const (
 	streamRetry = time.Second
 )
 
+// minWritten is how many writes are remembered at least before the first sweep.
+const minWritten = 1024
+
 // loop is one controller at work.
 type loop struct {
 	engine *Engine
@@ -34,52 +38,17 @@ type loop struct {
 
 	mu      sync.Mutex
 	written map[Key]uint64 // guarded by mu; revision of the last write for a key, deletions included, until a view has shown it
+	// writtenMost, guarded by mu, is how long written may be before what views have shown is swept out: keys that nothing wakes again.
+	writtenMost int
 }
 
 func newLoop(e *Engine, c Controller) *loop {
 	cl := e.cfg.Clients(c.User)
-	return &loop{engine: e, ctl: c, client: cl, queue: newQueue(e.cfg.Clock),
+	q := newQueue(e.cfg.Clock, c.RetryMost, e.cfg.Metrics.meter(c.Queue))
+	e.cfg.Metrics.show(c.Queue, q)
+	return &loop{engine: e, ctl: c, client: cl, queue: q,
 		events: record.New(cl, e.cfg.Clock, e.cfg.Log, c.Component),
 		log:    e.cfg.Log.With("controller", c.Name), written: map[Key]uint64{}}
-}
-
-// follow turns the changes of one input into keys until ctx ends.
-func (l *loop) follow(ctx context.Context, in Input) {
-	for ctx.Err() == nil {
-		err := l.followOnce(ctx, in)
-		if ctx.Err() != nil {
-			return
-		}
-		if client.IsExpired(err) {
-			continue // a new view, and all keys again
-		}
-		l.log.Warn("stream ended", "resource", resourceName(in.Resource), "err", err)
-		l.pause(ctx, l.engine.jitter(streamRetry))
-	}
-}
-
-func (l *loop) followOnce(ctx context.Context, in Input) error {
-	view, err := l.client.View(ctx)
-	if err != nil {
-		return fmt.Errorf("view: %w", err)
-	}
-	for obj := range view.List(in.Resource, "") {
-		l.queue.add(in.Keys(view, client.Change{New: obj, Revision: revisionOf(obj)})...)
-	}
-	stream, err := l.client.Watch(ctx, in.Resource, view.Revision(), "", "")
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", resourceName(in.Resource), err)
-	}
-	for {
-		change, err := stream.Next(ctx)
-		if err != nil {
-			return err
-		}
-		if view, err = l.client.View(ctx); err != nil {
-			return fmt.Errorf("view: %w", err)
-		}
-		l.queue.add(in.Keys(view, change)...)
-	}
 }
 
 func (l *loop) pause(ctx context.Context, d time.Duration) {
@@ -119,9 +88,9 @@ func (l *loop) work(ctx context.Context) {
 }
 
 func (l *loop) reconcile(ctx context.Context, key Key) (time.Duration, error) {
-	view, err := l.client.View(ctx)
+	view, err := l.view(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("view: %w", err)
+		return 0, err
 	}
 	if !l.shows(view, key) {
 		return lag, nil
@@ -139,7 +108,7 @@ func (l *loop) reconcile(ctx context.Context, key Key) (time.Duration, error) {
 			err = fmt.Errorf("%w (and then: %w)", err, ferr)
 		}
 	}
-	l.wrote(key, rev)
+	l.wrote(key, rev, view.Revision())
 	if err != nil {
 		return 0, err
 	}
@@ -149,7 +118,7 @@ func (l *loop) reconcile(ctx context.Context, key Key) (time.Duration, error) {
 	if plan.Waiting != "" {
 		l.log.Debug("waiting", "key", key.String(), "for", plan.Waiting)
 	}
-	return plan.After, nil
+	return plan.After, plan.Failed
 }
 
 // shows says whether view has the last write for key, and forgets that write when it has.
@@ -163,12 +132,16 @@ func (l *loop) shows(view client.View, key Key) bool {
 	return true
 }
 
-func (l *loop) wrote(key Key, rev uint64) {
+func (l *loop) wrote(key Key, rev, seen uint64) {
 	if rev == 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.writtenMost == 0 || len(l.written) >= l.writtenMost {
+		maps.DeleteFunc(l.written, func(_ Key, rev uint64) bool { return rev <= seen })
+		l.writtenMost = max(minWritten, 2*len(l.written)) // so that a sweep costs no more than the entries since the last
+	}
 	l.written[key] = rev
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/invariants"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -19,12 +21,15 @@ type Plan struct {
 	// Writes are done in order. Neighbours with the same Batch above 0 are done together. After a write or a
 	// batch that failed, the rest is not done.
 	Writes []Write
-	// OnFailure, when set, gives the writes to do when Writes failed with err, such as a condition.
+	// OnFailure, when set, gives the writes to do when Writes failed with err, such as a condition. err is a *WriteError, or of a batch what
+	// errors.Join makes of those that failed, in the batch's order.
 	OnFailure func(err error) []Write
 	// Events are recorded after all Writes succeeded.
 	Events []Event
 	// After is when to look again without a change; 0 means never.
 	After time.Duration
+	// Failed, when set, makes the plan count as failed after all else is done, so that it is tried again with back-off instead of After.
+	Failed error
 	// Waiting says what the plan waits for, for people; "" when for nothing.
 	Waiting string
 }
@@ -63,7 +68,7 @@ func NewUpdate(res client.Resource, obj kinds.Object, subresource string) Write 
 	return Write{Verb: Update, Resource: res, Object: obj, Subresource: subresource}
 }
 
-// NewDelete deletes exactly this obj (its UID is a precondition). policy "" leaves the default.
+// NewDelete deletes exactly this obj (its UID is a precondition). policy "" leaves the default. See also Write.AsSeen.
 func NewDelete(res client.Resource, obj kinds.Object, policy metav1.DeletionPropagation) Write {
 	uid := obj.GetUID()
 	w := Write{Verb: Delete, Resource: res, Namespace: obj.GetNamespace(), Name: obj.GetName()}
@@ -73,6 +78,29 @@ func NewDelete(res client.Resource, obj kinds.Object, policy metav1.DeletionProp
 	}
 	return w
 }
+
+// AsSeen makes a deletion fail when obj, which it deletes, is no longer as it was read: with a conflict.
+func (w Write) AsSeen(obj kinds.Object) Write {
+	p, version := *w.Options.Preconditions, obj.GetResourceVersion()
+	p.ResourceVersion = &version
+	w.Options.Preconditions = &p
+	return w
+}
+
+// WriteError is the error of one write of a plan.
+type WriteError struct {
+	Verb     string // "create", "update" or "delete"
+	Resource client.Resource
+	Err      error // the API's
+}
+
+// Error names the write too.
+func (e *WriteError) Error() string {
+	return e.Verb + " " + resourceName(e.Resource) + ": " + e.Err.Error()
+}
+
+// Unwrap is the API's error.
+func (e *WriteError) Unwrap() error { return e.Err }
 
 // Refer names obj in an event.
 func Refer(apiVersion, kind string, obj kinds.Object) corev1.ObjectReference {
@@ -105,30 +133,31 @@ func (l *loop) together(ctx context.Context, batch []Write) (uint64, error) {
 	}
 	var (
 		wg    sync.WaitGroup
-		mu    sync.Mutex // guards high and first
+		mu    sync.Mutex // guards high
 		high  uint64
-		first error
+		errs  = make([]error, len(batch))
 		slots = make(chan struct{}, 16) // as many writes in flight
 	)
-	for _, w := range batch {
+	for i, w := range batch {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			rev, err := l.write(ctx, w)
+			errs[i] = err
 			mu.Lock()
 			defer mu.Unlock()
 			high = max(high, rev)
-			if first == nil {
-				first = err
-			}
 		})
 	}
 	wg.Wait()
-	return high, first
+	return high, errors.Join(errs...)
 }
 
 // write does one write and returns its revision. Deleting what is gone already succeeds.
 func (l *loop) write(ctx context.Context, w Write) (uint64, error) {
+	if invariants.Enabled && !l.ctl.writes(w.Resource) {
+		panic(fmt.Sprintf("controller %s writes %s, which is none of its outputs", l.ctl.Name, resourceName(w.Resource)))
+	}
 	var (
 		stored kinds.Object
 		rev    uint64
@@ -157,7 +186,7 @@ func (l *loop) write(ctx context.Context, w Write) (uint64, error) {
 		}
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%s %s: %w", what, resourceName(w.Resource), err)
+		return 0, &WriteError{Verb: what, Resource: w.Resource, Err: err}
 	}
 	if stored != nil {
 		rev = revisionOf(stored)

@@ -39,6 +39,7 @@ func Addresses() engine.Controller {
 		Inputs: []engine.Input{
 			{Resource: Services, Keys: func(v client.View, c client.Change) []engine.Key { return append(own(v, c), left(c)...) }},
 			{Resource: allocation.Addresses, Keys: func(v client.View, c client.Change) []engine.Key { return append(own(v, c), parent(c)...) }},
+			{Resource: allocation.Ranges}, // what addresses are judged by; a change of them wakes nobody, as upstream
 		},
 		Outputs: []engine.Output{{Resource: allocation.Addresses, Fields: []string{"spec"}}},
 		Reconcile: func(view client.View, k engine.Key, now time.Time) (engine.Plan, error) {

@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/invariants"
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// Catalog says which kinds are served now. changed is closed when that is no longer so; nil: it stays so. The list is shared
+// and not to be changed. It must be safe for concurrent use.
+type Catalog func() (served []*kinds.Kind, changed <-chan struct{})
+
+// Input is a resource to follow. Keys must be pure; view is at or after the change. At start, and after a
+// stream expired, every object is given as a change with Old nil. Keys nil: the resource is only looked at when something
+// else wakes the controller.
+type Input struct {
+	Resource client.Resource
+	Keys     func(view client.View, change client.Change) []Key
+}
+
+// follow turns the changes of one input into keys until ctx ends.
+func (l *loop) follow(ctx context.Context, in Input) {
+	for ctx.Err() == nil {
+		err := l.followOnce(ctx, in)
+		if ctx.Err() != nil {
+			return
+		}
+		if client.IsExpired(err) {
+			continue // a new view, and all keys again
+		}
+		l.log.Warn("stream ended", "resource", resourceName(in.Resource), "err", err)
+		l.pause(ctx, l.engine.jitter(streamRetry))
+	}
+}
+
+func (l *loop) followOnce(ctx context.Context, in Input) error {
+	view, err := l.view(ctx)
+	if err != nil {
+		return err
+	}
+	for obj := range view.List(in.Resource, "") {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		l.queue.offer(ctx, in.Keys(view, client.Change{New: obj, Revision: revisionOf(obj)})...)
+	}
+	stream, err := l.client.Watch(ctx, in.Resource, view.Revision(), "", "")
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", resourceName(in.Resource), err)
+	}
+	for {
+		change, err := stream.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if view, err = l.view(ctx); err != nil {
+			return err
+		}
+		l.queue.offer(ctx, in.Keys(view, change)...)
+	}
+}
+
+// follower is what follows one kind; end stops it and waits for it.
+type follower struct {
+	kind *kinds.Kind
+	end  func()
+}
+
+// followEvery follows the kinds that the catalog names, as they come and go, until ctx ends.
+func (l *loop) followEvery(ctx context.Context) {
+	running := map[client.Resource]follower{}
+	defer func() {
+		for _, f := range running {
+			f.end()
+		}
+	}()
+	for {
+		served, changed := l.engine.cfg.Catalog()
+		l.adjust(ctx, running, served)
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
+// adjust ends the followers of kinds that are no longer served or stand elsewhere, and begins those of kinds that have none. A kind of which only the schema
+// has changed is followed on.
+func (l *loop) adjust(ctx context.Context, running map[client.Resource]follower, served []*kinds.Kind) {
+	now := make(map[client.Resource]*kinds.Kind, len(served))
+	for _, k := range served {
+		now[k.GVR()] = k
+	}
+	for res, f := range running {
+		if k := now[res]; k == nil || k.Prefix() != f.kind.Prefix() || k.Namespaced != f.kind.Namespaced {
+			f.end()
+			delete(running, res)
+		}
+	}
+	for res, k := range now {
+		if _, there := running[res]; there || !k.Keeps() {
+			continue
+		}
+		if keys := l.ctl.Every(k); keys != nil {
+			own, cancel := context.WithCancel(ctx)
+			var wg sync.WaitGroup
+			wg.Go(func() { l.follow(own, Input{Resource: res, Keys: keys}) })
+			running[res] = follower{k, func() { cancel(); wg.Wait() }}
+		}
+	}
+}
+
+// view is the client's, which with invariants holds the controller to what it says that it reads.
+func (l *loop) view(ctx context.Context) (client.View, error) {
+	v, err := l.client.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("view: %w", err)
+	}
+	if invariants.Enabled {
+		return declared{v, l.ctl}, nil
+	}
+	return v, nil
+}
+
+// declared is a view of the resources that a controller declares.
+type declared struct {
+	client.View
+	ctl Controller
+}
+
+func (d declared) check(res client.Resource) {
+	if !d.ctl.reads(res) {
+		panic(fmt.Sprintf("controller %s reads %s, which is none of its inputs or outputs", d.ctl.Name, resourceName(res)))
+	}
+}
+
+// Get implements client.View.
+func (d declared) Get(res client.Resource, namespace, name string) kinds.Object {
+	d.check(res)
+	return d.View.Get(res, namespace, name)
+}
+
+// List implements client.View.
+func (d declared) List(res client.Resource, namespace string) iter.Seq[kinds.Object] {
+	d.check(res)
+	return d.View.List(res, namespace)
+}
+
+// Lookup implements client.View.
+func (d declared) Lookup(res client.Resource, index, value string) iter.Seq[kinds.Object] {
+	d.check(res)
+	return d.View.Lookup(res, index, value)
+}
