@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand"
 	"slices"
 	"sync"
@@ -47,22 +46,7 @@ var allKinds = sync.OnceValue(all.Kinds)
 // start runs an engine over c in a synctest bubble and returns what stops it.
 func start(t *testing.T, c client.Client, list ...engine.Controller) (stop func()) {
 	t.Helper()
-	e := engine.New(engine.Config{Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Rand: rand.New(rand.NewSource(1)),
-		Clients: func(string) client.Client { return c }, Catalog: catalog})
-	for _, ctl := range list {
-		if err := e.Register(ctl); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- e.Run(ctx) }()
-	return func() {
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("Run: got %v, want canceled", err)
-		}
-	}
+	return run(t, engine.Config{Clients: func(string) client.Client { return c }, Catalog: catalog}, list...)
 }
 
 func web(replicas int32) *appsv1.Deployment {
@@ -115,6 +99,57 @@ func settle() {
 	timer := clock.RealClock{}.NewTimer(time.Minute)
 	<-timer.C()
 	synctest.Wait()
+}
+
+// TestStoppedAtEveryWrite: controllers that stop for good at their n-th write, for each n in turn, leave nothing half done for those that begin anew.
+func TestStoppedAtEveryWrite(t *testing.T) {
+	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan} {
+		for n, done := 1, false; !done; n++ {
+			synctest.Test(t, func(t *testing.T) { done = stoppedAt(t, n, policy) })
+		}
+	}
+}
+
+// stoppedAt says whether there were fewer than n writes.
+func stoppedAt(t *testing.T, n int, policy metav1.DeletionPropagation) bool {
+	c, writes := controllertest.New(clock.RealClock{}), 0
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}}
+	if _, err := c.Create(t.Context(), namespaces, ns, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Create(t.Context(), deployments, web(3), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	stop := start(t, c, controllers()...)
+	settle()
+	c.Fail(func(string, client.Resource, kinds.Object) error {
+		if writes++; writes > n { // the first is the test's own
+			return errors.New("the process is gone")
+		}
+		return nil
+	})
+	if _, err := c.Delete(t.Context(), deployments, "default", "web", metav1.DeleteOptions{PropagationPolicy: &policy}); err != nil {
+		t.Fatal(err)
+	}
+	settle()
+	stop()
+	few := writes <= n
+	c.Fail(nil)
+	stop = start(t, c, controllers()...)
+	settle()
+	want := map[metav1.DeletionPropagation][3]int{metav1.DeletePropagationOrphan: {0, 1, 3}}[policy]
+	if got := [3]int{count(c, deployments), count(c, sets), count(c, pods)}; got != want {
+		t.Errorf("%s, stopped at write %d: left %v, want %v", policy, n, got, want)
+	}
+	if _, err := c.Delete(t.Context(), namespaces, "", "default", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	settle()
+	stop()
+	if left := count(c, namespaces) + count(c, sets) + count(c, pods); left != 0 {
+		t.Errorf("%s, stopped at write %d: %d left of the namespace", policy, n, left)
+	}
+	return few
 }
 
 func TestNamespaceEmpties(t *testing.T) {
