@@ -101,6 +101,8 @@ func typesOf(k *kinds.Kind) managed.Dynamic {
 	for version := range k.Dynamic.Versions {
 		d.Versions = append(d.Versions, schema.GroupVersion{Group: k.GVK.Group, Version: version})
 	}
-	d.Convert = func(obj managed.Object, version string) (managed.Object, error) { return k.Dynamic.Convert(obj, version) }
+	d.Convert = func(obj managed.Object, version string) (managed.Object, error) {
+		return k.Dynamic.Convert(obj, version)
+	}
 	return d
 }

@@ -52,7 +52,9 @@ func (k *Kind) Stored() *Kind {
 }
 
 // Keeps says whether objects are stored under the kind's own name: it is no view, no other version, and they are not just answered.
-func (k *Kind) Keeps() bool { return k.View == nil && !k.Answered && (k.Dynamic == nil || k.Dynamic.Show == nil) }
+func (k *Kind) Keeps() bool {
+	return k.View == nil && !k.Answered && (k.Dynamic == nil || k.Dynamic.Show == nil)
+}
 
 // Shown returns an object as stored in the form that the kind's clients see. It is obj itself but for a view.
 func (k *Kind) Shown(obj Object) (Object, error) {

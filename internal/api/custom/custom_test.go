@@ -101,7 +101,7 @@ func await(t testing.TB, c *apitest.Cluster, name string, want func(*apiextensio
 		return
 	}
 	for {
-		e, err := watch.Next(t.Context())
+		e, err := following(t.Context(), watch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,6 +117,22 @@ func await(t testing.TB, c *apitest.Cluster, name string, want func(*apiextensio
 		}
 		if want(obj.(*apiextensionsv1.CustomResourceDefinition)) {
 			return
+		}
+	}
+}
+
+// following waits for a watch's next event.
+func following(ctx context.Context, w *api.Watch) (api.Event, error) {
+	for {
+		if e, ok, err := w.TryNext(); ok || err != nil {
+			return e, err
+		}
+		if wake, now := w.Ready(); !now {
+			select {
+			case <-wake:
+			case <-ctx.Done():
+				return api.Event{}, ctx.Err()
+			}
 		}
 	}
 }
