@@ -13,6 +13,8 @@
 // # Laws
 //
 //   - One key is reconciled by one worker at a time; a change that arrives meanwhile makes it run once more.
+//   - No wake is lost: all inputs of a controller begin on one view, and begin anew together when the stream of one ends; what waits looks again when a kind
+//     comes or goes.
 //   - A key is not reconciled on a view older than the last write that the engine made for it.
 //   - A failed plan is tried again after 5 ms, doubled each time up to 1000 s or what the controller says, until one succeeds.
 //   - No two controllers own the same field of a resource, nor one a field within another's. A controller reads and writes no other resources than
@@ -144,14 +146,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, c := range e.list {
 		l := newLoop(e, c)
-		for _, in := range c.Inputs {
-			if in.Keys != nil {
-				wg.Go(func() { l.follow(ctx, in) })
-			}
-		}
-		if c.Every != nil {
-			wg.Go(func() { l.followEvery(ctx) })
-		}
+		wg.Go(func() { l.follow(ctx) })
 		for range c.Workers {
 			wg.Go(func() { l.work(ctx) })
 		}

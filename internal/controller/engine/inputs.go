@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/invariants"
@@ -23,26 +27,44 @@ type Input struct {
 	Keys     func(view client.View, change client.Change) []Key
 }
 
-// follow turns the changes of one input into keys until ctx ends.
-func (l *loop) follow(ctx context.Context, in Input) {
+// follow turns the changes of all inputs into keys until ctx ends. When a stream expires, or ends otherwise, all inputs begin anew on one view: a deletion that
+// nobody saw is found by looking at everything that may have waited for it.
+func (l *loop) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := l.followOnce(ctx, in)
-		if ctx.Err() != nil {
-			return
-		}
-		if client.IsExpired(err) {
+		err := l.followOnce(ctx)
+		if ctx.Err() != nil || client.IsExpired(err) {
 			continue // a new view, and all keys again
 		}
-		l.log.Warn("stream ended", "resource", resourceName(in.Resource), "err", err)
+		l.log.Warn("stream ended", "err", err)
 		l.pause(ctx, l.engine.jitter(streamRetry))
 	}
 }
 
-func (l *loop) followOnce(ctx context.Context, in Input) error {
+// followOnce follows all inputs from one view on. Were each to begin with a view of its own, a key could be reconciled on a view that shows an object
+// whose end is before the view of the input that should tell of it.
+func (l *loop) followOnce(ctx context.Context) error {
 	view, err := l.view(ctx)
 	if err != nil {
 		return err
 	}
+	own, cancel := context.WithCancelCause(ctx)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel(nil)
+	for _, in := range l.ctl.Inputs {
+		if in.Keys != nil {
+			all.Go(func() { cancel(l.followInput(own, in, view)) })
+		}
+	}
+	if l.ctl.Every != nil {
+		all.Go(func() { l.followEvery(own, cancel, view) })
+	}
+	<-own.Done()
+	return context.Cause(own)
+}
+
+// followInput follows one input from view on, and returns why it ended.
+func (l *loop) followInput(ctx context.Context, in Input, view client.View) error {
 	for obj := range view.List(in.Resource, "") {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -56,7 +78,7 @@ func (l *loop) followOnce(ctx context.Context, in Input) error {
 	for {
 		change, err := stream.Next(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("follow %s: %w", resourceName(in.Resource), err)
 		}
 		if view, err = l.view(ctx); err != nil {
 			return err
@@ -71,8 +93,9 @@ type follower struct {
 	end  func()
 }
 
-// followEvery follows the kinds that the catalog names, as they come and go, until ctx ends.
-func (l *loop) followEvery(ctx context.Context) {
+// followEvery follows the kinds that the catalog names, as they come and go, until ctx ends. The first begin with view; those that come later with one of
+// their own, and what waits for something looks again then, since it may wait for what that view no longer shows.
+func (l *loop) followEvery(ctx context.Context, fail context.CancelCauseFunc, view client.View) {
 	running := map[client.Resource]follower{}
 	defer func() {
 		for _, f := range running {
@@ -81,18 +104,24 @@ func (l *loop) followEvery(ctx context.Context) {
 	}()
 	for {
 		served, changed := l.engine.cfg.Catalog()
-		l.adjust(ctx, running, served)
+		l.adjust(ctx, fail, running, served, view)
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
 		}
+		var err error
+		if view, err = l.view(ctx); err != nil {
+			fail(err)
+			return
+		}
+		l.queue.offer(ctx, l.waitingKeys()...)
 	}
 }
 
 // adjust ends the followers of kinds that are no longer served or stand elsewhere, and begins those of kinds that have none. A kind of which only the schema
 // has changed is followed on.
-func (l *loop) adjust(ctx context.Context, running map[client.Resource]follower, served []*kinds.Kind) {
+func (l *loop) adjust(ctx context.Context, fail context.CancelCauseFunc, running map[client.Resource]follower, served []*kinds.Kind, view client.View) {
 	now := make(map[client.Resource]*kinds.Kind, len(served))
 	for _, k := range served {
 		now[k.GVR()] = k
@@ -108,12 +137,29 @@ func (l *loop) adjust(ctx context.Context, running map[client.Resource]follower,
 			continue
 		}
 		if keys := l.ctl.Every(k); keys != nil {
-			own, cancel := context.WithCancel(ctx)
-			var wg sync.WaitGroup
-			wg.Go(func() { l.follow(own, Input{Resource: res, Keys: keys}) })
-			running[res] = follower{k, func() { cancel(); wg.Wait() }}
+			running[res] = l.begin(ctx, fail, k, Input{Resource: res, Keys: keys}, view)
 		}
 	}
+}
+
+// begin follows a kind. That it is no longer served is no failure: the catalog says so too.
+func (l *loop) begin(ctx context.Context, fail context.CancelCauseFunc, k *kinds.Kind, in Input, view client.View) follower {
+	own, cancel := context.WithCancel(ctx)
+	var one sync.WaitGroup
+	one.Go(func() {
+		if err := l.followInput(own, in, view); own.Err() == nil && !apierrors.IsNotFound(err) {
+			fail(err)
+		}
+	})
+	return follower{k, func() { cancel(); one.Wait() }}
+}
+
+// waitingKeys are those whose last plan waits for something, and those that are being reconciled, whose plan may.
+func (l *loop) waitingKeys() []Key {
+	l.mu.Lock()
+	keys := slices.Collect(maps.Keys(l.waiting))
+	l.mu.Unlock()
+	return append(keys, l.queue.working()...)
 }
 
 // view is the client's, which with invariants holds the controller to what it says that it reads.

@@ -40,6 +40,7 @@ type loop struct {
 	written map[Key]uint64 // guarded by mu; revision of the last write for a key, deletions included, until a view has shown it
 	// writtenMost, guarded by mu, is how long written may be before what views have shown is swept out: keys that nothing wakes again.
 	writtenMost int
+	waiting     map[Key]bool // guarded by mu; keys whose last plan waits for something
 }
 
 func newLoop(e *Engine, c Controller) *loop {
@@ -48,7 +49,7 @@ func newLoop(e *Engine, c Controller) *loop {
 	e.cfg.Metrics.show(c.Queue, q)
 	return &loop{engine: e, ctl: c, client: cl, queue: q,
 		events: record.New(cl, e.cfg.Clock, e.cfg.Log, c.Component),
-		log:    e.cfg.Log.With("controller", c.Name), written: map[Key]uint64{}}
+		log:    e.cfg.Log.With("controller", c.Name), written: map[Key]uint64{}, waiting: map[Key]bool{}}
 }
 
 func (l *loop) pause(ctx context.Context, d time.Duration) {
@@ -88,6 +89,7 @@ func (l *loop) work(ctx context.Context) {
 }
 
 func (l *loop) reconcile(ctx context.Context, key Key) (time.Duration, error) {
+	waiting := false
 	view, err := l.view(ctx)
 	if err != nil {
 		return 0, err
@@ -95,10 +97,12 @@ func (l *loop) reconcile(ctx context.Context, key Key) (time.Duration, error) {
 	if !l.shows(view, key) {
 		return lag, nil
 	}
+	defer func() { l.waits(key, waiting) }()
 	plan, err := l.ctl.Reconcile(view, key, l.engine.cfg.Clock.Now())
 	if err != nil {
 		return 0, err
 	}
+	waiting = plan.Waiting != ""
 	ctx = client.WithCause(ctx, fmt.Sprintf("%s %s@%d", l.ctl.Name, key, view.Revision()))
 	rev, err := l.carryOut(ctx, plan.Writes)
 	if err != nil && plan.OnFailure != nil {
@@ -130,6 +134,20 @@ func (l *loop) shows(view client.View, key Key) bool {
 	}
 	delete(l.written, key)
 	return true
+}
+
+// waits remembers whether the last plan for key waits for something, where kinds come and go.
+func (l *loop) waits(key Key, waiting bool) {
+	if l.ctl.Every == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if waiting {
+		l.waiting[key] = true
+	} else {
+		delete(l.waiting, key)
+	}
 }
 
 func (l *loop) wrote(key Key, rev, seen uint64) {

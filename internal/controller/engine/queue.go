@@ -3,6 +3,8 @@ package engine
 import (
 	"container/heap"
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,6 +198,13 @@ func (q *queue) done(k Key) {
 	}
 	q.mu.Unlock()
 	q.signal()
+}
+
+// working are the keys that are being reconciled.
+func (q *queue) working() []Key {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Collect(maps.Keys(q.busy))
 }
 
 // load is how many keys wait to be reconciled, how long those that are being reconciled have been together, and the longest of them.

@@ -22,10 +22,14 @@ func (c *collector) wakes(k *kinds.Kind, view client.View, ch client.Change) []e
 		c.owned.add(k.GVR())
 	}
 	served := c.served()
-	if ch.New == nil {
-		return append(c.dependentKeys(view, served, ch.Old.GetUID()), served.unblocked(ch.Old, nil)...)
-	}
 	var keys []engine.Key
+	if ch.New == nil {
+		if holds(ch.Old, metav1.FinalizerDeleteDependents) { // so that the engine forgets that it waited
+			keys = append(keys, keyOf(k, ch.Old))
+		}
+		keys = append(keys, c.dependentKeys(view, served, ch.Old.GetUID())...)
+		return append(keys, served.unblocked(ch.Old, nil)...)
+	}
 	if concerns(ch) {
 		keys = append(keys, keyOf(k, ch.New))
 	}
