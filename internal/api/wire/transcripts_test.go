@@ -98,6 +98,24 @@ func (c *hurried) AfterFunc(d time.Duration, f func()) clock.Timer {
 	return t
 }
 
+func (c *hurried) NewTimer(d time.Duration) clock.Timer {
+	t := c.FakeClock.NewTimer(d)
+	c.waits <- d
+	return &hurriedTimer{t, c}
+}
+
+// hurriedTimer is a timer whose waits are told of, each time that it is set.
+type hurriedTimer struct {
+	clock.Timer
+	clock *hurried
+}
+
+func (t *hurriedTimer) Reset(d time.Duration) bool {
+	was := t.Timer.Reset(d)
+	t.clock.waits <- d
+	return was
+}
+
 // recorded is about when upstream was asked: tables show how long ago something was.
 var recorded = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
