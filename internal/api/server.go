@@ -21,7 +21,7 @@ import (
 	"github.com/floe-k8s/floe/internal/store"
 )
 
-// Config is what a Server is made from. All fields but Random are needed.
+// Config is what a Server is made from. All fields but Random and Tokens are needed.
 type Config struct {
 	Store *store.Store
 	// Kinds are those that are always served; Extend adds others while the server runs.
@@ -35,6 +35,8 @@ type Config struct {
 	Random     io.Reader // of names and UIDs, safe for concurrent use; nil: the system's
 	// NoAdmission names the admission plug-ins, as upstream calls them, that are switched off.
 	NoAdmission []string
+	// Tokens are those of service accounts; without Issue nobody gets one.
+	Tokens kinds.Tokens
 	// Answers serve the kinds of which nothing is stored, but v1 Binding, which the Server answers itself.
 	Answers Answers
 }

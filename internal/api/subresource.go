@@ -16,7 +16,7 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-// CreatePart serves create on a subresource, such as a binding or an eviction of a pod. Its answer is a Status.
+// CreatePart serves create on a subresource, such as a binding or an eviction of a pod. Its answer is what the subresource makes, or a Status.
 func (s *Server) CreatePart(ctx context.Context, req Request, body runtime.Object, opts metav1.CreateOptions) (Result, error) {
 	if err := s.authorize(ctx, req, "create"); err != nil {
 		return Result{}, err
@@ -33,7 +33,7 @@ func (s *Server) createPart(ctx context.Context, req Request, body runtime.Objec
 	if err != nil {
 		return Result{}, err
 	}
-	if named, ok := body.(metav1.Object); ok {
+	if named, ok := body.(metav1.Object); ok && !part.Unnamed {
 		if named.GetName() != req.Name {
 			return Result{}, apierrors.NewBadRequest("name in URL does not match name in " + part.GVK.Kind + " object")
 		}
@@ -46,10 +46,11 @@ func (s *Server) createPart(ctx context.Context, req Request, body runtime.Objec
 	if err := checkKey(req.Name); err != nil {
 		return Result{}, err
 	}
+	var effect kinds.Effect
 	result, err := s.reviseInSteps(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
 		env, obj, see := s.env(req), copyOf(old), &reader{server: s}
-		effect, err := part.Create(env, obj, body, kinds.Call{DryRun: opts.DryRun, See: see})
-		if err != nil {
+		var err error
+		if effect, err = part.Create(env, obj, body, kinds.Call{DryRun: opts.DryRun, See: see, Tokens: s.Tokens}); err != nil {
 			return decision{}, s.settle(ctx, see.newest, Classed(err))
 		}
 		d := decision{next: obj, remove: released(req.Kind, obj)}
@@ -63,8 +64,12 @@ func (s *Server) createPart(ctx context.Context, req Request, body runtime.Objec
 	if err != nil {
 		return Result{}, err
 	}
-	status := &metav1.Status{Status: metav1.StatusSuccess, Code: 201}
-	return Result{Object: status, Created: true, Revision: result.Revision}, nil
+	var answer runtime.Object = &metav1.Status{Status: metav1.StatusSuccess, Code: 201}
+	if effect.Answer != nil {
+		answer = effect.Answer
+		answer.GetObjectKind().SetGroupVersionKind(part.GVK) // else it would be taken for an object of the parent's kind
+	}
+	return Result{Object: answer, Created: true, Revision: result.Revision, Warnings: effect.Warnings}, nil
 }
 
 // checkKey says why nothing is stored under a name; one that is in a path has been checked, one that only a body says (bindings) has not.

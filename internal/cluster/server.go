@@ -17,6 +17,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/custom"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/auth/token"
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
@@ -106,9 +107,13 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		return err
 	}
 	authorizer, rules := s.authorizers()
-	authenticator := auth.First(auth.Certificates(s.authority.Pool(), s.Clock), auth.NoTokens, auth.AnonymousUser)
+	tokens, checker, err := s.tokens()
+	if err != nil {
+		return err
+	}
+	authenticator := auth.First(auth.Certificates(s.authority.Pool(), s.Clock), token.NewBearer(checker).Authenticate, auth.AnonymousUser)
 	s.api = api.New(api.Config{
-		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Rules: rules, Answers: s.answers(authorizer, rules, authenticator),
+		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Rules: rules, Answers: s.answers(authorizer, rules, authenticator, checker), Tokens: tokens,
 		Clock: s.Clock, Log: s.Log.With("component", "api"), NoAdmission: served.off,
 	})
 	s.custom = custom.New(custom.Config{

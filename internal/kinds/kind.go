@@ -311,6 +311,8 @@ type Subresource struct {
 	// ValidateBody says what is wrong with a body of a create whatever the object is. It is asked before the object is looked for, and returns an API status
 	// error, or one that is answered with its text. nil: nothing is.
 	ValidateBody func(body runtime.Object) error
+	// Unnamed: the name in a body of Create need not be that in the path; Create looks at it itself.
+	Unnamed bool
 	// Scale serves get, update and patch of a Scale.
 	Scale *Scale
 	// Node says where the node that runs obj answers (log, exec): the node's name, and the path and query on its own API. It returns
@@ -333,6 +335,7 @@ type Place struct {
 type Call struct {
 	DryRun []string // of the request's options
 	See    Reader
+	Tokens Tokens
 }
 
 // Effect is what Subresource.Create asks for besides the parent's change. The zero value asks for nothing.
@@ -341,6 +344,9 @@ type Effect struct {
 	Remove *metav1.DeleteOptions
 	DryRun bool    // nothing is committed, whatever the request's own options say
 	Writes []Write // committed in one transaction with the parent
+	// Answer is what the client gets, of the subresource's own type, not shared; nil: a Status that says that it was done.
+	Answer   runtime.Object
+	Warnings []string // for the client
 }
 
 // Scale maps an object to and from autoscaling/v1's Scale.

@@ -24,6 +24,7 @@ import (
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/rbac"
 	"github.com/floe-k8s/floe/internal/auth/rbac/policy"
+	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe"
 	"github.com/floe-k8s/floe/internal/store"
@@ -73,8 +74,8 @@ func New(t testing.TB) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kinds := all.Kinds()
-	table, err := store.Open(context.Background(), log, store.Config{Collections: api.Collections(slices.Concat(kinds, all.Kept())), Clock: clk})
+	served := all.Kinds()
+	table, err := store.Open(context.Background(), log, store.Config{Collections: api.Collections(slices.Concat(served, all.Kept())), Clock: clk})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func New(t testing.TB) *Cluster {
 			return c.Rules(user, namespace)
 		},
 	})
-	c.API = api.New(api.Config{Store: table, Kinds: kinds, Kept: all.Kept(), Authorizer: auth.Chain(auth.AllowMasters, rbac.GroupMay(auth.Nodes, policy.Rules("system:node")), may.Authorize), Rules: may.Rules, Answers: answers, Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
+	c.API = api.New(api.Config{Store: table, Kinds: served, Kept: all.Kept(), Authorizer: auth.Chain(auth.AllowMasters, rbac.GroupMay(auth.Nodes, policy.Rules("system:node")), may.Authorize), Rules: may.Rules, Answers: answers, Tokens: tokens(), Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		req := api.Request{User: Administrator(), Kind: c.API.Kind(corev1.SchemeGroupVersion.WithResource("namespaces"))}
@@ -111,4 +112,14 @@ func New(t testing.TB) *Cluster {
 		}
 	}
 	return c
+}
+
+// tokens are readable, and good for nothing.
+func tokens() kinds.Tokens {
+	return kinds.Tokens{
+		Audiences: []string{"https://kubernetes.default.svc"}, Extend: true,
+		Issue: func(w kinds.TokenWish) (string, error) {
+			return "eyJh.eyJh." + w.Account.Name, nil
+		},
+	}
 }

@@ -13,9 +13,7 @@ import (
 )
 
 // notServed are the resources and subresources that upstream serves and floe does not, yet. An entry that is no longer needed fails the test.
-var notServed = []string{
-	"serviceaccounts/token",
-}
+var notServed = []string{}
 
 // resource is what upstream's discovery says of a kind, as testdata/resources.json keeps it.
 type resource struct {

@@ -7,7 +7,7 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-// ServiceAccount is v1 ServiceAccount. Secrets are named by it; more than a name is not kept. Its tokens are made by who holds the keys.
+// ServiceAccount is v1 ServiceAccount. Secrets are named by it; more than a name is not kept.
 func ServiceAccount() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: corev1.SchemeGroupVersion.WithKind("ServiceAccount"), Resource: "serviceaccounts", Singular: "serviceaccount", ShortNames: []string{"sa"}, Namespaced: true,
@@ -18,6 +18,7 @@ func ServiceAccount() *kinds.Kind {
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) { nameSecrets(obj.(*corev1.ServiceAccount)) },
 		PrepareUpdate: func(_ kinds.Env, obj, _ kinds.Object) { nameSecrets(obj.(*corev1.ServiceAccount)) },
 		Warnings:      accountWarnings,
+		Subresources:  []kinds.Subresource{tokenPart()},
 		Columns:       []kinds.Column{kinds.NameColumn(), kinds.AgeColumn()},
 	}
 }
