@@ -155,6 +155,7 @@ func gone(crd *apiextensionsv1.CustomResourceDefinition) bool { return crd == ni
 //
 //	define            creates a definition and waits until it is established, or shows what is wrong with it
 //	request           a request, as package exchange reads it
+//	until NAME        waits until a definition has a condition with a reason
 //	gone NAME         waits until a definition is gone
 //	watch NAME        begins to watch; next NAME n=N shows events, and "end" that the watch has ended
 func TestScripts(t *testing.T) {
@@ -173,6 +174,11 @@ func TestScripts(t *testing.T) {
 				if err := define(t, s.Cluster, d.Input, want); err != nil {
 					return strings.ReplaceAll(err.Error(), ", ", ",\n") + "\n"
 				}
+				return "ok\n"
+			case "until":
+				var kind, reason string
+				d.ScanArgs(t, "until", &kind, &reason)
+				await(t, s.Cluster, d.CmdArgs[0].Key, is(apiextensionsv1.CustomResourceDefinitionConditionType(kind), reason))
 				return "ok\n"
 			case "gone":
 				await(t, s.Cluster, d.CmdArgs[0].Key, gone)

@@ -1,6 +1,7 @@
 package custom
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -85,7 +86,7 @@ func (v *served) validateCreate(obj kinds.Object) field.ErrorList {
 	if err != nil {
 		return field.ErrorList{field.InternalError(nil, err)}
 	}
-	errs := validation.ValidateCustomResource(nil, u.Object, c.values)
+	errs := byField(validation.ValidateCustomResource(nil, u.Object, c.values))
 	errs = append(errs, v.validateScale(u, true)...)
 	errs = append(errs, objectmeta.Validate(nil, u.Object, c.structural, false)...)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, c.structural, u.Object)...)
@@ -102,7 +103,7 @@ func (v *served) validateUpdate(obj, old kinds.Object) field.ErrorList {
 		return field.ErrorList{field.InternalError(nil, err)}
 	}
 	pair := common.NewCorrelatedObject(u.Object, was.Object, &model.Structural{Structural: c.structural})
-	errs := validation.ValidateCustomResourceUpdate(nil, u.Object, was.Object, c.values, validation.WithRatcheting(pair))
+	errs := byField(validation.ValidateCustomResourceUpdate(nil, u.Object, was.Object, c.values, validation.WithRatcheting(pair)))
 	errs = append(errs, v.validateScale(u, true)...)
 	errs = append(errs, objectmeta.Validate(nil, u.Object, c.structural, false)...)
 	errs = append(errs, c.freshListErrors(u.Object, was.Object)...)
@@ -127,11 +128,19 @@ func (v *served) updateStatus(_ kinds.Env, obj, old kinds.Object) field.ErrorLis
 	}
 	var errs field.ErrorList
 	if status, ok := u.Object["status"]; ok {
-		errs = validation.ValidateCustomResourceUpdate(field.NewPath("status"), status, was.Object["status"], c.status, options...)
+		errs = byField(validation.ValidateCustomResourceUpdate(field.NewPath("status"), status, was.Object["status"], c.status, options...))
 	}
 	errs = append(errs, v.validateScale(u, false)...)
 	errs = append(errs, c.freshListErrors(u.Object, was.Object)...)
 	return c.evaluate(errs, u.Object, was.Object, cel.WithRatcheting(pair))
+}
+
+// byField gives errors an order, which the library's, that goes through maps, have not.
+func byField(errs field.ErrorList) field.ErrorList {
+	slices.SortStableFunc(errs, func(a, b *field.Error) int {
+		return cmp.Or(strings.Compare(a.Field, b.Field), strings.Compare(a.ErrorBody(), b.ErrorBody()))
+	})
+	return errs
 }
 
 // freshListErrors are what is wrong with lists that are sets or maps, unless something was before.

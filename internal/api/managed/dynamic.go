@@ -38,10 +38,13 @@ func (t *Tracker) UpdateDynamic(w Write, kind Dynamic, live, obj Object) {
 	if by == "" {
 		by = "unknown"
 	}
-	next := manager.UpdateNoErrors(was, obj.DeepCopyObject(), by)
-	if made, ok := next.(Object); ok {
-		obj.SetManagedFields(retimed(made.GetManagedFields(), before, w.Now))
+	next, err := manager.Update(was, obj.DeepCopyObject(), by)
+	made, ok := next.(Object)
+	if err != nil || !ok { // what its schema cannot hold is refused by validation, and owned by nobody until then
+		obj.SetManagedFields(nil)
+		return
 	}
+	obj.SetManagedFields(retimed(made.GetManagedFields(), before, w.Now))
 }
 
 // ApplyDynamic is Apply for an object without a Go type.

@@ -43,9 +43,19 @@ func (h *Handler) serveOpenAPI(c *call) {
 				index[path] = link{openAPIURL(path, hash)}
 			}
 		}
-		data, _ := mustJSON(map[string]any{"paths": index})
+		for path, list := range c.view.added {
+			if _, own := index[path]; !own {
+				index[path] = link{openAPIURL(path, openapi.AddedHash(list))}
+			}
+		}
+		data, tag := mustJSON(map[string]any{"paths": index})
 		c.w.Header().Set("Content-Type", "text/plain; charset=utf-8") // upstream lets net/http guess
-		http.ServeContent(c.w, c.r, "", h.began, bytes.NewReader(data))
+		since := h.began
+		if len(c.view.added) > 0 { // it may change within the second that a date is exact to
+			since = time.Time{}
+			c.w.Header().Set("ETag", `"`+tag+`"`)
+		}
+		http.ServeContent(c.w, c.r, "", since, bytes.NewReader(data))
 	case isDocument:
 		h.serveOpenAPI3(c, below)
 	default:
@@ -112,23 +122,37 @@ func (h *Handler) serveOpenAPI2(c *call) {
 	if !ok {
 		return
 	}
+	if len(c.view.added) > 0 {
+		h.serveAdded2(c, form, media)
+		return
+	}
 	hash, content := c.view.version2(form)
+	c.content2(media, hash, h.began, content)
+}
+
+// content2 answers with a document of version 2 that was made at a time; the zero time is none that clients should rely on.
+func (c *call) content2(media, hash string, since time.Time, content io.ReadSeeker) {
 	c.w.Header().Set("Content-Type", media)
 	c.w.Header().Set("ETag", `"`+hash+`"`)
 	if !acceptsGzip(c.r) {
-		http.ServeContent(c.w, c.r, "", h.began, content)
+		http.ServeContent(c.w, c.r, "", since, content)
 		return
 	}
 	z := gzipped{ResponseWriter: c.w}
 	c.r.Header.Del("Range") // of the document's bytes, not of the compressed ones
-	http.ServeContent(&z, c.r, "", h.began, content)
+	http.ServeContent(&z, c.r, "", since, content)
 	if z.zip != nil {
 		_ = z.zip.Close() // the client is gone when this fails
 	}
 }
 
 func (h *Handler) serveOpenAPI3(c *call, path string) {
-	if _, found := openapi.Index()[path]; !found || !c.view.discovery.describes(path) {
+	_, found := openapi.Index()[path]
+	if list := c.view.added[path]; !found && list != nil {
+		h.serveAdded3(c, path, list)
+		return
+	}
+	if !found || !c.view.discovery.describes(path) {
 		c.w.WriteHeader(http.StatusNotFound)
 		return
 	}
@@ -137,19 +161,26 @@ func (h *Handler) serveOpenAPI3(c *call, path string) {
 		return
 	}
 	doc, _ := openapi.Version3(path, form)
+	if h.current(c, path, media, doc.Hash) {
+		http.ServeContent(c.w, c.r, "", h.began, doc.Content())
+	}
+}
+
+// current heads the answer with a document of version 3, or sends a client that asks for another state of it to this one, and returns false.
+func (h *Handler) current(c *call, path, media, hash string) bool {
 	header := c.w.Header()
 	header.Set("Content-Type", media)
-	header.Set("ETag", `"`+doc.Hash+`"`)
+	header.Set("ETag", `"`+hash+`"`)
 	switch c.r.URL.Query().Get("hash") {
 	case "":
-	case doc.Hash:
+	case hash:
 		header.Set("Cache-Control", "public, immutable")
 		header.Set("Expires", h.Clock.Now().UTC().AddDate(1, 0, 0).Format(time.RFC1123))
 	default:
-		http.Redirect(c.w, c.r, openAPIURL(path, doc.Hash), http.StatusMovedPermanently)
-		return
+		http.Redirect(c.w, c.r, openAPIURL(path, hash), http.StatusMovedPermanently)
+		return false
 	}
-	http.ServeContent(c.w, c.r, "", h.began, doc.Content())
+	return true
 }
 
 // openAPIForm chooses how a document of the version is written, or refuses the call.

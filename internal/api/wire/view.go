@@ -14,6 +14,7 @@ type view struct {
 	discovery discovery
 	version2  func(openapi.Form) (hash string, content io.ReadSeeker)
 	codecs    map[*kinds.Kind]*codec
+	added     map[string][]*kinds.Kind // those that OpenAPI's built-in documents do not describe, by the path of theirs
 }
 
 // seen is the view of the newest catalog. The first call after a change makes it; those that come at the same time may make it twice.
@@ -29,6 +30,7 @@ func (h *Handler) seen() *view {
 	next := &view{catalog: now, codecs: codecsOf(now.All(), known)}
 	next.discovery = newDiscovery(slices.DeleteFunc(slices.Clone(now.All()), func(k *kinds.Kind) bool { return !h.Serves(k.GVR()) }))
 	next.version2 = next.discovery.version2()
+	next.added = openapi.Added(now.All())
 	h.view.CompareAndSwap(was, next)
 	return next
 }
