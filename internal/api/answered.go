@@ -87,7 +87,7 @@ func (s *Server) answerGet(ctx context.Context, req Request) (Result, error) {
 
 // Answered lists the objects of a kind of which nothing is stored. They are the caller's.
 func (s *Server) Answered(ctx context.Context, req Request, opts metav1.ListOptions) ([]kinds.Object, error) {
-	if err := s.authorize(ctx, req, "list"); err != nil {
+	if err := s.Allow(ctx, req.User, req.selecting("list", opts.FieldSelector, opts.LabelSelector)); err != nil {
 		return nil, err
 	}
 	answer := s.answers[req.Kind.GVR()]

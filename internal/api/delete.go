@@ -179,7 +179,7 @@ func ofDependents(f string) bool {
 
 // DeleteCollection deletes every object that list selects, and returns them as they were listed.
 func (s *Server) DeleteCollection(ctx context.Context, req Request, opts metav1.DeleteOptions, list metav1.ListOptions) (List, error) {
-	if err := s.authorize(ctx, req, "deletecollection"); err != nil {
+	if err := s.Allow(ctx, req.User, req.selecting("deletecollection", list.FieldSelector, list.LabelSelector)); err != nil {
 		return List{}, err
 	}
 	if err := CheckDelete(opts); err != nil {

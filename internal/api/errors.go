@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/store"
 )
 
@@ -34,33 +33,6 @@ func storeError(err error) error {
 		return apierrors.NewServiceUnavailable("the server is stopping: " + err.Error())
 	}
 	return apierrors.NewInternalError(err)
-}
-
-// Forbidden is the refusal of what attrs want.
-func Forbidden(user auth.User, attrs auth.Attributes, reason string) error {
-	if attrs.Path != "" {
-		//lint:ignore ST1005 upstream's text
-		err := apierrors.NewForbidden(schema.GroupResource{}, "", fmt.Errorf("User %q cannot %s path %q", user.Name, attrs.Verb, attrs.Path))
-		return withReason(err, reason)
-	}
-	resource := attrs.Resource
-	if attrs.Subresource != "" {
-		resource += "/" + attrs.Subresource
-	}
-	text := fmt.Sprintf("User %q cannot %s resource %q in API group %q", user.Name, attrs.Verb, resource, attrs.Group)
-	if attrs.Namespace != "" {
-		text += fmt.Sprintf(" in the namespace %q", attrs.Namespace)
-	} else {
-		text += " at the cluster scope"
-	}
-	return withReason(apierrors.NewForbidden(schema.GroupResource{Group: attrs.Group, Resource: attrs.Resource}, attrs.Name, errors.New(text)), reason)
-}
-
-func withReason(err *apierrors.StatusError, reason string) error {
-	if reason != "" {
-		err.ErrStatus.Message += ": " + reason
-	}
-	return err
 }
 
 // Classed gives an error without a status the one that upstream gives it: 500 with nothing but its text. Others stay as they are.

@@ -70,7 +70,7 @@ func (s *Server) Get(ctx context.Context, req Request, opts metav1.GetOptions) (
 
 // List returns what is selected of a collection.
 func (s *Server) List(ctx context.Context, req Request, opts metav1.ListOptions) (List, error) {
-	if err := s.authorize(ctx, req, "list"); err != nil {
+	if err := s.Allow(ctx, req.User, req.selecting("list", opts.FieldSelector, opts.LabelSelector)); err != nil {
 		return List{}, err
 	}
 	return s.list(ctx, req, opts)

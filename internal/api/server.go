@@ -133,6 +133,13 @@ func (r Request) Attributes(verb string) auth.Attributes {
 	}
 }
 
+// selecting are the attributes of a call on many objects, which selects some of them. A selector of one name is the name itself, but for deletions.
+func (r Request) selecting(verb, byFields, byLabels string) auth.Attributes {
+	attrs := r.Attributes(verb)
+	attrs.Select(byFields, byLabels)
+	return attrs
+}
+
 func (s *Server) authorize(ctx context.Context, req Request, verb string) error {
 	return s.Allow(ctx, req.User, req.Attributes(verb))
 }
@@ -146,7 +153,7 @@ func (s *Server) Allow(ctx context.Context, user auth.User, attrs auth.Attribute
 	case err != nil:
 		return apierrors.NewInternalError(err)
 	}
-	return Forbidden(user, attrs, reason)
+	return auth.Forbidden(user, attrs, reason)
 }
 
 func (s *Server) env(req Request) kinds.Env {

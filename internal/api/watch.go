@@ -7,6 +7,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/floe-k8s/floe/internal/store"
@@ -40,7 +41,7 @@ type Watch struct {
 
 // Watch follows a collection, or one object when the request names it.
 func (s *Server) Watch(ctx context.Context, req Request, opts metav1.ListOptions) (*Watch, error) {
-	if err := s.authorize(ctx, req, "watch"); err != nil {
+	if err := s.Allow(ctx, req.User, req.selecting("watch", opts.FieldSelector, opts.LabelSelector)); err != nil {
 		return nil, err
 	}
 	opts.Watch = true
@@ -227,7 +228,11 @@ func (w *Watch) wants(item *store.Item) (bool, error) {
 
 // Follow is Watch for floe's own parts: a cursor after a revision, on all of the request's collection or on one index value.
 func (s *Server) Follow(ctx context.Context, req Request, after store.Revision, index, value string) (*store.Cursor, error) {
-	if err := s.authorize(ctx, req, "watch"); err != nil {
+	byIndex := ""
+	if index != "" {
+		byIndex = index + "=" + fields.EscapeValue(value)
+	}
+	if err := s.Allow(ctx, req.User, req.selecting("watch", byIndex, "")); err != nil {
 		return nil, err
 	}
 	return s.cursor(store.WatchOptions{Prefix: req.Kind.Prefix(), After: after, Index: index, Value: value})

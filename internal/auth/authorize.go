@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
+	"k8s.io/apimachinery/pkg/fields"
 )
 
 // Attributes are what a request wants. Path "" means a resource; else only Verb and Path count.
@@ -15,7 +17,21 @@ type Attributes struct {
 	Resource, Subresource        string
 	Namespace, Name              string
 	Path                         string
-	FieldSelector, LabelSelector string
+	FieldSelector, LabelSelector string // as written; "" selects everything, and so does, for an authorizer, what it cannot read
+}
+
+// Select adds what a request for many objects selects, list, watch or deletecollection, as the client has written it. A read of the objects of one name
+// counts as a read of that name, when it can be one.
+func (a *Attributes) Select(byFields, byLabels string) {
+	a.FieldSelector, a.LabelSelector = byFields, byLabels
+	if a.Name != "" || byFields == "" || a.Verb == "deletecollection" {
+		return
+	}
+	if sel, err := fields.ParseSelector(byFields); err == nil {
+		if name, ok := sel.RequiresExactMatch("metadata.name"); ok && len(content.IsPathSegmentName(name)) == 0 {
+			a.Name = name
+		}
+	}
 }
 
 // Decision is what an authorizer says.

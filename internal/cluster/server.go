@@ -140,6 +140,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 			Call: cfg.RequestTimeout.Duration, Watch: cfg.watchLasts(),
 			Streams: cfg.HTTP2MaxStreamsPerConnection,
 		},
+		OldImpersonation:      !served.gates.Enabled(features.ConstrainedImpersonation),
 		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
 		Authenticator: authenticator, Edge: cfg.edge(), ExternalAddress: external, LiveGrace: cfg.LivezGracePeriod.Duration, MaxBytesPerSec: cfg.MaxConnectionBytesPerSec,

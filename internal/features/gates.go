@@ -18,8 +18,11 @@ var table string
 // CBOR serves and takes application/cbor (KEP-4222).
 const CBOR = "CBORServingAndStorage"
 
+// ConstrainedImpersonation lets rights to act as another user be given for some requests only (KEP-5284).
+const ConstrainedImpersonation = "ConstrainedImpersonation"
+
 // both are the gates of which floe has both states.
-var both = [...]string{CBOR}
+var both = [...]string{CBOR, ConstrainedImpersonation}
 
 // Gate is one of upstream's switches.
 type Gate struct {

@@ -25,6 +25,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/history"
 	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/auth/impersonate"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -56,6 +57,8 @@ type Config struct {
 	Hooks []string
 	// CBORServingAndStorage is the feature gate of that name: application/cbor is spoken.
 	CBORServingAndStorage bool
+	// OldImpersonation says that the feature gate ConstrainedImpersonation is off.
+	OldImpersonation bool
 	// Profiling serves /debug/pprof and /debug/flags to those who may get these paths (--profiling).
 	Profiling bool
 	// SetVerbosity changes how much is logged, as --v does; nil: it cannot be changed.
@@ -87,6 +90,7 @@ type Handler struct {
 	closing           context.Context
 	stop              context.CancelFunc // ends watches and what follows
 	view              atomic.Pointer[view]
+	impersonator      *impersonate.Impersonator
 	speaks            languages
 	began             time.Time  // of this program's documents, which never change
 	randMu            sync.Mutex // guards Config.Rand
@@ -115,6 +119,12 @@ func New(cfg Config) *Handler {
 	}
 	h := &Handler{Config: cfg, began: cfg.Clock.Now(), reading: places(cfg.Limits.Reading), changing: places(cfg.Limits.Changing)}
 	h.connections, h.departing, h.checked = newConnections(), newDeparting(), newCheckMetrics(h.began)
+	h.impersonator = impersonate.New(impersonate.Config{
+		Authorizer: func(ctx context.Context, user auth.User, attrs auth.Attributes) (auth.Decision, string, error) {
+			return h.API.Authorizer(ctx, user, attrs)
+		},
+		Clock: cfg.Clock, Constrained: !cfg.OldImpersonation, Metrics: cfg.Metrics.impersonations(),
+	})
 	h.closing, h.stop = context.WithCancel(context.Background())
 	for _, name := range cfg.Hooks {
 		h.hooks = append(h.hooks, &hook{name: name})
@@ -178,7 +188,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.crossOrigin(w, r) {
 		return
 	}
-	if user, ok := h.authenticate(w, r); ok {
+	user, ok := h.authenticate(w, r)
+	if ok {
+		user, ok = h.impersonate(w, r, user, &path)
+	}
+	if ok {
 		h.serve(w, r, user, path, timeout)
 	}
 }
@@ -191,11 +205,6 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (user aut
 			h.Log.Info("a credential was refused", "remote", r.RemoteAddr, "err", err)
 		}
 		h.speaks.refuse(w, r, apierrors.NewUnauthorized("Unauthorized"))
-		return auth.User{}, false
-	}
-	if name := impersonation(r.Header); name != "" {
-		// Never passed over: the call would run with the rights of who sent it, not of whom it names.
-		h.speaks.refuse(w, r, apierrors.NewBadRequest("impersonation is not served yet: header "+name))
 		return auth.User{}, false
 	}
 	return user, true
@@ -240,16 +249,6 @@ func auditID(r *http.Request) string {
 		return id
 	}
 	return uuid.NewString()
-}
-
-// impersonation is the first header by which a client asks to act as another user; "" when it does not.
-func impersonation(h http.Header) string {
-	for name := range h {
-		if strings.HasPrefix(name, "Impersonate-") {
-			return name
-		}
-	}
-	return ""
 }
 
 // admit takes a place among the calls in flight, or says that there is none. Watches and what follows a log do not count, and administrators always get an

@@ -51,7 +51,7 @@ type jointEvent struct {
 
 func (h *Handler) serveJoint(c *call) {
 	if attrs := (auth.Attributes{Verb: "get", Path: joint.Path}); !c.user.Ours() {
-		c.fail(api.Forbidden(c.user, attrs, ""))
+		c.fail(auth.Forbidden(c.user, attrs, ""))
 		return
 	}
 	lasts := h.watchLasts()

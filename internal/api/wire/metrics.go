@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/version"
 
+	"github.com/floe-k8s/floe/internal/auth/impersonate"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -70,6 +71,7 @@ type Metrics struct {
 	handshakes  prometheus.Counter
 	build       *prometheus.GaugeVec
 	features    *prometheus.GaugeVec
+	acting      *impersonate.Metrics
 
 	reading, changing prometheus.Gauge // of inflight
 
@@ -113,6 +115,7 @@ func NewMetrics() *Metrics {
 		handshakes:  prometheus.NewCounter(prometheus.CounterOpts{Name: "apiserver_tls_handshake_errors_total", Help: "Connections that did not get through their TLS handshake."}),
 		build: gauge("kubernetes_build_info", "1, labelled by what the server says of its version and its making.",
 			[]string{"major", "minor", "git_version", "git_commit", "git_tree_state", "build_date", "go_version", "compiler", "platform"}),
+		acting:   impersonate.NewMetrics(),
 		features: gauge("kubernetes_feature_enabled", "1 for feature gates that are on, 0 for those that are off.", []string{"name", "stage"}),
 	}
 	m.reading, m.changing = m.inflight.WithLabelValues("readOnly"), m.inflight.WithLabelValues("mutating")
@@ -128,6 +131,14 @@ func (m *Metrics) Feature(name, stage string, on bool) {
 	m.features.WithLabelValues(name, stage).Set(value)
 }
 
+// impersonations counts who acts as whom; nil: nothing does.
+func (m *Metrics) impersonations() *impersonate.Metrics {
+	if m == nil {
+		return nil
+	}
+	return m.acting
+}
+
 func (m *Metrics) tellBuild(v version.Info) {
 	if m != nil {
 		m.build.WithLabelValues(v.Major, v.Minor, v.GitVersion, v.GitCommit, v.GitTreeState, v.BuildDate, v.GoVersion, v.Compiler, v.Platform).Set(1)
@@ -137,7 +148,7 @@ func (m *Metrics) tellBuild(v version.Info) {
 func (m *Metrics) each(f func(prometheus.Collector)) {
 	for _, c := range []prometheus.Collector{
 		m.requests, m.durations, m.sli, m.sizes, m.bodies, m.longRunning, m.inflight, m.events, m.eventSizes, m.watchLists, m.terminated, m.aborted, m.handshakes,
-		m.build, m.features,
+		m.build, m.features, m.acting,
 	} {
 		f(c)
 	}
