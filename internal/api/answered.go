@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -39,19 +40,23 @@ func (s *Server) answerCreate(ctx context.Context, req Request, given kinds.Obje
 		return Result{}, unanswered(req)
 	}
 	obj := copyOf(given)
-	obj.SetUID("")
-	obj.SetCreationTimestamp(metav1.Time{})
-	obj.SetDeletionTimestamp(nil)
-	obj.SetDeletionGracePeriodSeconds(nil)
-	obj.SetSelfLink("")
+	wipeMeta(obj)
 	if err := ownNamespace(req, obj); err != nil {
 		return Result{}, err
 	}
-	s.track(req.by(opts.FieldManager), nil, nil, obj)
+	req = req.saying(opts.FieldManager, opts.FieldValidation)
+	s.track(req, nil, nil, obj)
+	asked := s.ask(ctx, req, admission.Create, req.Kind.GVK, obj, nil, isDryRun(opts.DryRun))
+	if err := asked.admit(ctx); err != nil {
+		return Result{}, err
+	}
 	if f := req.Kind.Validate; f != nil {
 		if errs := f(obj); len(errs) > 0 { // upstream leaves out the kind
 			return Result{}, apierrors.NewInvalid(schema.GroupKind{Group: req.Kind.GVK.Group}, "", errs)
 		}
+	}
+	if err := asked.validate(ctx); err != nil {
+		return Result{}, err
 	}
 	out, err := answer.Create(ctx, req, obj, opts)
 	if err != nil {
@@ -118,6 +123,7 @@ func (s *Server) bindings() Answer {
 			return nil, err
 		}
 		on := req
+		on.admitted = true
 		on.Kind, on.Name, on.Subresource = s.Kind(corev1.SchemeGroupVersion.WithResource("pods")), given.GetName(), "binding"
 		if on.Kind == nil {
 			return nil, unanswered(req)

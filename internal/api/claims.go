@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,39 +12,15 @@ import (
 	"github.com/floe-k8s/floe/internal/store"
 )
 
-// This file is what a write asks of other objects: admission plug-ins read them, and claims change them in the same transaction.
+// This file is what a write asks of other objects: they are read, and claims change them in the same transaction.
 
-// Plugins are the admission plug-ins, by upstream's names, that the kinds know.
-func Plugins(list []*kinds.Kind) []string {
-	out := []string{namespaceLifecycle}
-	for _, k := range list {
-		for _, a := range k.Admission {
-			if !slices.Contains(out, a.Plugin) {
-				out = append(out, a.Plugin)
-			}
-		}
-	}
-	return out
-}
-
-// admit lets the plug-ins that are on see obj, and then asks whether its user may write it so. old is nil for a new object.
-func (s *Server) admit(ctx context.Context, req Request, obj, old kinds.Object) error {
-	if len(req.Kind.Admission) == 0 && req.Kind.Rights == nil {
-		return nil
-	}
-	see, env := &reader{server: s}, s.asking(ctx, req)
-	for _, a := range req.Kind.Admission {
-		if slices.Contains(s.NoAdmission, a.Plugin) {
-			continue
-		}
-		if err := a.Admit(env, obj, old, see); err != nil {
-			return err
-		}
-	}
+// rights asks the kind whether the user may write obj, which was admitted, so. old is nil for a new object.
+func (s *Server) rights(ctx context.Context, req Request, obj, old kinds.Object) error {
 	if req.Kind.Rights == nil {
 		return nil
 	}
-	if err := req.Kind.Rights(env, obj, old, see); err != nil {
+	see := &reader{server: s}
+	if err := req.Kind.Rights(s.asking(ctx, req), obj, old, see); err != nil {
 		return s.settle(ctx, see.newest, Classed(err))
 	}
 	return nil
@@ -160,6 +135,7 @@ func (s *Server) add(out *further, w kinds.Write, env kinds.Env, see *reader) er
 	if next != nil {
 		var err error
 		if old.revision == 0 && s.Kind(w.Resource) != nil {
+			wipeMeta(next)
 			err = s.fillMeta(k, next)
 		}
 		if w.Object != nil {

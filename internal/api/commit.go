@@ -177,7 +177,11 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rest
 		if req.Kind.CreatedBare {
 			value = bare(value)
 		}
-		conditions := append([]store.Condition{{Key: key}}, rests.further.conditions...)
+		charged, err := rests.asked.charge(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		conditions := slices.Concat([]store.Condition{{Key: key}}, rests.further.conditions, charged.conditions)
 		if rests.namespace.Key != "" {
 			conditions = append(conditions, rests.namespace)
 		}
@@ -188,8 +192,9 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rest
 		result := Result{Object: obj, Created: true, Warnings: told}
 		if !dryRun {
 			revs, err := s.Store.Commit(ctx, store.Txn{
-				Conditions: conditions, Changes: append([]store.Change{{Key: key, Value: value, Minor: minor(req.Kind, nil, obj)}}, rests.further.changes...),
-				Actor: req.User.Name, Cause: req.Cause,
+				Conditions: conditions,
+				Changes:    slices.Concat([]store.Change{{Key: key, Value: value, Minor: minor(req.Kind, nil, obj)}}, rests.further.changes, charged.changes),
+				Actor:      req.User.Name, Cause: req.Cause,
 			})
 			if errors.Is(err, store.ErrConflict) {
 				if req.Kind.Claim != nil {

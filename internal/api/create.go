@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/store"
 )
@@ -34,7 +35,7 @@ func (s *Server) Create(ctx context.Context, req Request, given kinds.Object, op
 		return s.answerCreate(ctx, req, given, opts)
 	}
 	req.verb = "create"
-	return s.create(ctx, req.by(opts.FieldManager), owned(req.Kind, given), isDryRun(opts.DryRun))
+	return s.create(ctx, req.saying(opts.FieldManager, opts.FieldValidation), owned(req.Kind, given), isDryRun(opts.DryRun))
 }
 
 func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dryRun bool) (Result, error) {
@@ -65,10 +66,12 @@ func (s *Server) create(ctx context.Context, req Request, given kinds.Object, dr
 	}
 }
 
-// rests is what a new object rests on: that its namespace stands (an empty condition: it has none), and that what it takes is free.
+// rests is what a new object rests on: that its namespace stands (an empty condition: it has none), that what it takes is free, and what plug-ins charge
+// for it.
 type rests struct {
 	namespace store.Condition
 	further   further
+	asked     asked
 }
 
 // prepareCreate changes obj, private to the caller, into what is stored, and returns what it rests on.
@@ -82,11 +85,16 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 	if k := req.Kind; k.Default != nil {
 		k.Default(obj)
 	}
+	wipeMeta(obj)
+	s.track(req, nil, nil, obj)
+	on.asked = s.ask(ctx, req, admission.Create, req.Kind.GVK, obj, nil, dryRun)
+	if err := on.asked.admit(ctx); err != nil {
+		return on, err
+	}
 	if err := s.fillMeta(req.Kind, obj); err != nil {
 		return on, apierrors.NewInternalError(err)
 	}
-	s.track(req, nil, nil, obj)
-	if err := s.admit(ctx, req, obj, nil); err != nil {
+	if err := s.rights(ctx, req, obj, nil); err != nil {
 		return on, err
 	}
 	if on.further, err = s.claim(ctx, req, obj, nil, dryRun); err != nil {
@@ -104,7 +112,7 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 		f(obj)
 	}
 	obj.SetResourceVersion(sent)
-	return on, nil
+	return on, on.asked.validate(ctx)
 }
 
 // ownNamespace holds the object's namespace against the one that the request names, and completes it. That of a kind without namespaces is taken away.
@@ -120,6 +128,15 @@ func ownNamespace(req Request, obj kinds.Object) error {
 	return nil
 }
 
+// wipeMeta clears what the system owns of a new object's metadata.
+func wipeMeta(obj kinds.Object) {
+	obj.SetUID("")
+	obj.SetCreationTimestamp(metav1.Time{})
+	obj.SetDeletionTimestamp(nil)
+	obj.SetDeletionGracePeriodSeconds(nil)
+	obj.SetSelfLink("")
+}
+
 // fillMeta sets what the system owns of a new object's metadata.
 func (s *Server) fillMeta(k *kinds.Kind, obj kinds.Object) error {
 	id, err := uuid.NewRandomFromReader(s.Random)
@@ -128,9 +145,6 @@ func (s *Server) fillMeta(k *kinds.Kind, obj kinds.Object) error {
 	}
 	obj.SetUID(types.UID(id.String()))
 	obj.SetCreationTimestamp(metav1.NewTime(s.Clock.Now()).Rfc3339Copy())
-	obj.SetDeletionTimestamp(nil)
-	obj.SetDeletionGracePeriodSeconds(nil)
-	obj.SetSelfLink("")
 	switch base := obj.GetGenerateName(); {
 	case obj.GetName() != "" || base == "":
 	case k.BaseIsName:

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -25,6 +26,7 @@ func (s *Server) Delete(ctx context.Context, req Request, opts metav1.DeleteOpti
 }
 
 func (s *Server) delete(ctx context.Context, req Request, opts metav1.DeleteOptions) (Result, error) {
+	req.said.deletion = opts
 	if f := req.Kind.Protected; f != nil {
 		if reason := f(req.Name); reason != "" {
 			return Result{}, apierrors.NewForbidden(req.resource(), req.Name, errors.New(reason))
@@ -33,6 +35,9 @@ func (s *Server) delete(ctx context.Context, req Request, opts metav1.DeleteOpti
 	dryRun, blank := isDryRun(opts.DryRun), false
 	result, err := s.reviseInSteps(ctx, req, dryRun, func(old kinds.Object) (decision, error) {
 		if err := checkPreconditions(req, opts.Preconditions, old.GetUID(), old.GetResourceVersion()); err != nil {
+			return decision{}, err
+		}
+		if err := s.ask(ctx, req.asked(), admission.Delete, req.Kind.GVK, nil, old, dryRun).both(ctx); err != nil {
 			return decision{}, err
 		}
 		d := decideDelete(s.env(req), req.Kind, copyOf(old), opts)
@@ -46,6 +51,14 @@ func (s *Server) delete(ctx context.Context, req Request, opts metav1.DeleteOpti
 		result.Object.(kinds.Object).SetResourceVersion(Version(result.Revision))
 	}
 	return result, err
+}
+
+// asked is the request as plug-ins are told of it: what goes with its collection has no name.
+func (r Request) asked() Request {
+	if r.together {
+		r.Name = ""
+	}
+	return r
 }
 
 // reviseInSteps is revise, but that what a deletion with a grace period of 0 removes is marked first, as upstream's is, so that watchers see both.
@@ -195,7 +208,7 @@ func (s *Server) DeleteCollection(ctx context.Context, req Request, opts metav1.
 			return List{}, internal(err)
 		}
 		one := req
-		one.Namespace, one.Name = obj.GetNamespace(), obj.GetName()
+		one.Namespace, one.Name, one.together = obj.GetNamespace(), obj.GetName(), true
 		if _, err := s.delete(ctx, one, opts); err != nil && !apierrors.IsNotFound(err) {
 			return List{}, err
 		}

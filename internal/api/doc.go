@@ -18,7 +18,8 @@
 //
 // # The path of a write
 //
-// authorize → default → admit → the kind's prepare → metadata and the kind's validate → log → table → answer. The package wire, below
+// authorize → default → mutating admission → the kind's claim and prepare → metadata and the kind's validate → validating admission → charge → log → table
+// → answer; package admission says more. The package wire, below
 // this one, decodes before it and encodes after it; floe's own parts call the verbs directly, through client/inprocess.
 //
 // # What it leaves to others

@@ -36,7 +36,7 @@ func (s *Server) Patch(ctx context.Context, req Request, p Patch, opts metav1.Pa
 	if err != nil {
 		return Result{}, err
 	}
-	req = req.by(opts.FieldManager)
+	req = req.saying(opts.FieldManager, opts.FieldValidation)
 	switch {
 	case p.Type == types.ApplyYAMLPatchType && part != nil && part.Scale != nil:
 		return s.applyScale(ctx, req, part.Scale, p, opts)

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
+	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -33,6 +34,8 @@ type Config struct {
 	Clock      clock.WithDelayedExecution
 	Log        *slog.Logger
 	Random     io.Reader // of names and UIDs, safe for concurrent use; nil: the system's
+	// Plugins are the admission plug-ins besides those of the kinds, in any order.
+	Plugins []admission.Plugin
 	// NoAdmission names the admission plug-ins, as upstream calls them, that are switched off.
 	NoAdmission []string
 	// Tokens are those of service accounts; without Issue nobody gets one.
@@ -48,6 +51,7 @@ type Server struct {
 	kept     map[schema.GroupVersionResource]*kinds.Kind
 	fields   *managed.Tracker
 	pages    pages
+	plugins  []admission.Plugin // Config.Plugins in their order
 	// extending orders calls of Extend, whose kinds are added. The store's own lock and the catalogs' are taken under it.
 	extending sync.Mutex
 	added     []*kinds.Kind
@@ -62,6 +66,7 @@ func New(cfg Config) *Server {
 	}
 	s := &Server{
 		Config: cfg, catalogs: kinds.NewCatalogs(cfg.Kinds), kept: byResource(cfg.Kept), pages: pages{clock: cfg.Clock}, fields: managed.NewTracker(),
+		plugins: admission.Ordered(cfg.Plugins),
 	}
 	s.answers = Answers{corev1.SchemeGroupVersion.WithResource("bindings"): s.bindings()}
 	maps.Copy(s.answers, cfg.Answers)
@@ -99,7 +104,15 @@ type Request struct {
 	Subresource string
 	Cause       string // kept in the log; honoured from floe's own identities only
 	Manager     string // who owns the fields that are written, when the options do not say
-	verb        string // what is done, where a kind asks for it
+	// Warn is called with what admission plug-ins tell the user beside the answer, refusals included; Annotate with what they want the audit trail to keep.
+	// They are called in the goroutine of the request. nil: nobody listens.
+	Warn     func(text string)
+	Annotate func(key, value string)
+	verb     string // what is done, where a kind asks for it
+	said     said
+	// admitted: plug-ins have been asked about the request already, in another form.
+	admitted bool
+	together bool // the object is deleted with its collection
 	// tracked: the object that is written says already who owns which field.
 	tracked bool
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
@@ -33,17 +34,8 @@ func (s *Server) createPart(ctx context.Context, req Request, body runtime.Objec
 	if err != nil {
 		return Result{}, err
 	}
-	if named, ok := body.(metav1.Object); ok && !part.Unnamed {
-		if named.GetName() != req.Name {
-			return Result{}, apierrors.NewBadRequest("name in URL does not match name in " + part.GVK.Kind + " object")
-		}
-	}
-	if f := part.ValidateBody; f != nil {
-		if err := f(body); err != nil {
-			return Result{}, Classed(err)
-		}
-	}
-	if err := checkKey(req.Name); err != nil {
+	req = req.saying(opts.FieldManager, opts.FieldValidation)
+	if body, err = s.admitBody(ctx, req, part, body, isDryRun(opts.DryRun)); err != nil {
 		return Result{}, err
 	}
 	var effect kinds.Effect
@@ -70,6 +62,29 @@ func (s *Server) createPart(ctx context.Context, req Request, body runtime.Objec
 		answer.GetObjectKind().SetGroupVersionKind(part.GVK) // else it would be taken for an object of the parent's kind
 	}
 	return Result{Object: answer, Created: true, Revision: result.Revision, Warnings: effect.Warnings}, nil
+}
+
+// admitBody returns what plug-ins make of body, which is valid and has a name under which something may be stored.
+func (s *Server) admitBody(ctx context.Context, req Request, part *kinds.Subresource, body runtime.Object, dryRun bool) (runtime.Object, error) {
+	body = body.DeepCopyObject()
+	asked := s.ask(ctx, req, admission.Create, part.GVK, body, nil, dryRun)
+	if !req.admitted {
+		if err := asked.admit(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if named, ok := body.(metav1.Object); ok && !part.Unnamed && named.GetName() != req.Name {
+		return nil, apierrors.NewBadRequest("name in URL does not match name in " + part.GVK.Kind + " object")
+	}
+	if f := part.ValidateBody; f != nil {
+		if err := f(body); err != nil {
+			return nil, Classed(err)
+		}
+	}
+	if err := checkKey(req.Name); err != nil || req.admitted {
+		return body, err
+	}
+	return body, asked.validate(ctx)
 }
 
 // checkKey says why nothing is stored under a name; one that is in a path has been checked, one that only a body says (bindings) has not.
@@ -143,6 +158,10 @@ func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dry
 		if err != nil {
 			return decision{}, err
 		}
+		asked := s.ask(ctx, req, admission.Update, scaleGVK, wanted, have, dryRun)
+		if err := asked.admit(ctx); err != nil {
+			return decision{}, err
+		}
 		obj := copyOf(old)
 		if err := checkScale(req, wanted, obj, dryRun); err != nil {
 			return decision{}, err
@@ -154,8 +173,12 @@ func (s *Server) scale(ctx context.Context, req Request, scale *kinds.Scale, dry
 		}
 		obj.SetManagedFields(after)
 		plain := req
-		plain.Subresource, plain.tracked = "", true
-		return s.decideUpdate(ctx, plain, nil, obj, old, dryRun)
+		plain.Subresource, plain.tracked, plain.admitted = "", true, true
+		d, err := s.decideUpdate(ctx, plain, nil, obj, old, dryRun)
+		if err != nil {
+			return decision{}, err
+		}
+		return d, asked.validate(ctx)
 	})
 	if err != nil {
 		return Result{}, err

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -19,6 +20,7 @@ func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, 
 		return Result{}, err
 	}
 	req.verb = "update"
+	req = req.saying(opts.FieldManager, opts.FieldValidation)
 	if err := CheckUpdate(opts); err != nil {
 		return Result{}, err
 	}
@@ -27,7 +29,7 @@ func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, 
 		return Result{}, err
 	}
 	if part != nil && part.Scale != nil {
-		return s.updateScale(ctx, req.by(opts.FieldManager), part.Scale, given, isDryRun(opts.DryRun))
+		return s.updateScale(ctx, req, part.Scale, given, isDryRun(opts.DryRun))
 	}
 	obj, ok := given.(kinds.Object)
 	if !ok {
@@ -37,7 +39,6 @@ func (s *Server) Update(ctx context.Context, req Request, given runtime.Object, 
 	if err := sameName(req, obj); err != nil {
 		return Result{}, err
 	}
-	req = req.by(opts.FieldManager)
 	result, err := s.revise(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
 		if err := checkUID(req, obj.GetUID(), old.GetUID(), isDryRun(opts.DryRun)); err != nil {
 			return decision{}, err
@@ -80,6 +81,12 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 		f(obj)
 	}
 	s.track(req, part, old, obj)
+	asked := s.ask(ctx, req, admission.Update, req.Kind.GVK, obj, old, dryRun)
+	if !req.admitted {
+		if err := asked.admit(ctx); err != nil {
+			return decision{}, err
+		}
+	}
 	var errs field.ErrorList
 	var further further
 	if part != nil {
@@ -88,7 +95,7 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 			return decision{}, err
 		}
 	} else {
-		if err := s.admit(ctx, req, obj, old); err != nil {
+		if err := s.rights(ctx, req, obj, old); err != nil {
 			return decision{}, err
 		}
 		var err error
@@ -107,6 +114,15 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 		f(obj)
 	}
 	d := decision{next: obj, remove: released(req.Kind, obj), further: further}
+	if !req.admitted {
+		if err := asked.validate(ctx); err != nil {
+			return decision{}, err
+		}
+		var err error
+		if d.beside, err = asked.charge(ctx); err != nil {
+			return decision{}, err
+		}
+	}
 	switch {
 	case part == nil:
 		d.warnings = warnings(req.Kind, obj, old)

@@ -114,7 +114,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	authenticator := auth.First(auth.Certificates(s.authority.Pool(), s.Clock), token.NewBearer(checker).Authenticate, auth.AnonymousUser)
 	s.api = api.New(api.Config{
 		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Rules: rules, Answers: s.answers(authorizer, rules, authenticator, checker), Tokens: tokens,
-		Clock: s.Clock, Log: s.Log.With("component", "api"), NoAdmission: served.off,
+		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(), NoAdmission: served.off,
 	})
 	s.custom = custom.New(custom.Config{
 		API: s.api, User: auth.User{Name: apiServer, Groups: []string{auth.Masters, auth.Authenticated}}, Clock: s.Clock,

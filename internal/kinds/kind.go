@@ -96,8 +96,12 @@ type Write struct {
 // Admission is what one of upstream's admission plug-ins does with objects of a kind.
 type Admission struct {
 	Plugin string // upstream's name, by which it is switched on and off: "Priority"
-	// Admit changes obj, defaulted, in place, or returns an API status error for what it refuses. old, nil for a new object, is only read.
+	// Part is the subresource through which obj is written; "": it is written as a whole.
+	Part string
+	// Admit changes obj, defaulted, in place, or returns an API status error for what it refuses. old, nil for a new object, is only read. nil: nothing.
 	Admit func(env Env, obj, old Object, see Reader) error
+	// Validate says the same of obj, prepared and valid, which it only reads. nil: nothing.
+	Validate func(env Env, obj, old Object, see Reader) error
 }
 
 // Kind is all that is particular to one served kind. Functions may be nil where there is nothing to do.

@@ -76,6 +76,9 @@ func (h *Handler) serveStream(c *call, part *kinds.Subresource) {
 		c.fail(err)
 		return
 	}
+	if !h.mayConnect(c, part) {
+		return
+	}
 	name, path, query, err := part.Node(obj, c.r.URL.Query())
 	if err != nil {
 		c.fail(err)
@@ -96,6 +99,9 @@ func (h *Handler) serveProxy(c *call, part *kinds.Subresource) {
 	req := c.request()
 	if err := h.API.Authorize(c.r.Context(), req, cmpVerb(c.path.verb)); err != nil {
 		c.fail(err)
+		return
+	}
+	if !h.mayConnect(c, part) {
 		return
 	}
 	place, err := h.API.Place(req, part)

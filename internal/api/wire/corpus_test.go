@@ -69,7 +69,7 @@ func plain(cluster *apitest.Cluster) {
 		}, false, nil
 	}
 	s.Authorizer = auth.AlwaysAllow
-	s.NoAdmission = slices.DeleteFunc(api.Plugins(s.Kinds), func(name string) bool { return name == "NamespaceLifecycle" })
+	s.NoAdmission = slices.DeleteFunc(api.Plugins(s.Kinds, s.Plugins), func(name string) bool { return name == "NamespaceLifecycle" })
 }
 
 // compare sends the corpus of a kind, and returns how many requests it has and how many of the answers differ.

@@ -20,7 +20,7 @@ import (
 
 func (c *call) request() api.Request {
 	req := api.Request{User: c.user, Kind: c.kind, Namespace: c.path.namespace, Name: c.path.name, Subresource: c.path.subresource, Cause: c.cause(),
-		Manager: managed.ManagerOf(c.r.UserAgent())}
+		Manager: managed.ManagerOf(c.r.UserAgent()), Warn: c.warn}
 	if !c.kind.Namespaced {
 		req.Namespace = ""
 	}

@@ -305,8 +305,16 @@ func (o Objects) Each(res schema.GroupVersionResource, namespace string, f func(
 // Admit lets k's admission plug-ins see obj, among the objects that there are. old is nil for a new object.
 func Admit(k *kinds.Kind, obj, old kinds.Object, there Objects) error {
 	for _, a := range k.Admission {
-		if err := a.Admit(Env(), obj, old, there); err != nil {
-			return err
+		if a.Part != "" {
+			continue
+		}
+		for _, rule := range []func(kinds.Env, kinds.Object, kinds.Object, kinds.Reader) error{a.Admit, a.Validate} {
+			if rule == nil {
+				continue
+			}
+			if err := rule(Env(), obj, old, there); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
