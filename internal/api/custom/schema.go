@@ -125,7 +125,7 @@ func (v *served) coerce(obj *unstructured.Unstructured, from origin) (unknown []
 			return nil, err
 		}
 		unknown = append(unknown, more...)
-		if from.repair && meta.Generation == 0 {
+		if from.repair && hasMeta && meta.Generation == 0 {
 			meta.Generation = 1
 		}
 	}
