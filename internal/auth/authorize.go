@@ -8,6 +8,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/fields"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 )
 
 // Attributes are what a request wants. Path "" means a resource; else only Verb and Path count.
@@ -69,6 +70,21 @@ func Chain(list ...Authorizer) Authorizer {
 			}
 		}
 		return NoOpinion, strings.Join(reasons, "\n"), errors.Join(errs...)
+	}
+}
+
+// Resolvers joins what each lists.
+func Resolvers(list ...Resolver) Resolver {
+	return func(user User, namespace string) (rules []rbacv1.PolicyRule, incomplete bool, _ error) {
+		var errs []error
+		for _, r := range list {
+			more, some, err := r(user, namespace)
+			rules, incomplete = append(rules, more...), incomplete || some
+			if err != nil {
+				errs = append(errs, err)
+			}
+		}
+		return rules, incomplete, utilerrors.NewAggregate(errs)
 	}
 }
 

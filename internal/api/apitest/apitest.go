@@ -22,6 +22,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/review"
 	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/auth/node"
 	"github.com/floe-k8s/floe/internal/auth/rbac"
 	"github.com/floe-k8s/floe/internal/auth/rbac/policy"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -103,7 +104,8 @@ func New(t testing.TB) *Cluster {
 			return c.Rules(user, namespace)
 		},
 	})
-	c.API = api.New(api.Config{Store: table, Kinds: served, Kept: all.Kept(), Authorizer: auth.Chain(auth.AllowMasters, rbac.GroupMay(auth.Nodes, policy.Rules("system:node")), may.Authorize), Rules: may.Rules, Answers: answers, Tokens: tokens(), Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
+	nodes := node.New(api.NewObjects(table, served), policy.Rules("system:node"))
+	c.API = api.New(api.Config{Store: table, Kinds: served, Kept: all.Kept(), Authorizer: auth.Chain(auth.AllowMasters, nodes.Authorize, may.Authorize), Rules: may.Rules, Answers: answers, Tokens: tokens(), Clock: clk, Log: observe.Discard(), Random: &chance{rand: rand.New(rand.NewSource(1))}})
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		req := api.Request{User: Administrator(), Kind: c.API.Kind(corev1.SchemeGroupVersion.WithResource("namespaces"))}

@@ -55,6 +55,8 @@ func byHeader(r *http.Request) (auth.User, bool, error) {
 	switch {
 	case name == auth.Anonymous:
 		return auth.AnonymousUser(r)
+	case strings.HasPrefix(name, "system:node:"):
+		return auth.User{Name: name, Groups: []string{auth.Nodes, auth.Authenticated}}, true, nil
 	case name != "":
 		return auth.User{Name: name, Groups: []string{auth.Authenticated}}, true, nil
 	}

@@ -1,7 +1,6 @@
 package rbac
 
 import (
-	"context"
 	"iter"
 	"slices"
 
@@ -13,19 +12,14 @@ import (
 	kindsrbac "github.com/floe-k8s/floe/internal/kinds/rbac"
 )
 
-// GroupMay lets the members of a group do what rules allow, everywhere.
-func GroupMay(group string, rules []rbacv1.PolicyRule) auth.Authorizer {
-	return func(_ context.Context, user auth.User, attrs auth.Attributes) (auth.Decision, string, error) {
-		if !user.In(group) {
-			return auth.NoOpinion, "", nil
+// Allow says whether one of the rules allows what a request wants.
+func Allow(rules []rbacv1.PolicyRule, attrs *auth.Attributes) bool {
+	for i := range rules {
+		if allows(&rules[i], attrs) {
+			return true
 		}
-		for i := range rules {
-			if allows(&rules[i], &attrs) {
-				return auth.Allow, "", nil
-			}
-		}
-		return auth.NoOpinion, "", nil
 	}
+	return false
 }
 
 // Fixed is a table that never changes.
