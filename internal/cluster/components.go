@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,8 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/namespace"
 	"github.com/floe-k8s/floe/internal/controller/nodetaint"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
+	"github.com/floe-k8s/floe/internal/controller/rootca"
+	"github.com/floe-k8s/floe/internal/controller/serviceaccount"
 	"github.com/floe-k8s/floe/internal/controller/servicecidr"
 	"github.com/floe-k8s/floe/internal/controller/servicerepair"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -70,17 +73,28 @@ func (s *server) controllers() (*engine.Engine, error) {
 			if user == apiServer {
 				return s.client(user, auth.Masters)
 			}
+			if !strings.HasPrefix(user, "system:serviceaccount:") {
+				return s.client(user)
+			}
 			return s.client(user, "system:serviceaccounts", "system:serviceaccounts:kube-system")
 		},
 	})
-	return e, register(e, s.catalog)
+	return e, register(e, needs{catalog: s.catalog, authority: s.authority.CertPEM()})
+}
+
+// needs are what controllers work with beside the API.
+type needs struct {
+	catalog   engine.Catalog
+	authority []byte // PEM of the certificate that the API's comes from
 }
 
 // register gives the engine floe's controllers.
-func register(e *engine.Engine, catalog engine.Catalog) error {
+func register(e *engine.Engine, with needs) error {
 	for _, c := range []engine.Controller{
-		deployment.New(), replicaset.New(), garbage.New(catalog), namespace.New(catalog), servicecidr.New(), servicerepair.Addresses(),
+		deployment.New(), replicaset.New(), garbage.New(with.catalog), namespace.New(with.catalog), servicecidr.New(), servicerepair.Addresses(),
 		nodetaint.New(),
+		serviceaccount.New(),
+		rootca.New(with.authority),
 	} {
 		if err := e.Register(c); err != nil {
 			return err
@@ -98,7 +112,7 @@ func (s *server) catalog() (served []*kinds.Kind, changed <-chan struct{}) {
 // ControllerGraph says which resources floe's controllers read, and which fields they write, a line each.
 func ControllerGraph() (string, error) {
 	e := engine.New(engine.Config{})
-	err := register(e, func() ([]*kinds.Kind, <-chan struct{}) { return nil, nil })
+	err := register(e, needs{catalog: func() ([]*kinds.Kind, <-chan struct{}) { return nil, nil }})
 	return e.Graph(), err
 }
 
