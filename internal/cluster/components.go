@@ -18,6 +18,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/controller/clusterroleaggregation"
 	"github.com/floe-k8s/floe/internal/controller/deployment"
 	"github.com/floe-k8s/floe/internal/controller/engine"
 	"github.com/floe-k8s/floe/internal/controller/garbage"
@@ -95,6 +96,7 @@ func register(e *engine.Engine, with needs) error {
 		nodetaint.New(),
 		serviceaccount.New(),
 		rootca.New(with.authority),
+		clusterroleaggregation.New(),
 	} {
 		if err := e.Register(c); err != nil {
 			return err
