@@ -76,12 +76,20 @@ func (c *Client) request(ctx context.Context, verb string, res client.Resource, 
 	return api.Request{User: c.user, Kind: k, Namespace: namespace, Name: name, Subresource: subresource, Cause: client.Cause(ctx), Manager: c.manager}, nil
 }
 
+// decoded is what answers a request, in the version that it asks for.
+func decoded(req api.Request, r api.Result) (runtime.Object, error) {
+	if r.Object == nil && r.Item != nil {
+		return api.ObjectOf(req.Kind, r.Item)
+	}
+	return r.Decoded()
+}
+
 // object is what a write or Get of req returns.
 func object(req api.Request, r api.Result, err error) (kinds.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	decoded, err := r.Decoded()
+	decoded, err := decoded(req, r)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
@@ -275,7 +283,7 @@ type stream struct {
 func (s *stream) Next(ctx context.Context) (client.Change, error) {
 	e, err := s.cursor.Next(ctx)
 	switch {
-	case errors.Is(err, store.ErrExpired):
+	case errors.Is(err, store.ErrExpired), errors.Is(err, store.ErrEnded): // what follows an end stands in a new view, if anything does
 		return client.Change{}, apierrors.NewResourceExpired(err.Error())
 	case errors.Is(err, store.ErrClosed):
 		return client.Change{}, apierrors.NewServiceUnavailable("the server is stopping: " + err.Error())
