@@ -1,8 +1,11 @@
 package cluster
 
-import "github.com/floe-k8s/floe/internal/admission"
+import (
+	"github.com/floe-k8s/floe/internal/admission"
+	"github.com/floe-k8s/floe/internal/admission/resourcequota"
+)
 
 // plugins are the admission plug-ins that are not pure. Those of webhooks and policies belong here too.
 func plugins() []admission.Plugin {
-	return nil
+	return []admission.Plugin{resourcequota.New(nil)}
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/namespace"
 	"github.com/floe-k8s/floe/internal/controller/nodetaint"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
+	"github.com/floe-k8s/floe/internal/controller/resourcequota"
 	"github.com/floe-k8s/floe/internal/controller/rootca"
 	"github.com/floe-k8s/floe/internal/controller/serviceaccount"
 	"github.com/floe-k8s/floe/internal/controller/servicecidr"
@@ -97,6 +98,7 @@ func register(e *engine.Engine, with needs) error {
 		serviceaccount.New(),
 		rootca.New(with.authority),
 		clusterroleaggregation.New(),
+		resourcequota.New(with.catalog),
 	} {
 		if err := e.Register(c); err != nil {
 			return err
