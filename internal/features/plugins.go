@@ -13,13 +13,17 @@ import (
 //go:embed plugins.tsv
 var pluginTable string
 
+// nodeRestriction is off by default in kube-apiserver and on in every cluster that kubeadm makes. Without it each node could write the others, so that floe
+// does as kubeadm.
+const nodeRestriction = "NodeRestriction"
+
 // ParsePlugins reads what --enable-admission-plugins and --disable-admission-plugins were given, held against the plug-ins that floe has. It returns those of
 // have that are off, and reports every name that is not known, that is in both lists, or that floe does not have and is to be on.
 func ParsePlugins(enable, disable, have []string) (off []string, err error) {
 	byDefault := map[string]bool{}
 	for line := range strings.Lines(pluginTable) {
 		name, on, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		byDefault[name] = on == "on"
+		byDefault[name] = on == "on" || name == nodeRestriction
 	}
 	var errs []error
 	for _, name := range disable {
