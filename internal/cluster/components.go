@@ -30,6 +30,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/serviceaccount"
 	"github.com/floe-k8s/floe/internal/controller/servicecidr"
 	"github.com/floe-k8s/floe/internal/controller/servicerepair"
+	"github.com/floe-k8s/floe/internal/controller/volumeprotection"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/network"
 	"github.com/floe-k8s/floe/internal/node"
@@ -99,6 +100,7 @@ func register(e *engine.Engine, with needs) error {
 		rootca.New(with.authority),
 		clusterroleaggregation.New(),
 		resourcequota.New(with.catalog),
+		volumeprotection.Volumes(), volumeprotection.Claims(), volumeprotection.Classes(),
 	} {
 		if err := e.Register(c); err != nil {
 			return err
