@@ -15,6 +15,7 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	servingFlags(flags, &cfg.Serving)
 	apiFlags(flags, &cfg.API)
 	edgeFlags(flags, &cfg.API)
+	authenticationFlags(flags, &cfg.Authentication)
 	networkFlags(flags, &cfg.Network)
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
 	flags.IntVarP(&cfg.Logging.Verbosity, "v", "v", cfg.Logging.Verbosity, "how much the log says: 0 information, each step more shows more")

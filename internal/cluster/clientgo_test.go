@@ -40,9 +40,13 @@ type servedCluster struct {
 	config *rest.Config
 }
 
-func serveCluster(t *testing.T) *servedCluster {
+func serveCluster(t *testing.T) *servedCluster { return serveClusterAs(t, func(*Config) {}) }
+
+// serveClusterAs is serveCluster with another configuration.
+func serveClusterAs(t *testing.T, change func(*Config)) *servedCluster {
 	t.Helper()
 	c := &servedCluster{env: alone(filepath.Join(t.TempDir(), "data"))}
+	change(&c.env.Config)
 	c.start(t)
 	t.Cleanup(func() { c.stop() })
 	return c

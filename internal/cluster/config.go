@@ -44,9 +44,11 @@ type Config struct {
 	Store           Store   `json:"store,omitempty"`
 	Serving         Serving `json:"serving,omitempty"`
 	API             API     `json:"api,omitempty"`
-	Network         Network `json:"network,omitempty"`
-	Logging         Logging `json:"logging,omitempty"`
-	Node            Node    `json:"node,omitempty"`
+	// Authentication says who users are.
+	Authentication Authentication `json:"authentication,omitempty"`
+	Network        Network        `json:"network,omitempty"`
+	Logging        Logging        `json:"logging,omitempty"`
+	Node           Node           `json:"node,omitempty"`
 }
 
 // Store says where the cluster's state lies and how much of its past is kept.
@@ -103,7 +105,7 @@ type Node struct {
 func DefaultConfig() Config {
 	return Config{
 		DataDir: "/var/lib/floe", BindAddress: "0.0.0.0", SecurePort: 6443,
-		Logging: Logging{Format: "text"}, API: defaultAPI(), Network: defaultNetwork(),
+		Logging: Logging{Format: "text"}, API: defaultAPI(), Authentication: defaultAuthentication(), Network: defaultNetwork(),
 		Node: Node{
 			Port: 10250, RootDir: "/var/lib/kubelet", LogDir: "/var/log/pods", CgroupRoot: "/floe",
 		},
@@ -171,6 +173,7 @@ func (c *Config) Complete() error {
 	errs = append(errs, c.Serving.validate()...)
 	errs = append(errs, c.Store.validate()...)
 	errs = append(errs, c.API.validate(all.Kinds())...)
+	errs = append(errs, c.Authentication.validate()...)
 	errs = append(errs, c.Network.validate()...)
 	if !c.Node.Disabled {
 		errs = append(errs, c.Node.validate(&c.Network)...)

@@ -107,13 +107,14 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		return err
 	}
 	authorizer, rules := s.authorizers()
-	tokens, checker, err := s.tokens()
+	tokens, err := s.tokens()
 	if err != nil {
 		return err
 	}
-	authenticator := auth.First(auth.Certificates(s.authority.Pool(), s.Clock), token.NewBearer(checker).Authenticate, auth.AnonymousUser)
+	authenticator := auth.First(auth.Certificates(s.authority.Pool(), s.Clock), token.NewBearer(tokens.Checker).Authenticate, auth.AnonymousUser)
 	s.api = api.New(api.Config{
-		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Rules: rules, Answers: s.answers(authorizer, rules, authenticator, checker), Tokens: tokens,
+		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Rules: rules,
+		Answers: s.answers(authorizer, rules, authenticator, tokens.Checker), Tokens: tokens.Tokens,
 		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(), NoAdmission: served.off,
 	})
 	s.custom = custom.New(custom.Config{
@@ -143,6 +144,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		OldImpersonation:      !served.gates.Enabled(features.ConstrainedImpersonation),
 		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
+		Documents:     tokens.documents(s.Config.Authentication.ServiceAccounts.JWKSURI, external, s.Log),
 		Authenticator: authenticator, Edge: cfg.edge(), ExternalAddress: external, LiveGrace: cfg.LivezGracePeriod.Duration, MaxBytesPerSec: cfg.MaxConnectionBytesPerSec,
 	})
 	return nil

@@ -2,32 +2,117 @@ package cluster
 
 import (
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth/token"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/pki"
 )
 
-// tokens are how the cluster makes tokens of service accounts, and who checks them.
-func (s *server) tokens() (kinds.Tokens, *token.Checker, error) {
-	pem, err := pki.TokenKey(s.dir.join("pki"))
+// projectedLife is what admission asks for a pod's token, and extendedLife what it gets where that is extended.
+const (
+	projectedLife = 3607 * time.Second
+	extendedLife  = 365 * 24 * time.Hour
+)
+
+// accountTokens are how the cluster makes and checks tokens of service accounts, and what others may know of them.
+type accountTokens struct {
+	kinds.Tokens
+	*token.Checker
+}
+
+// tokens reads the keys of service accounts' tokens. They are read once, as upstream's.
+func (s *server) tokens() (t accountTokens, err error) {
+	cfg := &s.Config.Authentication
+	signer, err := s.signer()
 	if err != nil {
-		return kinds.Tokens{}, nil, err
+		return t, err
 	}
-	signer, err := token.ParseSigner(pem)
+	keys, err := tokenKeys(cfg.ServiceAccounts.KeyFiles, signer)
 	if err != nil {
-		return kinds.Tokens{}, nil, fmt.Errorf("%s: %w", s.dir.join("pki", "sa.key"), err)
+		return t, err
 	}
-	name := "https://kubernetes.default.svc." + s.Config.Network.ClusterDomain
-	checker := token.NewChecker(token.Config{
-		Issuers: []string{name}, Audiences: []string{name}, Keys: []token.Key{signer.Key}, Clock: s.Clock, Lookup: true,
-		Objects: bindings{api.NewObjects(s.store, s.kinds)},
-	})
-	return kinds.Tokens{Audiences: []string{name}, Extend: true, Issue: issue(token.NewIssuer(name, signer))}, checker, nil
+	issuers := cfg.ServiceAccounts.Issuers
+	if len(issuers) == 0 {
+		issuers = []string{"https://kubernetes.default.svc." + s.Config.Network.ClusterDomain}
+	}
+	audiences := cfg.APIAudiences
+	if len(audiences) == 0 {
+		audiences = issuers
+	}
+	most, extend := cfg.ServiceAccounts.MaxTokenExpiration.Duration, cfg.ServiceAccounts.ExtendTokenExpiration
+	if extend && most != 0 && most < projectedLife {
+		s.Log.Warn("pods' tokens are not extended: tokens may not live as long as those ask to", "service-account-max-token-expiration", most, "asked", projectedLife)
+	}
+	if extend && most != 0 && most < extendedLife {
+		s.Log.Warn("pods' tokens are extended beyond what tokens may live", "service-account-max-token-expiration", most, "extended", extendedLife)
+	}
+	return accountTokens{
+		kinds.Tokens{Audiences: audiences, Extend: extend, MaxLife: most, Issue: issue(token.NewIssuer(issuers[0], signer))},
+		token.NewChecker(token.Config{
+			Issuers: issuers, Audiences: audiences, Keys: keys, Clock: s.Clock, Lookup: cfg.ServiceAccounts.Lookup, Objects: bindings{api.NewObjects(s.store, s.kinds)},
+		}),
+	}, nil
+}
+
+// signer signs tokens, with the cluster's own key unless another is configured.
+func (s *server) signer() (*token.Signer, error) {
+	file, field := s.Config.Authentication.ServiceAccounts.SigningKeyFile, "authentication.serviceAccounts.signingKeyFile: "
+	read := os.ReadFile
+	if file == "" {
+		file, field = s.dir.join("pki", "sa.key"), ""
+		read = func(file string) ([]byte, error) { return pki.TokenKey(filepath.Dir(file)) }
+	}
+	data, err := read(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s%w", field, err)
+	}
+	signer, err := token.ParseSigner(data)
+	if err != nil {
+		return nil, fmt.Errorf("%serror reading private key file %s: %w", field, file, err)
+	}
+	return signer, nil
+}
+
+// tokenKeys are those of files, and signer's own.
+func tokenKeys(files []string, signer *token.Signer) (keys []token.Key, err error) {
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("authentication.serviceAccounts.keyFiles: %w", err)
+		}
+		list, err := token.ParseKeys(data)
+		if err != nil {
+			return nil, fmt.Errorf("authentication.serviceAccounts.keyFiles: error reading public key file %s: %w", file, err)
+		}
+		keys = append(keys, list...)
+	}
+	if !slices.ContainsFunc(keys, func(k token.Key) bool { return k.ID == signer.ID }) {
+		keys = append(keys, signer.Key)
+	}
+	return keys, nil
+}
+
+// documents say how others check the tokens: none where the issuer's name does not tell where it is.
+func (t *accountTokens) documents(keysURI, external string, log *slog.Logger) []wire.Document {
+	found, keys, err := token.Discovery(t.Issuers[0], keysURI, external, t.Keys)
+	if err != nil {
+		log.Error("the issuer of service accounts' tokens cannot be found by others: /.well-known/openid-configuration is not served", "issuer", t.Issuers[0], "err", err)
+		return nil
+	}
+	return []wire.Document{
+		{Path: token.DiscoveryPath, MediaType: "application/json", MaxAge: token.DiscoveryMaxAge, Data: found},
+		{Path: token.KeysPath, MediaType: "application/jwk-set+json", MaxAge: token.DiscoveryMaxAge, Data: keys},
+	}
 }
 
 // issue gives the wishes of kinds to an issuer.

@@ -69,6 +69,8 @@ type Config struct {
 	ExternalAddress string
 	// MaxBytesPerSec bounds what each upgraded connection through the API carries; 0: nothing does (--max-connection-bytes-per-sec).
 	MaxBytesPerSec int64
+	// Documents are further pages, for those who may get their paths.
+	Documents []Document
 	// LiveGrace is how long after New /livez takes Hooks for done that are not yet (--livez-grace-period).
 	LiveGrace time.Duration
 }
@@ -321,6 +323,8 @@ func (h *Handler) servePath(c *call) {
 	switch {
 	case path == "/version", strings.HasPrefix(path, "/version/"):
 		h.serveVersion(c, path)
+	case h.document(path) != nil:
+		h.document(path).serve(c, path)
 	case isHealth(c.r.URL.Path):
 		h.serveHealth(c, c.r.URL.Path)
 	case path == "/metrics" && h.Gather != nil:

@@ -144,27 +144,16 @@ func (h *Handler) version() version.Info {
 	}
 }
 
-// serveVersion answers /version, and refuses what is below it, as upstream's router.
+// serveVersion answers /version, and refuses what is below it.
 func (h *Handler) serveVersion(c *call, path string) {
-	json := languages{mediaJSON}
-	switch {
-	case path != "/version":
-		c.noResource()
-		return
-	case c.r.Method != http.MethodGet:
-		c.methodNotAllowed()
-		return
-	case !json.understand(c.r):
-		c.fail(notProduced(json))
-		return
-	}
 	data, _ := mustJSON(h.version())
 	data, err := indent(data)
 	if err != nil {
 		c.fail(err)
 		return
 	}
-	send(c.w, mediaJSON, http.StatusOK, data)
+	version := Document{Path: "/version", MediaType: mediaJSON, Data: data}
+	version.serve(c, path)
 }
 
 // healthPages tell whether the server is well, the names of their checks below them.

@@ -13,6 +13,9 @@ func (h *Handler) serveRoot(c *call) {
 	if h.Gather != nil {
 		paths = append(paths, "/metrics", slisPath)
 	}
+	for _, d := range h.Documents {
+		paths = append(paths, d.Path)
+	}
 	for _, page := range healthPages {
 		paths = append(paths, "/"+page)
 		for _, k := range h.checks(page) {

@@ -22,6 +22,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/auth/token"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
 	"github.com/floe-k8s/floe/internal/controller/bootstrap"
 	"github.com/floe-k8s/floe/internal/kinds/allocation"
@@ -136,8 +137,8 @@ func newPeer(t *testing.T) *peer {
 	p.API.Clock = p.clock
 	handler := wire.New(wire.Config{
 		API: p.API, Authenticator: byCertificate, Clock: p.clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)),
-		Gather: prometheus.NewRegistry(),
-		Build:  wire.Build{Commit: "$Format:%H$", Date: "1970-01-01T00:00:00Z"}, // as upstream's own build without a stamp
+		Gather: prometheus.NewRegistry(), Documents: []wire.Document{{Path: token.DiscoveryPath}, {Path: token.KeysPath}},
+		Build: wire.Build{Commit: "$Format:%H$", Date: "1970-01-01T00:00:00Z"}, // as upstream's own build without a stamp
 	})
 	handler.SetReady()
 	p.Server = httptest.NewServer(handler)

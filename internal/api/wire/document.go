@@ -1,0 +1,43 @@
+package wire
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Document is a page that stays as it is while the server runs. It is immutable.
+type Document struct {
+	Path      string // without a / at its end
+	MediaType string
+	MaxAge    int // seconds for which anybody may keep it; 0: nobody may
+	Data      []byte
+}
+
+// document is the one at path, which has no / at its end, or above it; nil: there is none.
+func (h *Handler) document(path string) *Document {
+	for i := range h.Documents {
+		if d := &h.Documents[i]; strings.HasPrefix(path, d.Path) && (len(path) == len(d.Path) || path[len(d.Path)] == '/') {
+			return d
+		}
+	}
+	return nil
+}
+
+// serve answers what was asked of path, and refuses what is below the document, as upstream's router.
+func (d *Document) serve(c *call, path string) {
+	spoken := languages{d.MediaType}
+	switch {
+	case path != d.Path:
+		c.noResource()
+	case c.r.Method != http.MethodGet:
+		c.methodNotAllowed()
+	case !spoken.understand(c.r):
+		c.fail(notProduced(spoken))
+	default:
+		if d.MaxAge > 0 {
+			c.w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(d.MaxAge))
+		}
+		send(c.w, d.MediaType, http.StatusOK, d.Data)
+	}
+}
