@@ -23,7 +23,8 @@
 //
 // # The two implementations
 //
-// Both pass the suite in clienttest. In process the view is the server's own table, so it shows every acknowledged write and every resource.
+// Both pass the suite in clienttest. In process the view is the server's own table, so it shows every acknowledged write and every resource, and neither
+// it nor a stream asks for rights: which parts of floe read what is declared, not granted. Get and writes ask.
 // A remote one keeps a table of its own, fed by the server. It may:
 //
 //   - know only the resources, and the selections of them, that were declared when it was made. A component declares all that it

@@ -267,7 +267,7 @@ func (c *Client) Watch(ctx context.Context, res client.Resource, after uint64, i
 	if err != nil {
 		return nil, err
 	}
-	cursor, err := c.api.Follow(ctx, req, store.Revision(after), index, value)
+	cursor, err := c.api.Follow(req, store.Revision(after), index, value)
 	if err != nil {
 		return nil, err
 	}
