@@ -15,7 +15,9 @@ func deviceClaims() Meter {
 		Names: func(names []corev1.ResourceName, at At) []corev1.ResourceName {
 			return pick(names, func(name corev1.ResourceName) bool { return isDeviceName(name, at.See) })
 		},
-		Usage:   func(obj kinds.Object, at At) corev1.ResourceList { return deviceUsage(obj.(*resourceapi.ResourceClaim), at) },
+		Usage: func(obj kinds.Object, at At) corev1.ResourceList {
+			return deviceUsage(obj.(*resourceapi.ResourceClaim), at)
+		},
 		Charged: func(subresource string, _, _ kinds.Object) bool { return subresource == "" },
 	}
 }

@@ -53,7 +53,9 @@ func volumeClaims() Meter {
 				return name == "count/persistentvolumeclaims" || what == corev1.ResourcePersistentVolumeClaims || what == corev1.ResourceRequestsStorage
 			})
 		},
-		Usage: func(obj kinds.Object, _ At) corev1.ResourceList { return claimUsage(obj.(*corev1.PersistentVolumeClaim)) },
+		Usage: func(obj kinds.Object, _ At) corev1.ResourceList {
+			return claimUsage(obj.(*corev1.PersistentVolumeClaim))
+		},
 		scope: func(want corev1.ScopedResourceSelectorRequirement, obj kinds.Object) bool {
 			return want.ScopeName == corev1.ResourceQuotaScopeVolumeAttributesClass && matches(want, attributesClasses(obj.(*corev1.PersistentVolumeClaim)))
 		},
