@@ -17,6 +17,7 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	edgeFlags(flags, &cfg.API)
 	authenticationFlags(flags, &cfg.Authentication)
 	networkFlags(flags, &cfg.Network)
+	controllerFlags(flags, &cfg.Controllers)
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
 	flags.IntVarP(&cfg.Logging.Verbosity, "v", "v", cfg.Logging.Verbosity, "how much the log says: 0 information, each step more shows more")
 	flags.StringVar(&cfg.Logging.VModule, "vmodule", cfg.Logging.VModule, "a --v of some files of the sources: PATTERN=N,... (text only)")
@@ -84,6 +85,11 @@ func servingFlags(flags *pflag.FlagSet, cfg *cluster.Serving) {
 	flags.BoolVar(&cfg.DisableHTTP2Serving, "disable-http2-serving", cfg.DisableHTTP2Serving, "speak HTTP/1.1 only")
 	flags.BoolVar(&cfg.PermitPortSharing, "permit-port-sharing", cfg.PermitPortSharing, "let other servers listen on the same port (SO_REUSEPORT)")
 	flags.BoolVar(&cfg.PermitAddressSharing, "permit-address-sharing", cfg.PermitAddressSharing, "listen also where connections of an earlier server still end (SO_REUSEADDR)")
+}
+
+// controllerFlags have the names of kube-controller-manager's.
+func controllerFlags(flags *pflag.FlagSet, c *cluster.Controllers) {
+	flags.DurationVar(&c.ClusterSigningDuration.Duration, "cluster-signing-duration", c.ClusterSigningDuration.Duration, "how long signed certificates last, unless less is asked for")
 }
 
 // networkFlags have the names of kube-apiserver's and kube-controller-manager's.

@@ -14,10 +14,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/client"
+	csr "github.com/floe-k8s/floe/internal/controller/certificates"
 	"github.com/floe-k8s/floe/internal/controller/clusterroleaggregation"
 	"github.com/floe-k8s/floe/internal/controller/deployment"
 	"github.com/floe-k8s/floe/internal/controller/engine"
@@ -47,6 +50,9 @@ const (
 	randomNode
 	randomInstance
 )
+
+// reviewLasts is how long a controller waits for a review, which webhooks may take part in.
+const reviewLasts = 30 * time.Second
 
 // components are the parts that use the API: controllers, scheduler, node.
 func (s *server) components() ([]part, error) {
@@ -82,13 +88,31 @@ func (s *server) controllers() (*engine.Engine, error) {
 			return s.client(user, "system:serviceaccounts", "system:serviceaccounts:kube-system")
 		},
 	})
-	return e, register(e, needs{catalog: s.catalog, authority: s.authority.CertPEM()})
+	return e, register(e, needs{
+		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration,
+	})
 }
 
 // needs are what controllers work with beside the API.
 type needs struct {
 	catalog   engine.Catalog
 	authority []byte // PEM of the certificate that the API's comes from
+	signer    csr.Authority
+	review    csr.Review
+	signed    time.Duration // how long certificates last at most
+}
+
+// review asks, as the controller of certificates, whether somebody may do something.
+func (s *server) review(spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+	ctx, cancel := context.WithTimeout(s.leaving, reviewLasts)
+	defer cancel()
+	answer, err := s.client(csr.User, "system:serviceaccounts", "system:serviceaccounts:kube-system").Create(ctx,
+		authorizationv1.SchemeGroupVersion.WithResource("subjectaccessreviews"), &authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
+	if err != nil {
+		return false, err
+	}
+	review, ok := answer.(*authorizationv1.SubjectAccessReview)
+	return ok && review.Status.Allowed, nil
 }
 
 // register gives the engine floe's controllers.
@@ -100,6 +124,7 @@ func register(e *engine.Engine, with needs) error {
 		rootca.New(with.authority),
 		clusterroleaggregation.New(),
 		resourcequota.New(with.catalog),
+		csr.Approver(with.review), csr.Signer(with.signer, with.signed), csr.Cleaner(),
 		volumeprotection.Volumes(), volumeprotection.Claims(), volumeprotection.Classes(),
 	} {
 		if err := e.Register(c); err != nil {

@@ -47,6 +47,7 @@ type Config struct {
 	// Authentication says who users are.
 	Authentication Authentication `json:"authentication,omitempty"`
 	Network        Network        `json:"network,omitempty"`
+	Controllers    Controllers    `json:"controllers,omitempty"`
 	Logging        Logging        `json:"logging,omitempty"`
 	Node           Node           `json:"node,omitempty"`
 }
@@ -105,7 +106,7 @@ type Node struct {
 func DefaultConfig() Config {
 	return Config{
 		DataDir: "/var/lib/floe", BindAddress: "0.0.0.0", SecurePort: 6443,
-		Logging: Logging{Format: "text"}, API: defaultAPI(), Authentication: defaultAuthentication(), Network: defaultNetwork(),
+		Logging: Logging{Format: "text"}, API: defaultAPI(), Authentication: defaultAuthentication(), Network: defaultNetwork(), Controllers: defaultControllers(),
 		Node: Node{
 			Port: 10250, RootDir: "/var/lib/kubelet", LogDir: "/var/log/pods", CgroupRoot: "/floe",
 		},
@@ -175,6 +176,7 @@ func (c *Config) Complete() error {
 	errs = append(errs, c.API.validate(all.Kinds())...)
 	errs = append(errs, c.Authentication.validate()...)
 	errs = append(errs, c.Network.validate()...)
+	errs = append(errs, c.Controllers.validate()...)
 	if !c.Node.Disabled {
 		errs = append(errs, c.Node.validate(&c.Network)...)
 	}

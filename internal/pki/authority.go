@@ -19,6 +19,7 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -164,6 +165,30 @@ func (a *Authority) Client(user string, groups ...string) (Identity, error) {
 	return a.sign(tmpl)
 }
 
+// NotAfter is when the authority ends, and all that it signed with it.
+func (a *Authority) NotAfter() time.Time { return a.cert.NotAfter }
+
+// Certify signs a certificate for a key that others hold, and returns it in DER. All but the serial number, which it chooses and sets, is tmpl's.
+func (a *Authority) Certify(tmpl *x509.Certificate, public crypto.PublicKey) ([]byte, error) {
+	var err error
+	if tmpl.SerialNumber, err = serial(); err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, public, a.key)
+	if err != nil {
+		return nil, fmt.Errorf("signing a certificate for %s: %w", tmpl.Subject.CommonName, err)
+	}
+	return der, nil
+}
+
+func serial() (*big.Int, error) {
+	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, fmt.Errorf("choosing a serial number: %w", err)
+	}
+	return n, nil
+}
+
 func (a *Authority) sign(tmpl *x509.Certificate) (Identity, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -180,13 +205,13 @@ func (a *Authority) sign(tmpl *x509.Certificate) (Identity, error) {
 }
 
 func template(clk clock.PassiveClock, name string, groups []string, life time.Duration) (*x509.Certificate, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	number, err := serial()
 	if err != nil {
-		return nil, fmt.Errorf("choosing a serial number: %w", err)
+		return nil, err
 	}
 	now := clk.Now().UTC()
 	return &x509.Certificate{
-		SerialNumber: serial,
+		SerialNumber: number,
 		Subject:      pkix.Name{CommonName: name, Organization: groups},
 		NotBefore:    now.Add(-backdate),
 		NotAfter:     now.Add(life),
