@@ -20,6 +20,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/controller/accounttokens"
 	csr "github.com/floe-k8s/floe/internal/controller/certificates"
 	"github.com/floe-k8s/floe/internal/controller/clusterroleaggregation"
 	"github.com/floe-k8s/floe/internal/controller/deployment"
@@ -89,7 +90,7 @@ func (s *server) controllers() (*engine.Engine, error) {
 		},
 	})
 	return e, register(e, needs{
-		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration,
+		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration, lasting: s.lasting,
 	})
 }
 
@@ -100,6 +101,7 @@ type needs struct {
 	signer    csr.Authority
 	review    csr.Review
 	signed    time.Duration // how long certificates last at most
+	lasting   accounttokens.Issue
 }
 
 // review asks, as the controller of certificates, whether somebody may do something.
@@ -122,6 +124,7 @@ func register(e *engine.Engine, with needs) error {
 		nodetaint.New(),
 		serviceaccount.New(),
 		rootca.New(with.authority),
+		accounttokens.New(with.lasting, with.authority),
 		clusterroleaggregation.New(),
 		resourcequota.New(with.catalog),
 		csr.Approver(with.review), csr.Signer(with.signer, with.signed), csr.Cleaner(),

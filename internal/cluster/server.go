@@ -21,6 +21,7 @@ import (
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
+	"github.com/floe-k8s/floe/internal/controller/accounttokens"
 	"github.com/floe-k8s/floe/internal/controller/engine"
 	"github.com/floe-k8s/floe/internal/features"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -61,6 +62,7 @@ type server struct {
 	leaving   context.Context // ends when the server is told to end, before its parts do; set before they run
 	running   running
 	queues    *engine.Metrics
+	lasting   accounttokens.Issue // makes the tokens of secrets; set by tokens
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.

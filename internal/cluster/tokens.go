@@ -56,8 +56,12 @@ func (s *server) tokens() (t accountTokens, err error) {
 	if extend && most != 0 && most < extendedLife {
 		s.Log.Warn("pods' tokens are extended beyond what tokens may live", "service-account-max-token-expiration", most, "extended", extendedLife)
 	}
+	issuer := token.NewIssuer(issuers[0], signer)
+	s.lasting = func(account *corev1.ServiceAccount, secret *corev1.Secret) (string, error) {
+		return issuer.IssueLegacy(account.Namespace, token.Ref{Name: account.Name, UID: string(account.UID)}, secret.Name)
+	}
 	return accountTokens{
-		kinds.Tokens{Audiences: audiences, Extend: extend, MaxLife: most, Issue: issue(token.NewIssuer(issuers[0], signer))},
+		kinds.Tokens{Audiences: audiences, Extend: extend, MaxLife: most, Issue: issue(issuer)},
 		token.NewChecker(token.Config{
 			Issuers: issuers, Audiences: audiences, Keys: keys, Clock: s.Clock, Lookup: cfg.ServiceAccounts.Lookup, Objects: bindings{api.NewObjects(s.store, s.kinds)},
 		}),

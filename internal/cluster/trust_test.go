@@ -37,6 +37,41 @@ func until(t *testing.T, what string, done func() (bool, error)) {
 	}
 }
 
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// TestTokenOfASecret: the token that a secret is filled with is its account's, and ends with it.
+func TestTokenOfASecret(t *testing.T) {
+	c := serveCluster(t)
+	k, ctx := kubernetes.NewForConfigOrDie(c.config), t.Context()
+	must(k.CoreV1().ServiceAccounts("default").Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}}, metav1.CreateOptions{}))(t)
+	secrets := k.CoreV1().Secrets("default")
+	must(secrets.Create(ctx, &corev1.Secret{Type: corev1.SecretTypeServiceAccountToken, ObjectMeta: metav1.ObjectMeta{
+		Name: "robot", Annotations: map[string]string{corev1.ServiceAccountNameKey: "robot"},
+	}}, metav1.CreateOptions{}))(t)
+	config := rest.AnonymousClientConfig(c.config)
+	until(t, "the token", func() (bool, error) {
+		s, err := secrets.Get(ctx, "robot", metav1.GetOptions{})
+		config.BearerToken = string(s.Data["token"])
+		return err == nil && config.BearerToken != "" && string(s.Data["ca.crt"]) == string(c.config.CAData), err
+	})
+	who := must(kubernetes.NewForConfigOrDie(config).AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{}))(t)
+	if name := who.Status.UserInfo.Username; name != "system:serviceaccount:default:robot" {
+		t.Errorf("the token is %s's", name)
+	}
+	if err := k.CoreV1().ServiceAccounts("default").Delete(ctx, "robot", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the end of the secret", func() (bool, error) {
+		_, err := secrets.Get(ctx, "robot", metav1.GetOptions{})
+		return apierrors.IsNotFound(err), ignoreNotFound(err)
+	})
+}
+
 // TestTrust: a new namespace has its account and the authority; a request that is approved leads to a certificate by which its holder is known.
 func TestTrust(t *testing.T) {
 	c := serveCluster(t)
@@ -93,9 +128,6 @@ func TestTrust(t *testing.T) {
 	}
 	until(t, "the end of a claim", func() (bool, error) {
 		_, err := claims.Get(ctx, "c", metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return true, nil
-		}
-		return false, err
+		return apierrors.IsNotFound(err), ignoreNotFound(err)
 	})
 }
