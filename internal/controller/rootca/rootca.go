@@ -41,7 +41,7 @@ func New(authority []byte) engine.Controller {
 		Name: "root-ca-certificate-publisher", Component: "root-ca-cert-publisher", Queue: "root_ca_cert_publisher",
 		User:    "system:serviceaccount:kube-system:root-ca-cert-publisher",
 		Inputs:  []engine.Input{{Resource: namespaces, Keys: space}, {Resource: configMaps, Keys: told}},
-		Outputs: []engine.Output{{Resource: configMaps, Fields: []string{"data[" + name + "]", "metadata.annotations[" + annotation + "]"}}},
+		Outputs: []engine.Output{{Resource: configMaps, Fields: []string{"data[ca.crt]", "metadata.annotations[" + annotation + "]"}}},
 		Reconcile: func(view client.View, k engine.Key, _ time.Time) (engine.Plan, error) {
 			return publish(view, k.Name, data), nil
 		},
