@@ -89,6 +89,7 @@ func servingFlags(flags *pflag.FlagSet, cfg *cluster.Serving) {
 
 // controllerFlags have the names of kube-controller-manager's.
 func controllerFlags(flags *pflag.FlagSet, c *cluster.Controllers) {
+	flags.StringSliceVar(&c.Enabled, "controllers", c.Enabled, "which controllers run: * for those that are on by default, NAME for one more, -NAME for one less")
 	flags.DurationVar(&c.ClusterSigningDuration.Duration, "cluster-signing-duration", c.ClusterSigningDuration.Duration, "how long signed certificates last, unless less is asked for")
 }
 

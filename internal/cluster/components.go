@@ -21,6 +21,7 @@ import (
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/accounttokens"
+	"github.com/floe-k8s/floe/internal/controller/bootstraptoken"
 	csr "github.com/floe-k8s/floe/internal/controller/certificates"
 	"github.com/floe-k8s/floe/internal/controller/clusterroleaggregation"
 	"github.com/floe-k8s/floe/internal/controller/deployment"
@@ -91,6 +92,7 @@ func (s *server) controllers() (*engine.Engine, error) {
 	})
 	return e, register(e, needs{
 		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration, lasting: s.lasting,
+		runs: s.Config.Controllers.runs,
 	})
 }
 
@@ -102,6 +104,7 @@ type needs struct {
 	review    csr.Review
 	signed    time.Duration // how long certificates last at most
 	lasting   accounttokens.Issue
+	runs      func(name string) bool // whether a controller is wanted
 }
 
 // review asks, as the controller of certificates, whether somebody may do something.
@@ -117,7 +120,7 @@ func (s *server) review(spec authorizationv1.SubjectAccessReviewSpec) (bool, err
 	return ok && review.Status.Allowed, nil
 }
 
-// register gives the engine floe's controllers.
+// register gives the engine those of floe's controllers that are to run.
 func register(e *engine.Engine, with needs) error {
 	for _, c := range []engine.Controller{
 		deployment.New(), replicaset.New(), garbage.New(with.catalog), namespace.New(with.catalog), servicecidr.New(), servicerepair.Addresses(),
@@ -125,11 +128,15 @@ func register(e *engine.Engine, with needs) error {
 		serviceaccount.New(),
 		rootca.New(with.authority),
 		accounttokens.New(with.lasting, with.authority),
+		bootstraptoken.Signer(), bootstraptoken.Cleaner(),
 		clusterroleaggregation.New(),
 		resourcequota.New(with.catalog),
 		csr.Approver(with.review), csr.Signer(with.signer, with.signed), csr.Cleaner(),
 		volumeprotection.Volumes(), volumeprotection.Claims(), volumeprotection.Classes(),
 	} {
+		if !with.runs(c.Name) {
+			continue
+		}
 		if err := e.Register(c); err != nil {
 			return err
 		}
@@ -146,7 +153,9 @@ func (s *server) catalog() (served []*kinds.Kind, changed <-chan struct{}) {
 // ControllerGraph says which resources floe's controllers read, and which fields they write, a line each.
 func ControllerGraph() (string, error) {
 	e := engine.New(engine.Config{})
-	err := register(e, needs{catalog: func() ([]*kinds.Kind, <-chan struct{}) { return nil, nil }})
+	err := register(e, needs{
+		catalog: func() ([]*kinds.Kind, <-chan struct{}) { return nil, nil }, runs: func(string) bool { return true },
+	})
 	return e.Graph(), err
 }
 

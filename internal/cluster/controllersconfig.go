@@ -2,24 +2,89 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Controllers says how controllers do their work. Its flags are kube-controller-manager's.
+// Controllers says which controllers run, and how they do their work. Its flags are kube-controller-manager's.
 type Controllers struct {
+	// Enabled names controllers by upstream's names: "*" is all that are on by default, "NAME" one more, "-NAME" one less; the first that concerns a
+	// controller counts. Default "*", which leaves out bootstrap-signer-controller and token-cleaner-controller.
+	Enabled []string `json:"enabled,omitempty"`
 	// ClusterSigningDuration is how long certificates last that are signed for approved requests, when these do not ask for less. Default 8760h, a year.
 	ClusterSigningDuration metav1.Duration `json:"clusterSigningDuration,omitempty"`
 }
 
 func defaultControllers() Controllers {
-	return Controllers{ClusterSigningDuration: metav1.Duration{Duration: 365 * 24 * time.Hour}}
+	return Controllers{Enabled: []string{"*"}, ClusterSigningDuration: metav1.Duration{Duration: 365 * 24 * time.Hour}}
+}
+
+// switchable is a controller that can be left out.
+type switchable struct {
+	own   string   // its name in `floe controllers`
+	names []string // upstream's, the first of which is the newest
+	off   bool     // by default
+}
+
+func switchables() []switchable {
+	return []switchable{
+		{own: "bootstrap-signer", names: []string{"bootstrap-signer-controller", "bootstrapsigner"}, off: true},
+		{own: "bootstrap-token-cleaner", names: []string{"token-cleaner-controller", "tokencleaner"}, off: true},
+		{own: "certificate-approving", names: []string{"certificatesigningrequest-approving-controller", "csrapproving"}},
+		{own: "certificate-cleaner", names: []string{"certificatesigningrequest-cleaner-controller", "csrcleaner"}},
+		{own: "certificate-signing", names: []string{"certificatesigningrequest-signing-controller", "csrsigning"}},
+		{own: "clusterrole-aggregation", names: []string{"clusterrole-aggregation-controller", "clusterrole-aggregation"}},
+		{own: "deployment", names: []string{"deployment-controller", "deployment"}},
+		{own: "garbage", names: []string{"garbage-collector-controller", "garbagecollector"}},
+		{own: "namespace", names: []string{"namespace-controller", "namespace"}},
+		{own: "pvcprotection", names: []string{"persistentvolumeclaim-protection-controller", "pvc-protection"}},
+		{own: "pvprotection", names: []string{"persistentvolume-protection-controller", "pv-protection"}},
+		{own: "replicaset", names: []string{"replicaset-controller", "replicaset"}},
+		{own: "resourcequota", names: []string{"resourcequota-controller", "resourcequota"}},
+		{own: "root-ca-certificate-publisher", names: []string{"root-ca-certificate-publisher-controller", "root-ca-cert-publisher"}},
+		{own: "service-cidr", names: []string{"service-cidr-controller"}},
+		{own: "serviceaccount", names: []string{"serviceaccount-controller", "serviceaccount"}},
+		{own: "serviceaccount-token", names: []string{"serviceaccount-token-controller", "serviceaccount-token"}},
+		{own: "vacprotection", names: []string{"volumeattributesclass-protection-controller"}},
+	}
+}
+
+// runs says whether a controller, by its own name, is to run. One that cannot be left out always does.
+func (c *Controllers) runs(own string) bool {
+	all := switchables()
+	i := slices.IndexFunc(all, func(s switchable) bool { return s.own == own })
+	if i < 0 {
+		return true
+	}
+	for _, entry := range c.Enabled {
+		if name, less := strings.CutPrefix(entry, "-"); slices.Contains(all[i].names, name) {
+			return !less
+		}
+	}
+	return slices.Contains(c.Enabled, "*") && !all[i].off
 }
 
 func (c *Controllers) validate() (errs []error) {
+	for _, entry := range c.Enabled {
+		name := strings.TrimPrefix(entry, "-")
+		if entry != "*" && !slices.ContainsFunc(switchables(), func(s switchable) bool { return slices.Contains(s.names, name) }) {
+			errs = append(errs, fmt.Errorf("controllers.enabled: %q is not in the list of known controllers: %s", name, switchableNames()))
+		}
+	}
 	if d := c.ClusterSigningDuration.Duration; d <= 0 {
 		errs = append(errs, fmt.Errorf("controllers.clusterSigningDuration: %s: must be above 0", d))
 	}
 	return errs
+}
+
+func switchableNames() string {
+	var list []string
+	for _, s := range switchables() {
+		list = append(list, s.names[0])
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
 }
