@@ -16,6 +16,7 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	apiFlags(flags, &cfg.API)
 	edgeFlags(flags, &cfg.API)
 	authenticationFlags(flags, &cfg.Authentication)
+	authorizationFlags(flags, &cfg.API.Authorization)
 	networkFlags(flags, &cfg.Network)
 	controllerFlags(flags, &cfg.Controllers)
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
@@ -54,6 +55,20 @@ func apiFlags(flags *pflag.FlagSet, cfg *cluster.API) {
 	flags.BoolVar(cfg.Profiling, "profiling", *cfg.Profiling, "serve /debug/pprof and /debug/flags to administrators")
 	flags.BoolVar(&cfg.ContentionProfiling, "contention-profiling", cfg.ContentionProfiling, "record where goroutines block, if profiles are served")
 	flags.StringVar(&cfg.DebugSocketPath, "debug-socket-path", cfg.DebugSocketPath, "unix socket at which profiles are served to whoever may open it: the server's own user")
+}
+
+// authorizationFlags are those of who decides what users may do.
+func authorizationFlags(flags *pflag.FlagSet, cfg *cluster.Authorization) {
+	flags.StringSliceVar(&cfg.Mode, "authorization-mode", cfg.Mode,
+		"who decides what users may do, in the order in which they are asked: Node, RBAC, Webhook, AlwaysAllow, AlwaysDeny; by default Node,RBAC, as kubeadm's clusters")
+	flags.StringVar(&cfg.ConfigFile, "authorization-config", cfg.ConfigFile,
+		"AuthorizationConfiguration file, in place of all other --authorization flags; read again when it changes")
+	flags.StringVar(&cfg.WebhookConfigFile, "authorization-webhook-config-file", cfg.WebhookConfigFile, "kubeconfig file of the server that the mode Webhook asks")
+	flags.DurationVar(&cfg.WebhookCacheAuthorizedTTL.Duration, "authorization-webhook-cache-authorized-ttl", cfg.WebhookCacheAuthorizedTTL.Duration,
+		"how long what the webhook allows is remembered; 0: not at all")
+	flags.DurationVar(&cfg.WebhookCacheUnauthorizedTTL.Duration, "authorization-webhook-cache-unauthorized-ttl", cfg.WebhookCacheUnauthorizedTTL.Duration,
+		"how long what the webhook does not allow is remembered; 0: not at all")
+	flags.StringVar(&cfg.WebhookVersion, "authorization-webhook-version", cfg.WebhookVersion, "version of the reviews that the webhook is sent: v1 or v1beta1")
 }
 
 // edgeFlags are those of what is said to every client, and of how clients are sent away.

@@ -25,6 +25,8 @@ type API struct {
 	// EnableAdmissionPlugins and DisableAdmissionPlugins name admission plug-ins that are on, or off, other than by default.
 	EnableAdmissionPlugins  []string `json:"enableAdmissionPlugins,omitempty"`
 	DisableAdmissionPlugins []string `json:"disableAdmissionPlugins,omitempty"`
+	// Authorization says who decides what users may do.
+	Authorization Authorization `json:"authorization,omitempty"`
 	// MaxRequestsInflight and MaxMutatingRequestsInflight bound the requests in flight that change nothing, and that change something; together above 0. 0 bounds
 	// nothing. Default 400 and 200.
 	MaxRequestsInflight         int `json:"maxRequestsInflight"`
@@ -70,6 +72,7 @@ func defaultAPI() API {
 	profiling := true
 	return API{
 		HTTP2MaxStreamsPerConnection: 100, Profiling: &profiling,
+		Authorization:       defaultAuthorization(),
 		MaxRequestsInflight: 400, MaxMutatingRequestsInflight: 200,
 		RequestTimeout: metav1.Duration{Duration: time.Minute}, MinRequestTimeout: 1800, EventTTL: metav1.Duration{Duration: core.EventTTL},
 	}
@@ -150,6 +153,9 @@ func (a *API) validate(list []*kinds.Kind) (errs []error) {
 		bad("goawayChance", a.GoawayChance, "can not be less than 0 or greater than 0.02")
 	}
 	errs = append(errs, a.validateEdge()...)
+	if err := a.Authorization.validate(); err != nil {
+		errs = append(errs, err)
+	}
 	if _, err := a.of(list); err != nil {
 		errs = append(errs, err)
 	}

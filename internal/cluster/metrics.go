@@ -10,13 +10,14 @@ import (
 )
 
 // registry is what /metrics tells: the process, the API's requests, the store, and the controllers' queues.
-func (s *server) registry(api prometheus.Collector) *prometheus.Registry {
+func (s *server) registry(own ...prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	served := func() []*kinds.Kind { return s.api.Catalog().All() }
 	r.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), api, s.queues,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s.queues,
 		newStoreMetrics(s.store, s.log, served), newAllocationMetrics(s.store, s.Config.Network.services().NodePorts),
 	)
+	r.MustRegister(own...)
 	return r
 }
 

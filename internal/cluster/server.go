@@ -18,6 +18,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/token"
+	"github.com/floe-k8s/floe/internal/auth/webhook/authorize"
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
@@ -57,9 +58,10 @@ type server struct {
 	door      *wire.Handler
 	listener  net.Listener
 	nodes     *nodeDoor
-	custom    *custom.Keeper  // of what CustomResourceDefinitions define
-	begun     chan struct{}   // closed by bootstrap
-	leaving   context.Context // ends when the server is told to end, before its parts do; set before they run
+	custom    *custom.Keeper              // of what CustomResourceDefinitions define
+	begun     chan struct{}               // closed by bootstrap
+	leaving   context.Context             // ends when the server is told to end, before its parts do; set before they run
+	follow    func(context.Context) error // the authorization file; nil: there is none. Set by openAPI
 	running   running
 	queues    *engine.Metrics
 	lasting   accounttokens.Issue // makes the tokens of secrets; set by tokens
@@ -108,15 +110,20 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	authorizer, rules := s.authorizers()
+	webhooks := authorize.NewMetrics()
+	may, follow, err := s.authorizers(webhooks)
+	if err != nil {
+		return err
+	}
+	s.follow = follow
 	tokens, err := s.tokens()
 	if err != nil {
 		return err
 	}
 	authenticator := auth.First(auth.Certificates(s.authority.Pool(), s.Clock), token.NewBearer(tokens.Checker).Authenticate, auth.AnonymousUser)
 	s.api = api.New(api.Config{
-		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: authorizer, Rules: rules,
-		Answers: s.answers(authorizer, rules, authenticator, tokens.Checker), Tokens: tokens.Tokens,
+		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: may.Authorize, Rules: may.Rules,
+		Answers: s.answers(may.Authorize, may.Rules, authenticator, tokens.Checker), Tokens: tokens.Tokens,
 		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(), NoAdmission: served.off,
 	})
 	s.custom = custom.New(custom.Config{
@@ -137,7 +144,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		return errors.Join(err, s.listener.Close())
 	}
 	s.door = wire.New(wire.Config{
-		Metrics: metrics, Gather: without(s.registry(metrics), cfg.DisabledMetrics), Serves: served.apis.Serves,
+		Metrics: metrics, Gather: without(s.registry(metrics, webhooks), cfg.DisabledMetrics), Serves: served.apis.Serves,
 		Limits: wire.Limits{
 			Reading: cfg.MaxRequestsInflight, Changing: cfg.MaxMutatingRequestsInflight,
 			Call: cfg.RequestTimeout.Duration, Watch: cfg.watchLasts(),
@@ -178,6 +185,9 @@ func (s *server) parts() ([]part, error) {
 		{"bootstrap", s.bootstrap},
 		{"expiry", s.expire},
 		{"collector", s.tuneCollector},
+	}
+	if s.follow != nil {
+		list = append(list, part{"authorization file", s.follow})
 	}
 	if s.Config.API.DebugSocketPath != "" {
 		list = append(list, part{"debug socket", s.debugSocket})

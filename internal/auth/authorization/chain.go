@@ -1,0 +1,138 @@
+package authorization
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apiserver/pkg/apis/apiserver"
+	"k8s.io/apiserver/pkg/apis/apiserver/validation"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/auth/webhook/authorize"
+)
+
+// Own are the authorizers that read this cluster's objects. All fields are needed.
+type Own struct {
+	Node, RBAC           auth.Authorizer
+	NodeRules, RBACRules auth.Resolver
+}
+
+// Builder makes authorizers of configurations. All fields are needed but Metrics.
+type Builder struct {
+	Own     Own
+	Clock   clock.WithDelayedExecution
+	Metrics *authorize.Metrics
+}
+
+// Chain is all of a configuration.
+type Chain struct {
+	Authorize auth.Authorizer
+	Rules     auth.Resolver
+}
+
+// Build returns who decides by a configuration that was checked.
+func (b Builder) Build(cfg *apiserver.AuthorizationConfiguration) (Chain, error) {
+	deciders, lists := []auth.Authorizer{auth.AllowMasters}, []auth.Resolver(nil)
+	for i := range cfg.Authorizers {
+		decide, rules, err := b.one(&cfg.Authorizers[i])
+		if err != nil {
+			return Chain{}, fmt.Errorf("authorizer %s: %w", cfg.Authorizers[i].Name, err)
+		}
+		deciders, lists = append(deciders, decide), append(lists, rules)
+	}
+	return Chain{auth.Chain(deciders...), auth.Resolvers(lists...)}, nil
+}
+
+func (b Builder) one(a *apiserver.AuthorizerConfiguration) (auth.Authorizer, auth.Resolver, error) {
+	switch a.Type {
+	case Node:
+		return b.Own.Node, b.Own.NodeRules, nil
+	case RBAC:
+		return b.Own.RBAC, b.Own.RBACRules, nil
+	case AlwaysAllow:
+		return auth.AlwaysAllow, everything, nil
+	case AlwaysDeny:
+		return denyAll, nothing, nil
+	case Webhook:
+		return b.webhook(a)
+	case ABAC:
+		return nil, nil, fmt.Errorf("%s", noABAC)
+	}
+	return nil, nil, fmt.Errorf("unknown authorization mode %s specified", a.Type)
+}
+
+// denyAll has no opinion, and says why.
+func denyAll(context.Context, auth.User, auth.Attributes) (auth.Decision, string, error) {
+	return auth.NoOpinion, "Everything is forbidden.", nil
+}
+
+func nothing(auth.User, string) ([]rbacv1.PolicyRule, bool, error) { return nil, false, nil }
+
+func everything(auth.User, string) ([]rbacv1.PolicyRule, bool, error) {
+	all := []string{"*"}
+	return []rbacv1.PolicyRule{{Verbs: all, APIGroups: all, Resources: all}, {Verbs: all, NonResourceURLs: all}}, false, nil
+}
+
+// webhook makes one that asks the server of a kubeconfig file.
+func (b Builder) webhook(a *apiserver.AuthorizerConfiguration) (auth.Authorizer, auth.Resolver, error) {
+	w := a.Webhook
+	url, client, err := connect(w)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg := authorize.Config{
+		Name: a.Name, URL: url, Client: client, Version: w.SubjectAccessReviewVersion, OnFailure: auth.NoOpinion, Clock: b.Clock, Metrics: b.Metrics,
+	}
+	if w.CacheAuthorizedRequests {
+		cfg.Allowed = w.AuthorizedTTL.Duration
+	}
+	if w.CacheUnauthorizedRequests {
+		cfg.Refused = w.UnauthorizedTTL.Duration
+	}
+	if w.FailurePolicy == apiserver.FailurePolicyDeny {
+		cfg.OnFailure = auth.Deny
+	}
+	if cfg.Matches, err = matches(w.MatchConditions); err != nil {
+		return nil, nil, err
+	}
+	made := authorize.New(cfg)
+	return made.Authorize, made.Rules, nil
+}
+
+// connect reads a kubeconfig file: its current context says where and how.
+func connect(w *apiserver.WebhookConfiguration) (url string, client *http.Client, err error) {
+	if w.ConnectionInfo.KubeConfigFile == nil {
+		return "", nil, fmt.Errorf("no kubeconfig file")
+	}
+	path := *w.ConnectionInfo.KubeConfigFile
+	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: path}
+	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
+	if err != nil {
+		return "", nil, fmt.Errorf("kubeconfig file %s: %w", path, err)
+	}
+	cfg.Timeout = w.Timeout.Duration
+	if client, err = rest.HTTPClientFor(cfg); err != nil {
+		return "", nil, fmt.Errorf("kubeconfig file %s: %w", path, err)
+	}
+	// An answer is that of the server which the file names, and of no other.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return cfg.Host, client, nil
+}
+
+// matches compiles conditions; nil: there are none.
+func matches(conditions []apiserver.WebhookMatchCondition) (func(context.Context, *authorizationv1.SubjectAccessReview) (bool, error), error) {
+	if len(conditions) == 0 {
+		return nil, nil
+	}
+	matcher, errs := validation.ValidateAndCompileMatchConditions(&compiler{}, conditions)
+	if err := errs.ToAggregate(); err != nil {
+		return nil, err
+	}
+	return matcher.Eval, nil
+}
