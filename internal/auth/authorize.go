@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -69,7 +68,7 @@ func Chain(list ...Authorizer) Authorizer {
 				errs = append(errs, err)
 			}
 		}
-		return NoOpinion, strings.Join(reasons, "\n"), errors.Join(errs...)
+		return NoOpinion, strings.Join(reasons, "\n"), utilerrors.NewAggregate(errs)
 	}
 }
 

@@ -166,6 +166,7 @@ func TestNodes(t *testing.T) {
 		{"CREATE nodes one", node("one", label("evil.k8s.io/x", "")), nil, `evil.k8s.io/x`},
 		{"CREATE nodes one", node("one", label("notkubernetes.io/x", "")), nil, ""},
 		{"CREATE nodes one", node("one", func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "a"}} }), nil, ""},
+		//lint:ignore SA1019 that is what is refused
 		{"CREATE nodes one", node("one", func(n *corev1.Node) { n.Spec.ConfigSource = &corev1.NodeConfigSource{} }), nil, "is not allowed to create pods with a non-nil configSource"},
 		{"UPDATE nodes one", node("one", nil), node("one", label("node-restriction.kubernetes.io/pci", "yes")), "is not allowed to modify labels: node-restriction.kubernetes.io/pci"},
 		{"UPDATE nodes/status one", node("one", label("b.k8s.io/a", "")), node("one", label("a.k8s.io/a", "")), "is not allowed to modify labels: a.k8s.io/a, b.k8s.io/a"},
