@@ -14,7 +14,6 @@ import (
 	"github.com/floe-k8s/floe/internal/auth/node"
 	"github.com/floe-k8s/floe/internal/auth/rbac"
 	"github.com/floe-k8s/floe/internal/auth/rbac/policy"
-	"github.com/floe-k8s/floe/internal/auth/webhook/authorize"
 )
 
 // Authorization says who decides what users may do. Its fields are kube-apiserver's flags, but that the modes are kubeadm's by default.
@@ -72,7 +71,7 @@ func (a *Authorization) validate() error {
 }
 
 // authorizers are who decides what users may do, who lists it, and what has to run for that; nil: nothing.
-func (s *server) authorizers(metrics *authorize.Metrics) (chain authorization.Chain, run func(context.Context) error, err error) {
+func (s *server) authorizers(metrics *authorization.Metrics) (chain authorization.Chain, run func(context.Context) error, err error) {
 	objects := api.NewObjects(s.store, s.kinds)
 	nodes, roles := node.New(objects, policy.Rules("system:node")), rbac.New(objects)
 	builder := authorization.Builder{

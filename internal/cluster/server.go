@@ -17,8 +17,8 @@ import (
 	"github.com/floe-k8s/floe/internal/api/custom"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/auth/authorization"
 	"github.com/floe-k8s/floe/internal/auth/token"
-	"github.com/floe-k8s/floe/internal/auth/webhook/authorize"
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
@@ -110,8 +110,8 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	webhooks := authorize.NewMetrics()
-	may, follow, err := s.authorizers(webhooks)
+	decisions := authorization.NewMetrics()
+	may, follow, err := s.authorizers(decisions)
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		return errors.Join(err, s.listener.Close())
 	}
 	s.door = wire.New(wire.Config{
-		Metrics: metrics, Gather: without(s.registry(metrics, webhooks), cfg.DisabledMetrics), Serves: served.apis.Serves,
+		Metrics: metrics, Gather: without(s.registry(metrics, decisions), cfg.DisabledMetrics), Serves: served.apis.Serves,
 		Limits: wire.Limits{
 			Reading: cfg.MaxRequestsInflight, Changing: cfg.MaxMutatingRequestsInflight,
 			Call: cfg.RequestTimeout.Duration, Watch: cfg.watchLasts(),

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/utils/clock"
@@ -131,7 +132,9 @@ func TestWebhooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain, err := builder(auth.Allow).Build(cfg)
+	b := builder(auth.Allow)
+	b.Metrics = authorization.NewMetrics()
+	chain, err := b.Build(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,6 +155,18 @@ func TestWebhooks(t *testing.T) {
 		if got := fmt.Sprint(first, " ", second); decision != c.want || err != nil || got != c.asked {
 			t.Errorf("%+v: got %v, %v, asked %s", c, decision, err, got)
 		}
+	}
+	const want = `# HELP apiserver_authorization_decisions_total Decisions of each authorizer that has one.
+# TYPE apiserver_authorization_decisions_total counter
+apiserver_authorization_decisions_total{decision="allowed",name="first",type="Webhook"} 0
+apiserver_authorization_decisions_total{decision="allowed",name="rbac",type="RBAC"} 2
+apiserver_authorization_decisions_total{decision="allowed",name="second",type="Webhook"} 0
+apiserver_authorization_decisions_total{decision="denied",name="first",type="Webhook"} 1
+apiserver_authorization_decisions_total{decision="denied",name="rbac",type="RBAC"} 0
+apiserver_authorization_decisions_total{decision="denied",name="second",type="Webhook"} 1
+`
+	if err := testutil.CollectAndCompare(b.Metrics, strings.NewReader(want), "apiserver_authorization_decisions_total"); err != nil {
+		t.Error(err)
 	}
 	if _, incomplete, err := chain.Rules(auth.User{Name: "jane"}, "default"); !incomplete || err == nil {
 		t.Error("rules that a webhook gives are said to be known")

@@ -27,7 +27,7 @@ type Own struct {
 type Builder struct {
 	Own     Own
 	Clock   clock.WithDelayedExecution
-	Metrics *authorize.Metrics
+	Metrics *Metrics // nil: nothing is counted
 }
 
 // Chain is all of a configuration.
@@ -44,7 +44,7 @@ func (b Builder) Build(cfg *apiserver.AuthorizationConfiguration) (Chain, error)
 		if err != nil {
 			return Chain{}, fmt.Errorf("authorizer %s: %w", cfg.Authorizers[i].Name, err)
 		}
-		deciders, lists = append(deciders, decide), append(lists, rules)
+		deciders, lists = append(deciders, b.Metrics.count(string(cfg.Authorizers[i].Type), cfg.Authorizers[i].Name, decide)), append(lists, rules)
 	}
 	return Chain{auth.Chain(deciders...), auth.Resolvers(lists...)}, nil
 }
@@ -87,7 +87,7 @@ func (b Builder) webhook(a *apiserver.AuthorizerConfiguration) (auth.Authorizer,
 		return nil, nil, err
 	}
 	cfg := authorize.Config{
-		Name: a.Name, URL: url, Client: client, Version: w.SubjectAccessReviewVersion, OnFailure: auth.NoOpinion, Clock: b.Clock, Metrics: b.Metrics,
+		Name: a.Name, URL: url, Client: client, Version: w.SubjectAccessReviewVersion, OnFailure: auth.NoOpinion, Clock: b.Clock, Metrics: b.Metrics.asking(),
 	}
 	if w.CacheAuthorizedRequests {
 		cfg.Allowed = w.AuthorizedTTL.Duration
