@@ -116,7 +116,7 @@ func (a *API) of(list []*kinds.Kind) (served, error) {
 	var errs [3]error
 	s.gates, errs[0] = features.ParseGates(a.FeatureGates.List())
 	s.apis, errs[1] = features.ParseAPIs(a.RuntimeConfig.List(), versions)
-	s.off, errs[2] = features.ParsePlugins(a.EnableAdmissionPlugins, a.DisableAdmissionPlugins, api.Plugins(list, plugins()))
+	s.off, errs[2] = features.ParsePlugins(a.EnableAdmissionPlugins, a.DisableAdmissionPlugins, api.Plugins(list, plugins(pluginNeeds{})))
 	return s, errors.Join(errs[:]...)
 }
 
