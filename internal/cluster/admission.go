@@ -4,27 +4,38 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/floe-k8s/floe/internal/admission"
+	"github.com/floe-k8s/floe/internal/admission/externalips"
 	"github.com/floe-k8s/floe/internal/admission/limitranger"
 	"github.com/floe-k8s/floe/internal/admission/noderestriction"
+	"github.com/floe-k8s/floe/internal/admission/owners"
+	"github.com/floe-k8s/floe/internal/admission/pods"
 	"github.com/floe-k8s/floe/internal/admission/resourcequota"
 	"github.com/floe-k8s/floe/internal/admission/serviceaccount"
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
 // pluginNeeds is what admission plug-ins need of the server; the zero value will do where only their names are asked.
 type pluginNeeds struct {
-	accounts serviceaccount.Config
+	accounts  serviceaccount.Config
+	authorize auth.Authorizer
+	catalog   owners.Catalog
 }
 
 // plugins are the admission plug-ins that are not pure. Those of webhooks and policies belong here too.
 func plugins(with pluginNeeds) []admission.Plugin {
-	return []admission.Plugin{limitranger.New(), noderestriction.Plugin(), serviceaccount.New(with.accounts), resourcequota.New(nil)}
+	return append(pods.New(), limitranger.New(), noderestriction.Plugin(), serviceaccount.New(with.accounts), owners.New(with.authorize, with.catalog),
+		externalips.New(), resourcequota.New(nil))
 }
 
-func (s *server) pluginNeeds() pluginNeeds {
+func (s *server) pluginNeeds(authorize auth.Authorizer) pluginNeeds {
 	newest := api.NewObjects(s.store, s.kinds)
-	return pluginNeeds{accounts: serviceaccount.Config{Clock: s.Clock, Newest: func(namespace, name string) kinds.Object {
-		return newest.Get(corev1.SchemeGroupVersion.WithResource("serviceaccounts"), namespace, name)
-	}}}
+	return pluginNeeds{
+		accounts: serviceaccount.Config{Clock: s.Clock, Newest: func(namespace, name string) kinds.Object {
+			return newest.Get(corev1.SchemeGroupVersion.WithResource("serviceaccounts"), namespace, name)
+		}},
+		authorize: authorize,
+		catalog:   func() *kinds.Catalog { return s.api.Catalog() },
+	}
 }

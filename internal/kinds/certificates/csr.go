@@ -33,7 +33,10 @@ func CertificateSigningRequest() *kinds.Kind {
 		New:       func() kinds.Object { return &certificatesv1.CertificateSigningRequest{} },
 		NewList:   func() runtime.Object { return &certificatesv1.CertificateSigningRequestList{} },
 		ValidName: kinds.PathSegment,
-		Admission: []kinds.Admission{{Plugin: "CertificateSubjectRestriction", Admit: noMasters}},
+		Admission: []kinds.Admission{
+			{Plugin: "CertificateApproval", Part: "approval", Validate: mayApprove}, {Plugin: "CertificateSigning", Part: "status", Validate: maySign},
+			{Plugin: "CertificateSubjectRestriction", Validate: noMasters},
+		},
 		PrepareCreate: func(env kinds.Env, obj kinds.Object) {
 			csr := obj.(*certificatesv1.CertificateSigningRequest)
 			csr.Spec.Username, csr.Spec.UID, csr.Spec.Groups = env.User, env.UID, slices.Clone(env.Groups)

@@ -24,7 +24,7 @@ func PersistentVolumeClaim() *kinds.Kind {
 			volumespec.DefaultClaim(&c.Spec)
 			kinds.RoundUp(c.Status.Capacity, c.Status.AllocatedResources)
 		},
-		Admission: []kinds.Admission{kinds.ProtectInUse(protectClaim)},
+		Admission: claimAdmission(),
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
 			c := obj.(*corev1.PersistentVolumeClaim)
 			c.Status = corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}

@@ -23,6 +23,7 @@ func Ingress() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: gvk, Resource: "ingresses", Singular: "ingress", ShortNames: []string{"ing"}, Namespaced: true, Storage: "ingress",
 		MetaAgain: kinds.MetaChangeFirst,
+		Admission: []kinds.Admission{{Plugin: "DefaultIngressClass", Admit: defaultClass}},
 		New:       func() kinds.Object { return &networkingv1.Ingress{} },
 		NewList:   func() runtime.Object { return &networkingv1.IngressList{} },
 		PrepareCreate: func(_ kinds.Env, obj kinds.Object) {
@@ -57,6 +58,20 @@ func Ingress() *kinds.Kind {
 			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: ingressStatus},
 		},
 	}
+}
+
+// defaultClass gives a new ingress that names no class, in either way, the default one.
+func defaultClass(_ kinds.Env, obj, old kinds.Object, see kinds.Reader) error {
+	in := obj.(*networkingv1.Ingress)
+	if _, named := in.Annotations[classAnnotation]; old != nil || named || in.Spec.IngressClassName != nil {
+		return nil
+	}
+	res := networkingv1.SchemeGroupVersion.WithResource("ingressclasses")
+	if class := kinds.NewestMarked(see, res, networkingv1.AnnotationIsDefaultIngressClass); class != nil {
+		name := class.GetName()
+		in.Spec.IngressClassName = &name
+	}
+	return nil
 }
 
 func ingressStatus(_ kinds.Env, obj, old kinds.Object) (errs field.ErrorList) {

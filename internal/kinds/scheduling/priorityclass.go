@@ -46,7 +46,7 @@ func PriorityClass() *kinds.Kind {
 			}
 			return append(errs, validation.ValidateImmutableField(pc.PreemptionPolicy, was.PreemptionPolicy, field.NewPath("preemptionPolicy"))...)
 		},
-		Admission: []kinds.Admission{{Plugin: "Priority", Admit: oneDefault}},
+		Admission: []kinds.Admission{{Plugin: "Priority", Validate: oneDefault}},
 		Protected: func(name string) string {
 			if name == "system-node-critical" || name == "system-cluster-critical" {
 				return "this is a system priority class and cannot be deleted"
