@@ -9,7 +9,24 @@ import (
 // authenticationFlags have kube-apiserver's names and meanings.
 func authenticationFlags(flags *pflag.FlagSet, cfg *cluster.Authentication) {
 	flags.StringSliceVar(&cfg.APIAudiences, "api-audiences", cfg.APIAudiences, "names of the API, for one of which a service account's token must be; by default the issuers")
+	flags.BoolVar(&cfg.Anonymous, "anonymous-auth", cfg.Anonymous, "take requests that show no credential, as system:anonymous")
+	flags.StringVar(&cfg.ClientCAFile, "client-ca-file", cfg.ClientCAFile,
+		"authorities (PEM) whose client certificates name users, besides the cluster's own. Read again when it changes")
+	flags.BoolVar(&cfg.BootstrapTokens, "enable-bootstrap-token-auth", cfg.BootstrapTokens, "take the tokens of secrets of type bootstrap.kubernetes.io/token in kube-system, with which machines join")
+	flags.StringVar(&cfg.TokenFile, "token-auth-file", cfg.TokenFile, `CSV file of tokens: TOKEN,USER,UID,"GROUP,GROUP"`)
+	proxyFlags(flags, &cfg.RequestHeader)
 	accountFlags(flags, &cfg.ServiceAccounts)
+}
+
+// proxyFlags are those of front proxies.
+func proxyFlags(flags *pflag.FlagSet, cfg *cluster.RequestHeader) {
+	flags.StringVar(&cfg.ClientCAFile, "requestheader-client-ca-file", cfg.ClientCAFile,
+		"authorities (PEM) of the front proxies that are believed when they name users in headers; by default none is. Read again when it changes")
+	flags.StringSliceVar(&cfg.AllowedNames, "requestheader-allowed-names", cfg.AllowedNames, "common names that front proxies' certificates may have; by default all")
+	flags.StringSliceVar(&cfg.UsernameHeaders, "requestheader-username-headers", cfg.UsernameHeaders, "headers in which front proxies name users, such as X-Remote-User")
+	flags.StringSliceVar(&cfg.UIDHeaders, "requestheader-uid-headers", cfg.UIDHeaders, "headers in which they name users' UIDs: X-Remote-Uid, and others")
+	flags.StringSliceVar(&cfg.GroupHeaders, "requestheader-group-headers", cfg.GroupHeaders, "headers in which they name users' groups, such as X-Remote-Group")
+	flags.StringSliceVar(&cfg.ExtraHeadersPrefix, "requestheader-extra-headers-prefix", cfg.ExtraHeadersPrefix, "prefixes of headers in which they say more of users, such as X-Remote-Extra-")
 }
 
 // accountFlags are those of service accounts' tokens.

@@ -1,15 +1,12 @@
 package auth
 
 import (
-	"crypto/sha256"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
-	"k8s.io/utils/clock"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 )
 
 // Names that every Kubernetes cluster knows.
@@ -56,22 +53,47 @@ func First(list ...Authenticator) Authenticator {
 	}
 }
 
-// Certificates authenticates by a client certificate of pool: the common name is the user, each organization a group
-// (RFC 5280 section 4.1.2.6, as Kubernetes reads it).
-func Certificates(pool *x509.CertPool, now clock.PassiveClock) Authenticator {
-	known := &verified{authorities: pool, good: map[[sha256.Size]byte]validity{}}
+// Any asks each in turn until one knows the user. What the others refused counts only when nobody does: a request may show several credentials, and needs
+// one that is good.
+func Any(list ...Authenticator) Authenticator {
 	return func(r *http.Request) (User, bool, error) {
-		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
-			return User{}, false, nil
+		var errs []error
+		for _, a := range list {
+			user, ok, err := a(r)
+			if err != nil {
+				errs = append(errs, err)
+			} else if ok {
+				return user, true, nil
+			}
 		}
-		leaf := r.TLS.PeerCertificates[0]
-		if err := known.check(r.TLS.PeerCertificates, now.Now()); err != nil {
-			return User{}, false, fmt.Errorf("verifying certificate SN=%d of %q failed: %w", leaf.SerialNumber, leaf.Subject.CommonName, err)
+		return User{}, false, joined(errs)
+	}
+}
+
+// joined is one error of several, in upstream's form: one alone as it is, more as [ONE, TWO]; nil: there is none.
+func joined(errs []error) error {
+	if list := utilerrors.NewAggregate(errs); list != nil {
+		return list
+	}
+	return nil
+}
+
+// authenticated is user in the group of all who are known, unless it is there, or among those who are not. What user shares is not changed.
+func authenticated(user User) User {
+	if user.Name != Anonymous && !user.In(Authenticated) && !user.In(Unauthenticated) {
+		user.Groups = append(slices.Clip(user.Groups), Authenticated)
+	}
+	return user
+}
+
+// Known puts the users of an authenticator into the group of all who are known.
+func Known(a Authenticator) Authenticator {
+	return func(r *http.Request) (User, bool, error) {
+		user, ok, err := a(r)
+		if ok {
+			user = authenticated(user)
 		}
-		if leaf.Subject.CommonName == "" {
-			return User{}, false, errors.New("client certificate has no common name")
-		}
-		return User{Name: leaf.Subject.CommonName, Groups: append(slices.Clone(leaf.Subject.Organization), Authenticated)}, true, nil
+		return user, ok, err
 	}
 }
 
@@ -82,6 +104,16 @@ func NoTokens(r *http.Request) (User, bool, error) {
 		return User{}, false, errors.New("invalid bearer token")
 	}
 	return User{}, false, nil
+}
+
+// AnonymousAt is AnonymousUser for the paths that are given; for all when none is.
+func AnonymousAt(paths ...string) Authenticator {
+	return func(r *http.Request) (User, bool, error) {
+		if len(paths) > 0 && (r.URL == nil || !slices.Contains(paths, r.URL.Path)) {
+			return User{}, false, nil
+		}
+		return AnonymousUser(r)
+	}
 }
 
 // AnonymousUser takes every request that shows no credential.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,8 +15,31 @@ import (
 type Authentication struct {
 	// APIAudiences are names of the API: a token of a service account must be for one of them. Default: the issuers.
 	APIAudiences []string `json:"apiAudiences,omitempty"`
+	// Anonymous takes requests that show no credential, as system:anonymous. Default true.
+	Anonymous bool `json:"anonymous"`
+	// ClientCAFile holds authorities (PEM) whose client certificates name users, besides the cluster's own. It is read again when it changes.
+	ClientCAFile string `json:"clientCAFile,omitempty"`
+	// BootstrapTokens takes the tokens of secrets of type bootstrap.kubernetes.io/token in kube-system, with which machines join.
+	BootstrapTokens bool `json:"bootstrapTokens,omitempty"`
+	// TokenFile is a CSV file of tokens: TOKEN,USER,UID,"GROUP,GROUP". It is read once.
+	TokenFile string `json:"tokenFile,omitempty"`
+	// RequestHeader says which front proxies are believed.
+	RequestHeader RequestHeader `json:"requestHeader,omitempty"`
 	// ServiceAccounts says how tokens of service accounts are made and checked.
 	ServiceAccounts ServiceAccounts `json:"serviceAccounts,omitempty"`
+}
+
+// RequestHeader says which front proxies are believed, and what they say in which headers.
+type RequestHeader struct {
+	// ClientCAFile holds the authorities (PEM) of proxies' certificates. It is read again when it changes. Empty: no proxy is believed.
+	ClientCAFile string `json:"clientCAFile,omitempty"`
+	// AllowedNames are the common names that proxies' certificates may have; none: all.
+	AllowedNames []string `json:"allowedNames,omitempty"`
+	// UsernameHeaders, UIDHeaders and GroupHeaders are names of headers, ExtraHeadersPrefix prefixes of names.
+	UsernameHeaders    []string `json:"usernameHeaders,omitempty"`
+	UIDHeaders         []string `json:"uidHeaders,omitempty"`
+	GroupHeaders       []string `json:"groupHeaders,omitempty"`
+	ExtraHeadersPrefix []string `json:"extraHeadersPrefix,omitempty"`
 }
 
 // ServiceAccounts says how tokens of service accounts are made and checked.
@@ -37,12 +61,34 @@ type ServiceAccounts struct {
 }
 
 func defaultAuthentication() Authentication {
-	return Authentication{ServiceAccounts: ServiceAccounts{Lookup: true, ExtendTokenExpiration: true}}
+	return Authentication{Anonymous: true, ServiceAccounts: ServiceAccounts{Lookup: true, ExtendTokenExpiration: true}}
 }
 
 func (a *Authentication) validate() (errs []error) {
 	for _, err := range a.ServiceAccounts.validate() {
 		errs = append(errs, fmt.Errorf("authentication.serviceAccounts.%w", err))
+	}
+	for _, err := range a.RequestHeader.validate() {
+		errs = append(errs, fmt.Errorf("authentication.requestHeader.%w", err))
+	}
+	return errs
+}
+
+func (h *RequestHeader) validate() (errs []error) {
+	for _, list := range []struct {
+		field, flag string
+		values      []string
+	}{
+		{"usernameHeaders", "requestheader-username-headers", h.UsernameHeaders}, {"groupHeaders", "requestheader-group-headers", h.GroupHeaders},
+		{"extraHeadersPrefix", "requestheader-extra-headers-prefix", h.ExtraHeadersPrefix}, {"allowedNames", "requestheader-allowed-names", h.AllowedNames},
+		{"uidHeaders", "requestheader-uid-headers", h.UIDHeaders},
+	} {
+		if slices.ContainsFunc(list.values, func(s string) bool { return strings.TrimSpace(s) == "" }) {
+			errs = append(errs, fmt.Errorf("%s: empty value in %q", list.field, list.flag))
+		}
+	}
+	if len(h.UIDHeaders) > 0 && !slices.ContainsFunc(h.UIDHeaders, func(s string) bool { return strings.EqualFold(s, "X-Remote-Uid") }) {
+		errs = append(errs, errors.New("uidHeaders: --requestheader-uid-headers is set without specifying the standard X-Remote-Uid header - API aggregation will not work"))
 	}
 	return errs
 }

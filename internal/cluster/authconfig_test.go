@@ -39,15 +39,19 @@ func completed(t *testing.T, text string) (Config, error) {
 func TestAuthenticationIsChecked(t *testing.T) {
 	for given, want := range map[string]string{
 		"": "",
-		"serviceAccounts: {issuers: ['https://a', me]}":            "",
-		"serviceAccounts: {issuers: ['']}":                         "authentication.serviceAccounts.issuers: service-account-issuer should not be an empty string",
-		"serviceAccounts: {issuers: [a, a]}":                       `service-account-issuer "a" is already specified`,
-		"serviceAccounts: {issuers: ['https://a%z']}":              `service-account-issuer "https://a%z" contained a ':' but was not a valid URL`,
-		"serviceAccounts: {jwksURI: 'https://a%z'}":                "service-account-jwks-uri must be a valid URL",
-		"serviceAccounts: {jwksURI: 'http://a'}":                   "service-account-jwks-uri requires https scheme, parsed as: http://a",
-		"serviceAccounts: {maxTokenExpiration: 59m59s}":            "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds",
-		"serviceAccounts: {maxTokenExpiration: 1h, lookup: false}": "",
-		"serviceAccounts: {maxTokenExpiration: 1193047h}":          "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds",
+		"serviceAccounts: {issuers: ['https://a', me]}":                          "",
+		"serviceAccounts: {issuers: ['']}":                                       "authentication.serviceAccounts.issuers: service-account-issuer should not be an empty string",
+		"serviceAccounts: {issuers: [a, a]}":                                     `service-account-issuer "a" is already specified`,
+		"serviceAccounts: {issuers: ['https://a%z']}":                            `service-account-issuer "https://a%z" contained a ':' but was not a valid URL`,
+		"serviceAccounts: {jwksURI: 'https://a%z'}":                              "service-account-jwks-uri must be a valid URL",
+		"serviceAccounts: {jwksURI: 'http://a'}":                                 "service-account-jwks-uri requires https scheme, parsed as: http://a",
+		"serviceAccounts: {maxTokenExpiration: 59m59s}":                          "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds",
+		"serviceAccounts: {maxTokenExpiration: 1h, lookup: false}":               "",
+		"serviceAccounts: {maxTokenExpiration: 1193047h}":                        "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds",
+		"requestHeader: {usernameHeaders: [X-User], uidHeaders: [x-remote-uid]}": "",
+		"requestHeader: {usernameHeaders: [' ']}":                                `authentication.requestHeader.usernameHeaders: empty value in "requestheader-username-headers"`,
+		"requestHeader: {allowedNames: [a, '']}":                                 `empty value in "requestheader-allowed-names"`,
+		"requestHeader: {uidHeaders: [X-Uid]}":                                   "--requestheader-uid-headers is set without specifying the standard X-Remote-Uid header - API aggregation will not work",
 	} {
 		if _, err := completed(t, given); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %v, want %q", given, err, want)

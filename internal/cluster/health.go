@@ -9,7 +9,6 @@ import (
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/review"
 	"github.com/floe-k8s/floe/internal/auth"
-	"github.com/floe-k8s/floe/internal/auth/token"
 )
 
 // asked bounds how long the log is asked whether it answers, as upstream's probes.
@@ -30,9 +29,9 @@ func marked(on *atomic.Bool, p part) part {
 }
 
 // answers serve what is never stored.
-func (s *server) answers(authorizer auth.Authorizer, rules auth.Resolver, authenticator auth.Authenticator, tokens *token.Checker) api.Answers {
+func (s *server) answers(authorizer auth.Authorizer, rules auth.Resolver, users *users) api.Answers {
 	return review.Answers(review.Config{
-		Authorizer: authorizer, Authenticator: authenticator, Tokens: tokens.Check, Rules: rules, Clock: s.Clock, Components: s.health,
+		Authorizer: authorizer, Authenticator: users.requests, Tokens: users.tokens, Rules: rules, Clock: s.Clock, Components: s.health,
 	})
 }
 

@@ -18,7 +18,6 @@ import (
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/authorization"
-	"github.com/floe-k8s/floe/internal/auth/token"
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
@@ -65,6 +64,7 @@ type server struct {
 	running   running
 	queues    *engine.Metrics
 	lasting   accounttokens.Issue // makes the tokens of secrets; set by tokens
+	seen      *auth.Metrics       // of users
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -72,7 +72,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if env.Seed == 0 {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
-	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics()}
+	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), seen: auth.NewMetrics()}
 	if s.dir, err = openDataDir(env.Config.DataDir); err != nil {
 		return err
 	}
@@ -120,10 +120,13 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	authenticator := auth.First(auth.Certificates(s.authority.Pool(), s.Clock), token.NewBearer(tokens.Checker).Authenticate, auth.AnonymousUser)
+	users, err := s.users(&tokens)
+	if err != nil {
+		return err
+	}
 	s.api = api.New(api.Config{
 		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: may.Authorize, Rules: may.Rules,
-		Answers: s.answers(may.Authorize, may.Rules, authenticator, tokens.Checker), Tokens: tokens.Tokens,
+		Answers: s.answers(may.Authorize, may.Rules, users), Tokens: tokens.Tokens,
 		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(s.pluginNeeds(may.Authorize)), NoAdmission: served.off,
 	})
 	s.custom = custom.New(custom.Config{
@@ -154,7 +157,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
 		Documents:     tokens.documents(s.Config.Authentication.ServiceAccounts.JWKSURI, external, s.Log),
-		Authenticator: authenticator, Edge: cfg.edge(), ExternalAddress: external, LiveGrace: cfg.LivezGracePeriod.Duration, MaxBytesPerSec: cfg.MaxConnectionBytesPerSec,
+		Authenticator: users.requests, Edge: cfg.edge(), ExternalAddress: external, LiveGrace: cfg.LivezGracePeriod.Duration, MaxBytesPerSec: cfg.MaxConnectionBytesPerSec,
 	})
 	return nil
 }

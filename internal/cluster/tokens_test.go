@@ -45,7 +45,7 @@ func TestTokenSaysItsBindings(t *testing.T) {
 		checker := token.NewChecker(token.Config{
 			Issuers: []string{"https://me"}, Audiences: []string{"here"}, Keys: []token.Key{signer.Key}, Objects: onlyAccount{wish.Account}, Clock: clocktesting.NewFakePassiveClock(wish.Now),
 		})
-		_, ok, err := checker.Check(text, nil)
+		_, ok, err := checker.Check(t.Context(), text, nil)
 		if ok || err == nil || err.Error() != "service account token has been invalidated" {
 			t.Errorf("bound to a %s that is not there: got %v, %v", name, ok, err)
 		}

@@ -137,6 +137,9 @@ func (a *Authority) CertPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
+// Certificate is the same, shared and not to be changed.
+func (a *Authority) Certificate() *x509.Certificate { return a.cert }
+
 // Pool is a pool that holds just the authority.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()

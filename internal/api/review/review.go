@@ -2,6 +2,7 @@ package review
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -14,16 +15,14 @@ import (
 
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/auth"
-	"github.com/floe-k8s/floe/internal/auth/token"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
 // Config is what answers are made from. All fields but Tokens are needed.
 type Config struct {
 	Authenticator auth.Authenticator
-	// Tokens says whose a service account's token is that is shown to audiences, nil for the API's; ok false without an error: it is none. It is asked before
-	// Authenticator. nil: there are none.
-	Tokens     func(given string, audiences []string) (id token.Identity, ok bool, err error)
+	// Tokens says whose a token is; nil: Authenticator alone does.
+	Tokens     auth.TokenChecker
 	Authorizer auth.Authorizer
 	Rules      auth.Resolver // of the same policy as Authorizer
 	Clock      clock.PassiveClock
@@ -47,24 +46,26 @@ func Answers(cfg Config) api.Answers {
 }
 
 // token says whose a token is.
-func (cfg Config) token(_ context.Context, _ api.Request, given kinds.Object, _ metav1.CreateOptions) (runtime.Object, error) {
+func (cfg Config) token(ctx context.Context, _ api.Request, given kinds.Object, _ metav1.CreateOptions) (runtime.Object, error) {
 	r := given.(*authenticationv1.TokenReview)
 	if r.Spec.Token == "" {
 		return nil, apierrors.NewBadRequest("token is required for TokenReview in authentication")
 	}
 	// The status that the client may have sent stays where nothing is written over it, as upstream.
-	if cfg.Tokens != nil {
-		id, ok, err := cfg.Tokens(r.Spec.Token, r.Spec.Audiences)
-		if ok {
+	header := "Bearer " + r.Spec.Token
+	if shown := auth.TokenIn(header); cfg.Tokens != nil && shown != "" {
+		id, ok, err := cfg.Tokens(ctx, shown, r.Spec.Audiences)
+		switch {
+		case ok:
 			r.Status.Authenticated, r.Status.User, r.Status.Audiences = true, userInfo(id.User), id.Audiences
 			return r, nil
+		case err == nil:
+			err = errors.New("invalid bearer token")
 		}
-		if err != nil {
-			r.Status.Authenticated, r.Status.Error = false, err.Error()
-			return r, nil
-		}
+		r.Status.Authenticated, r.Status.Error = false, err.Error()
+		return r, nil
 	}
-	user, ok, err := cfg.Authenticator(&http.Request{Header: http.Header{"Authorization": {"Bearer " + r.Spec.Token}}})
+	user, ok, err := cfg.Authenticator(&http.Request{Header: http.Header{"Authorization": {header}}})
 	r.Status.Authenticated = ok && err == nil
 	if err != nil {
 		r.Status.Error = err.Error()

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -61,27 +62,20 @@ func NewChecker(cfg Config) *Checker {
 	return c
 }
 
-// Identity is whose a token is.
-type Identity struct {
-	User      auth.User
-	Audiences []string  // those of the token that were asked for
-	Until     time.Time // when the token ends; zero: it does not
-}
-
-// Check says whose a token is. asked are the audiences that the token is presented to; nil: the API's. ok false without an error: it is none of ours.
-func (c *Checker) Check(token string, asked []string) (id Identity, ok bool, err error) {
+// Check is an auth.TokenChecker.
+func (c *Checker) Check(_ context.Context, token string, asked []string) (id auth.Identity, ok bool, err error) {
 	p, err := parse(token)
 	if err != nil || p.issuer != legacyIssuer && !slices.Contains(c.Issuers, p.issuer) {
-		return Identity{}, false, nil // for others to know
+		return auth.Identity{}, false, nil // for others to know
 	}
 	if err := c.verify(p); err != nil {
-		return Identity{}, false, err
+		return auth.Identity{}, false, err
 	}
 	var said claims
 	if err := unmarshal(p.payload, &said); err != nil {
-		return Identity{}, false, err
+		return auth.Identity{}, false, err
 	}
-	if asked == nil {
+	if len(asked) == 0 {
 		asked = c.Audiences
 	}
 	held := []string(said.Audience)
@@ -90,7 +84,7 @@ func (c *Checker) Check(token string, asked []string) (id Identity, ok bool, err
 	}
 	shared := slices.DeleteFunc(slices.Clone(held), func(a string) bool { return !slices.Contains(asked, a) })
 	if len(shared) == 0 && len(c.Audiences) > 0 {
-		return Identity{}, false, fmt.Errorf("token audiences %q is invalid for the target audiences %q", held, asked)
+		return auth.Identity{}, false, fmt.Errorf("token audiences %q is invalid for the target audiences %q", held, asked)
 	}
 	id.Audiences = shared
 	if said.Issuer == legacyIssuer {
@@ -99,7 +93,7 @@ func (c *Checker) Check(token string, asked []string) (id Identity, ok bool, err
 		id.User, err = c.bound(&said)
 	}
 	if err != nil {
-		return Identity{}, false, err
+		return auth.Identity{}, false, err
 	}
 	if said.Expiry != 0 {
 		id.Until = said.Expiry.time().Add(leeway)

@@ -9,10 +9,9 @@ import (
 	"math"
 	"strings"
 	"time"
-)
 
-// MaxLength is how long a token may be, in bytes. Those that the cluster makes are some 1,000 long, and a header holds at most 1 MiB.
-const MaxLength = 16 << 10
+	"github.com/floe-k8s/floe/internal/auth"
+)
 
 // Ref names an object that a token is bound to.
 type Ref struct {
@@ -81,6 +80,13 @@ func (a *audiences) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(a))
 }
 
+func unmarshal(payload []byte, into *claims) error {
+	if err := json.Unmarshal(payload, into); err != nil {
+		return errors.New("the claims of the token cannot be read")
+	}
+	return nil
+}
+
 var errMalformed = errors.New("the token is not made as one is")
 
 // parts are a token's, decoded but not believed.
@@ -94,7 +100,7 @@ type parts struct {
 
 // parse takes a token apart. It reads nothing of one that is too long.
 func parse(token string) (p parts, err error) {
-	if len(token) > MaxLength || strings.Count(token, ".") != 2 {
+	if len(token) > auth.MaxTokenLength || strings.Count(token, ".") != 2 {
 		return p, errMalformed
 	}
 	end := strings.LastIndexByte(token, '.')

@@ -14,11 +14,10 @@
 //   - Nothing of a token is believed before its signature was checked with a key of ours, by the algorithm of that key; what its header says of
 //     an algorithm
 //     must be the same, so that "none" and a public key taken for a shared secret have no meaning here.
-//   - A token longer than MaxLength bytes is refused before anything of it is read.
+//   - A token longer than auth.MaxTokenLength bytes is refused before anything of it is read.
 //   - A token of another issuer is nobody's here (ok false), which leaves it to other authenticators; one of ours that is not good is an error.
 //   - Objects that are being deleted keep their tokens for the leeway of a minute, as upstream's; an object of the same name and another UID has
 //     none.
-//   - A cached answer is never older than CacheFor, holds for the audiences that were asked for only, and ends with its token.
 //
 // # What it leaves to others
 //

@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -22,6 +21,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/floe-k8s/floe/internal/auth"
 )
 
 const here = "https://kubernetes.default.svc.cluster.local"
@@ -96,7 +97,7 @@ func (w *world) issue(t testing.TB, change func(*Wish)) string {
 func TestUserOfToken(t *testing.T) {
 	w := newWorld(t)
 	token := w.issue(t, func(wish *Wish) { wish.Pod, wish.Node = ref("pod"), ref("node") })
-	id, ok, err := w.checker.Check(token, nil)
+	id, ok, err := w.checker.Check(t.Context(), token, nil)
 	if !ok || err != nil {
 		t.Fatalf("got %v, %v", ok, err)
 	}
@@ -159,7 +160,7 @@ func TestRefusedForWhatIsThere(t *testing.T) {
 			w := newWorld(t)
 			token := w.issue(t, c.wish)
 			c.change(w)
-			_, ok, err := w.checker.Check(token, nil)
+			_, ok, err := w.checker.Check(t.Context(), token, nil)
 			if got := message(err); got != c.want || ok != (c.want == "") {
 				t.Errorf("got %v %q, want %q", ok, got, c.want)
 			}
@@ -209,7 +210,7 @@ func TestForged(t *testing.T) {
 		"key inside": header(`{"alg":"ES256","jwk":{"kty":"EC"}}`) + "." + p[2], "zero signature": p[0] + "." + p[1] + "." + b64(strings.Repeat("\x00", 64)),
 		"other's signature": p[0] + "." + p[1] + "." + strings.Split(other.issue(t, nil), ".")[2], "other's token": other.issue(t, nil),
 		"space before": " " + good, "space after": good + " ", "line after": good + "\n", "line inside": good[:20] + "\n" + good[20:], "padded": good + "=",
-		"JSON form": `{"payload":"` + p[1] + `"}`, "oversized": good + strings.Repeat("A", MaxLength), "deep": b64(strings.Repeat("[", 9000)) + "." + p[1] + "." + p[2],
+		"JSON form": `{"payload":"` + p[1] + `"}`, "oversized": good + strings.Repeat("A", auth.MaxTokenLength), "deep": b64(strings.Repeat("[", 9000)) + "." + p[1] + "." + p[2],
 		"NUL": good + "\x00", "standard alphabet": strings.NewReplacer("-", "+", "_", "/").Replace(good) + "/",
 	}
 	for _, issuer := range []string{"", "https://elsewhere", here + "/", "HTTPS" + here[5:], legacyIssuer} {
@@ -224,19 +225,19 @@ func TestForged(t *testing.T) {
 		list["issuer "+issuer] = token
 	}
 	for name, token := range list {
-		if id, ok, err := w.checker.Check(token, nil); ok {
+		if id, ok, err := w.checker.Check(t.Context(), token, nil); ok {
 			t.Errorf("%s: taken for %q (%v)", name, id.User.Name, err)
 		}
 	}
 	for i := range len(good) {
-		if _, ok, _ := w.checker.Check(good[:i], nil); ok {
+		if _, ok, _ := w.checker.Check(t.Context(), good[:i], nil); ok {
 			t.Errorf("the first %d bytes are taken", i)
 		}
 		changed := []byte(good)
 		if changed[i]++; changed[i] == '=' || changed[i] == '[' {
 			changed[i] = 'A'
 		}
-		if _, ok, _ := w.checker.Check(string(changed), nil); ok {
+		if _, ok, _ := w.checker.Check(t.Context(), string(changed), nil); ok {
 			t.Errorf("with byte %d changed it is taken", i)
 		}
 	}
@@ -267,7 +268,7 @@ func TestLegacy(t *testing.T) {
 			}
 			w.secret.Data = map[string][]byte{"token": []byte(token)}
 			c.change(w)
-			_, ok, err := w.checker.Check(token, nil)
+			_, ok, err := w.checker.Check(t.Context(), token, nil)
 			if got := message(err); got != c.want || ok != (c.want == "") {
 				t.Errorf("got %v %q, want %q", ok, got, c.want)
 			}
@@ -311,34 +312,8 @@ func TestKeysOfFiles(t *testing.T) {
 	w := newWorld(t)
 	w.issuer = NewIssuer(here, signer)
 	w.checker = NewChecker(withKeys(w.checker.Config, signer.Key, w.signer.Key))
-	if _, ok, err := w.checker.Check(w.issue(t, nil), nil); !ok {
+	if _, ok, err := w.checker.Check(t.Context(), w.issue(t, nil), nil); !ok {
 		t.Errorf("RSA: %v", err)
-	}
-}
-
-func TestBearerRemembers(t *testing.T) {
-	w := newWorld(t)
-	b := NewBearer(w.checker)
-	r := &http.Request{Header: http.Header{"Authorization": {"Bearer " + w.issue(t, nil)}}}
-	if _, ok, err := b.Authenticate(r); !ok {
-		t.Fatal(err)
-	}
-	w.account = nil
-	if _, ok, err := b.Authenticate(r); !ok {
-		t.Errorf("it was forgotten at once: %v", err)
-	}
-	if n := testing.AllocsPerRun(100, func() { _, _, _ = b.Authenticate(r) }); n > 1 {
-		t.Errorf("%v allocations for a token that is known, want at most 1", n)
-	}
-	w.clock.Step(CacheFor)
-	if _, ok, err := b.Authenticate(r); ok || err == nil {
-		t.Errorf("after %v: got %v, %v; want an error", CacheFor, ok, err)
-	}
-	for header, refused := range map[string]bool{"": false, "Bearer": false, "Bearer ": false, "Bearer  x": false, "Basic x": false, "bearer x": true, "Bearer x y": true} {
-		_, ok, err := b.Authenticate(&http.Request{Header: http.Header{"Authorization": {header}}})
-		if ok || (err != nil) != refused {
-			t.Errorf("%q: got %v, %v; want refused %v", header, ok, err, refused)
-		}
 	}
 }
 
@@ -350,7 +325,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		if _, ok, _ := w.checker.Check(token, nil); ok && token != good {
+		if _, ok, _ := w.checker.Check(t.Context(), token, nil); ok && token != good {
 			t.Errorf("taken: %q", token)
 		}
 	})

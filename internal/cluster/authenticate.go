@@ -1,0 +1,119 @@
+package cluster
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/auth/bootstraptoken"
+	"github.com/floe-k8s/floe/internal/auth/proxy"
+	"github.com/floe-k8s/floe/internal/auth/tokenfile"
+	"github.com/floe-k8s/floe/internal/pki"
+)
+
+// users are how the API knows its users.
+type users struct {
+	requests auth.Authenticator
+	tokens   auth.TokenChecker
+}
+
+// users puts those who know users in upstream's order: front proxies, certificates, then tokens, the dearest to check last; who shows nothing is anonymous.
+func (s *server) users(accounts *accountTokens) (*users, error) {
+	cfg := &s.Config.Authentication
+	var list []auth.Authenticator
+	headers := proxy.Headers{
+		User: cfg.RequestHeader.UsernameHeaders, UID: cfg.RequestHeader.UIDHeaders, Group: cfg.RequestHeader.GroupHeaders, Extra: cfg.RequestHeader.ExtraHeadersPrefix,
+	}
+	if cfg.RequestHeader.ClientCAFile != "" {
+		proxies, err := s.proxies(headers)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, proxies)
+	}
+	authorities, err := s.clientAuthorities()
+	if err != nil {
+		return nil, err
+	}
+	checkers, err := s.tokenCheckers(accounts)
+	if err != nil {
+		return nil, err
+	}
+	tokens := auth.NewCache(auth.AnyToken(checkers...), s.Clock, s.seen).Check
+	list = append(list, auth.Certificates(auth.NewVerifier(authorities), s.Clock, s.seen), auth.Bearer(tokens), auth.BearerProtocol(tokens))
+	known := auth.Known(auth.Any(list...))
+	if cfg.Anonymous {
+		known = auth.First(known, auth.AnonymousUser)
+	}
+	return &users{s.seen.Measure(proxy.Clear(known, headers), s.Clock), tokens}, nil
+}
+
+// clientAuthorities are whose certificates name users: the cluster's own authority, and those of a file.
+func (s *server) clientAuthorities() (func() *x509.CertPool, error) {
+	file := s.Config.Authentication.ClientCAFile
+	if file == "" {
+		own := s.authority.Pool()
+		return func() *x509.CertPool { return own }, nil
+	}
+	bundle, err := pki.OpenBundle(file, []*x509.Certificate{s.authority.Certificate()}, s.Clock, s.Log)
+	if err != nil {
+		return nil, fmt.Errorf("authentication.clientCAFile: unable to load client CA file: %w", err)
+	}
+	return bundle.Pool, nil
+}
+
+// proxies believes front proxies.
+func (s *server) proxies(headers proxy.Headers) (auth.Authenticator, error) {
+	cfg := &s.Config.Authentication
+	bundle, err := pki.OpenBundle(cfg.RequestHeader.ClientCAFile, nil, s.Clock, s.Log)
+	if err != nil {
+		return nil, fmt.Errorf("authentication.requestHeader.clientCAFile: unable to load client CA file: %w", err)
+	}
+	if len(cfg.RequestHeader.AllowedNames) == 0 {
+		clients := []*x509.Certificate{s.authority.Certificate()}
+		if cfg.ClientCAFile != "" {
+			more, err := pki.OpenBundle(cfg.ClientCAFile, nil, s.Clock, s.Log)
+			if err != nil {
+				return nil, fmt.Errorf("authentication.clientCAFile: unable to load client CA file: %w", err)
+			}
+			clients = append(clients, more.Certificates()...)
+		}
+		if slices.ContainsFunc(bundle.Certificates(), func(c *x509.Certificate) bool { return slices.ContainsFunc(clients, c.Equal) }) {
+			return nil, errors.New("authentication.requestHeader: --requestheader-client-ca-file and --client-ca-file contain overlapping certificates; --requestheader-allowed-names " +
+				"must be specified to ensure regular client certificates cannot set authenticating proxy headers for arbitrary users")
+		}
+	}
+	return proxy.New(proxy.Config{Headers: headers, Verifier: auth.NewVerifier(bundle.Pool), Names: cfg.RequestHeader.AllowedNames, Clock: s.Clock}), nil
+}
+
+// tokenCheckers know users by tokens.
+func (s *server) tokenCheckers(accounts *accountTokens) (list []auth.TokenChecker, err error) {
+	cfg := &s.Config.Authentication
+	forAPI := func(check auth.TokenChecker) auth.TokenChecker { return auth.ForAPI(accounts.Tokens.Audiences, check) }
+	if cfg.TokenFile != "" {
+		file, err := tokenfile.Open(cfg.TokenFile, s.Log)
+		if err != nil {
+			return nil, fmt.Errorf("authentication.tokenFile: %w", err)
+		}
+		list = append(list, forAPI(file.Check))
+	}
+	list = append(list, accounts.Check)
+	if cfg.BootstrapTokens {
+		objects := bindings{api.NewObjects(s.store, s.kinds)}
+		secret := func(name string) *corev1.Secret {
+			found, err := objects.Secret(metav1.NamespaceSystem, name)
+			if err != nil {
+				return nil
+			}
+			return found
+		}
+		list = append(list, forAPI(bootstraptoken.New(secret, s.Clock, s.Log.With("component", "api")).Check))
+	}
+	return list, nil
+}

@@ -1,0 +1,149 @@
+package cluster
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/pki"
+)
+
+// trusted makes an authority, and writes its certificate to a file.
+func trusted(t *testing.T) (*pki.Authority, string) {
+	t.Helper()
+	dir := t.TempDir()
+	a, err := pki.Open(dir, clock.RealClock{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, filepath.Join(dir, "ca.crt")
+}
+
+// identity is a client's certificate.
+func identity(t *testing.T, a *pki.Authority, name string, groups ...string) *tls.Certificate {
+	t.Helper()
+	id, err := a.Client(name, groups...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := must(id.TLS())(t)
+	return &cert
+}
+
+// asker asks a server who it is taken for.
+type asker struct {
+	url  string
+	base *tls.Config
+}
+
+func newAsker(t *testing.T, c *servedCluster) asker {
+	t.Helper()
+	config := rest.CopyConfig(c.config)
+	config.CertData, config.KeyData = nil, nil
+	return asker{c.config.Host, must(rest.TLSConfigFor(config))(t)}
+}
+
+// whoami is the user's name and groups, or the answer's status.
+func (a asker) whoami(t *testing.T, cert *tls.Certificate, headers map[string]string) string {
+	t.Helper()
+	config := a.base.Clone()
+	if cert != nil {
+		config.Certificates = []tls.Certificate{*cert}
+	}
+	transport := &http.Transport{TLSClientConfig: config}
+	defer transport.CloseIdleConnections()
+	body := strings.NewReader(`{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+"/apis/authentication.k8s.io/v1/selfsubjectreviews", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	for name, value := range headers {
+		r.Header.Set(name, value)
+	}
+	answer, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var review authenticationv1.SelfSubjectReview
+	if answer.StatusCode != http.StatusCreated {
+		return answer.Status
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&review); err != nil {
+		t.Fatal(err)
+	}
+	return review.Status.UserInfo.Username + " " + strings.Join(review.Status.UserInfo.Groups, ",")
+}
+
+// TestUsers: every credential that a server can be told to take, and what forges one.
+func TestUsers(t *testing.T) {
+	people, peopleFile := trusted(t)
+	proxies, proxiesFile := trusted(t)
+	strangers, _ := trusted(t)
+	tokens := filepath.Join(t.TempDir(), "tokens.csv")
+	if err := os.WriteFile(tokens, []byte("secret,jane,1,\"a,b\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := serveClusterAs(t, func(cfg *Config) {
+		cfg.Authentication.ClientCAFile, cfg.Authentication.TokenFile, cfg.Authentication.BootstrapTokens, cfg.Authentication.Anonymous = peopleFile, tokens, true, false
+		cfg.Authentication.RequestHeader = RequestHeader{
+			ClientCAFile: proxiesFile, AllowedNames: []string{"front"}, UsernameHeaders: []string{"X-Remote-User"}, GroupHeaders: []string{"X-Remote-Group"},
+		}
+	})
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "bootstrap-token-abcdef"}, Type: "bootstrap.kubernetes.io/token",
+		StringData: map[string]string{"token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true"},
+	}
+	client := must(kubernetes.NewForConfig(c.config))(t)
+	must(client.CoreV1().Secrets("kube-system").Create(t.Context(), secret, metav1.CreateOptions{}))(t)
+	a := newAsker(t, c)
+	token := func(s string) map[string]string { return map[string]string{"Authorization": "Bearer " + s} }
+	words := map[string]string{"X-Remote-User": "jim", "X-Remote-Group": "c"}
+	const refused = "401 Unauthorized"
+	for _, test := range []struct {
+		name    string
+		cert    *tls.Certificate
+		headers map[string]string
+		want    string
+	}{
+		{"nothing", nil, nil, refused},
+		{"a certificate", identity(t, people, "joe", "team"), nil, "joe team,system:authenticated"},
+		{"a stranger's certificate", identity(t, strangers, "joe", "system:masters"), nil, refused},
+		{"a proxy's certificate alone", identity(t, proxies, "front", "system:masters"), nil, refused},
+		{"a stranger's certificate and a good token", identity(t, strangers, "joe"), token("secret"), "jane a,b,system:authenticated"},
+		{"a token of the file", nil, token("secret"), "jane a,b,system:authenticated"},
+		{"no token of the file", nil, token("secre"), refused},
+		{"a bootstrap token", nil, token("abcdef.0123456789abcdef"), "system:bootstrap:abcdef system:bootstrappers,system:authenticated"},
+		{"no bootstrap token", nil, token("abcdef.0123456789abcdee"), refused},
+		{"a proxy", identity(t, proxies, "front"), words, "jim c,system:authenticated"},
+		{"a proxy of another name", identity(t, proxies, "back"), words, refused},
+		{"a user who plays proxy", identity(t, people, "front"), words, "front system:authenticated"},
+		{"nobody who plays proxy", nil, words, refused},
+	} {
+		if got := a.whoami(t, test.cert, test.headers); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+// TestProxiesAndUsersAreToldApart: without names, an authority of both lets every user name others.
+func TestProxiesAndUsersAreToldApart(t *testing.T) {
+	own, file := trusted(t)
+	s := &server{authority: own, Environment: Environment{Clock: clock.RealClock{}}}
+	s.Config.Authentication.RequestHeader.ClientCAFile = file
+	if _, err := s.users(&accountTokens{}); err == nil || !strings.Contains(err.Error(), "contain overlapping certificates; --requestheader-allowed-names must be specified") {
+		t.Errorf("got %v", err)
+	}
+}
