@@ -17,6 +17,7 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	edgeFlags(flags, &cfg.API)
 	authenticationFlags(flags, &cfg.Authentication)
 	authorizationFlags(flags, &cfg.API.Authorization)
+	auditFlags(flags, &cfg.API.Audit)
 	networkFlags(flags, &cfg.Network)
 	controllerFlags(flags, &cfg.Controllers)
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")

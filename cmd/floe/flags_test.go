@@ -76,7 +76,7 @@ func TestFlagsWithoutAChoice(t *testing.T) {
 		"--allow-privileged":                    "",
 		"--emulation-forward-compatible":        "must be false",
 		"--cert-dir=/x":                         "floe does not have this flag of kube-apiserver: certificates",
-		"--audit-policy-file=/x":                "unknown flag",
+		"--tracing-config-file=/x":              "unknown flag",
 	} {
 		flags, _ := flagsOf()
 		if err := flags.Parse([]string{given}); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
@@ -117,7 +117,7 @@ func other(t *testing.T, f *pflag.Flag) string {
 		return fmt.Sprint(f.Value.String() != "true")
 	case "int", "int32", "int64", "int32Slice":
 		return "29"
-	case "float64":
+	case "float64", "float32":
 		return "0.01"
 	case "duration":
 		return "29s"

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/admission"
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -40,6 +41,8 @@ type Config struct {
 	NoAdmission []string
 	// Tokens are those of service accounts; without Issue nobody gets one.
 	Tokens kinds.Tokens
+	// Audit records requests; nil: nothing is recorded. Those who call the verbs begin and end the records.
+	Audit *audit.Trail
 	// Answers serve the kinds of which nothing is stored, but v1 Binding, which the Server answers itself.
 	Answers Answers
 }
@@ -120,6 +123,16 @@ type Request struct {
 // resource is the request's resource as error messages name it.
 func (r Request) resource() schema.GroupResource { return r.Kind.GVR().GroupResource() }
 
+// BodyGVK is the type of the object that the request sends and gets.
+func (r Request) BodyGVK() schema.GroupVersionKind {
+	for i := range r.Kind.Subresources {
+		if part := &r.Kind.Subresources[i]; part.Name == r.Subresource && part.New != nil {
+			return part.GVK
+		}
+	}
+	return r.Kind.GVK
+}
+
 // key is where the request's object stands in the store.
 func (r Request) key() string { return keyOf(r.Kind, r.Namespace, r.Name) }
 
@@ -160,6 +173,7 @@ func (s *Server) authorize(ctx context.Context, req Request, verb string) error 
 // Allow says why user must not do what attrs want, as an API status error; nil: they may.
 func (s *Server) Allow(ctx context.Context, user auth.User, attrs auth.Attributes) error {
 	decision, reason, err := s.Authorizer(ctx, user, attrs)
+	audit.From(ctx).Decide(decision == auth.Allow, reason, err)
 	switch {
 	case decision == auth.Allow:
 		return nil

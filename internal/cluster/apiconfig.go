@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/features"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -27,6 +28,8 @@ type API struct {
 	DisableAdmissionPlugins []string `json:"disableAdmissionPlugins,omitempty"`
 	// Authorization says who decides what users may do.
 	Authorization Authorization `json:"authorization,omitempty"`
+	// Audit says which requests are recorded, and where.
+	Audit audit.Config `json:"audit"`
 	// MaxRequestsInflight and MaxMutatingRequestsInflight bound the requests in flight that change nothing, and that change something; together above 0. 0 bounds
 	// nothing. Default 400 and 200.
 	MaxRequestsInflight         int `json:"maxRequestsInflight"`
@@ -74,6 +77,7 @@ func defaultAPI() API {
 		HTTP2MaxStreamsPerConnection: 100, Profiling: &profiling,
 		Authorization:       defaultAuthorization(),
 		MaxRequestsInflight: 400, MaxMutatingRequestsInflight: 200,
+		Audit:          audit.DefaultConfig(),
 		RequestTimeout: metav1.Duration{Duration: time.Minute}, MinRequestTimeout: 1800, EventTTL: metav1.Duration{Duration: core.EventTTL},
 	}
 }
@@ -155,6 +159,9 @@ func (a *API) validate(list []*kinds.Kind) (errs []error) {
 	errs = append(errs, a.validateEdge()...)
 	if err := a.Authorization.validate(); err != nil {
 		errs = append(errs, err)
+	}
+	for _, err := range a.Audit.Validate() {
+		errs = append(errs, fmt.Errorf("api.%w", err))
 	}
 	if _, err := a.of(list); err != nil {
 		errs = append(errs, err)

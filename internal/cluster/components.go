@@ -51,6 +51,7 @@ const (
 	randomScheduler
 	randomNode
 	randomInstance
+	randomAudit
 )
 
 // reviewLasts is how long a controller waits for a review, which webhooks may take part in.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/custom"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
@@ -65,6 +66,8 @@ type server struct {
 	queues    *engine.Metrics
 	lasting   accounttokens.Issue // makes the tokens of secrets; set by tokens
 	seen      *auth.Metrics       // of users
+	audit     *audit.Trail        // nil: nothing is recorded
+	audited   *audit.Metrics
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -124,10 +127,13 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.openAudit(); err != nil {
+		return err
+	}
 	s.api = api.New(api.Config{
 		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: may.Authorize, Rules: may.Rules,
 		Answers: s.answers(may.Authorize, may.Rules, users), Tokens: tokens.Tokens,
-		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(s.pluginNeeds(may.Authorize)), NoAdmission: served.off,
+		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(s.pluginNeeds(may.Authorize)), NoAdmission: served.off, Audit: s.audit,
 	})
 	s.custom = custom.New(custom.Config{
 		API: s.api, User: auth.User{Name: apiServer, Groups: []string{auth.Masters, auth.Authenticated}}, Clock: s.Clock,
@@ -184,6 +190,7 @@ func (s *server) parts() ([]part, error) {
 	list := []part{
 		{"table", s.store.Run},
 		{"definitions", s.custom.Run},
+		{"audit", s.recordAudit},
 		{"api", func(ctx context.Context) error { return s.door.Serve(ctx, s.listener, tlsConfig) }},
 		{"bootstrap", s.bootstrap},
 		{"expiry", s.expire},

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/joint"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
@@ -33,6 +34,7 @@ func (c *call) fail(err error) { c.speaks.refuse(c.w, c.r, err) }
 func (l languages) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	status := statusOf(err)
 	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+	audit.From(r.Context()).Status(&status)
 	f := l.ofRefusal(r)
 	data, err := encode(f, &status, schema.GroupVersionKind{})
 	if err != nil {
@@ -78,6 +80,7 @@ func (c *call) answer(h *Handler, f format, result api.Result, err error, status
 		c.fail(encodingFailed(err))
 		return
 	}
+	c.got(h, f, result)
 	if len(data) > gzipFrom && acceptsGzip(c.r) {
 		_ = c.stream(f, status, true, func(w io.Writer) error {
 			_, err := w.Write(data)
@@ -95,15 +98,12 @@ func (c *call) answerList(h *Handler, f format, list api.List) {
 		c.fail(err)
 		return
 	}
+	c.gotList(h, f, opts, list)
 	if f.as != "" {
-		objects := make([]kinds.Object, 0, len(list.Items))
-		for _, item := range list.Items {
-			obj, err := api.ObjectOf(c.kind, item)
-			if err != nil {
-				c.fail(err)
-				return
-			}
-			objects = append(objects, obj)
+		objects, err := objectsOf(c.kind, list)
+		if err != nil {
+			c.fail(err)
+			return
 		}
 		data, err := h.transformed(c, f, opts, objects, listMeta(list), true)
 		c.whole(f, data, err)

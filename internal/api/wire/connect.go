@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/proxy"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -183,6 +184,7 @@ func (s *seized) Flush() { _ = http.NewResponseController(s.ResponseWriter).Flus
 func (s *seized) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(s.ResponseWriter).Hijack()
 	if err == nil {
+		audit.From(s.ctx).Started(http.StatusSwitchingProtocols)
 		s.stop = context.AfterFunc(s.ctx, func() { conn.Close() })
 	}
 	return conn, buffered, err

@@ -206,6 +206,7 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (user aut
 		if err != nil {
 			h.Log.Info("a credential was refused", "remote", r.RemoteAddr, "err", err)
 		}
+		h.unknown(w, r)
 		h.speaks.refuse(w, r, apierrors.NewUnauthorized("Unauthorized"))
 		return auth.User{}, false
 	}
@@ -216,6 +217,13 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (user aut
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, user auth.User, path target, timeout time.Duration) {
 	c := &call{r: r, user: user, path: path, speaks: h.speaks, view: h.seen(), metrics: h.Metrics, answered: recorder{ResponseWriter: w}}
 	c.w = &c.answered
+	end, ok := h.record(c)
+	if !ok {
+		return
+	}
+	if end != nil {
+		defer end()
+	}
 	if h.Serves(c.path.resource) {
 		c.kind = c.view.catalog.Find(c.path.resource)
 		c.codec = c.view.codecs[c.kind]
@@ -224,7 +232,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, user auth.User, 
 	if !ok {
 		h.Metrics.refused(c)
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, "Too many requests, please try again later.", http.StatusTooManyRequests)
+		http.Error(c.w, "Too many requests, please try again later.", http.StatusTooManyRequests)
 		return
 	}
 	defer release()
@@ -236,9 +244,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, user auth.User, 
 		h.dispatch(c)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	ctx, cancel := context.WithTimeout(c.r.Context(), timeout)
 	defer cancel()
-	c.r = r.WithContext(ctx)
+	c.r = c.r.WithContext(ctx)
 	if r.Body != http.NoBody {
 		c.r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}

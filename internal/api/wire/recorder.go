@@ -1,6 +1,10 @@
 package wire
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/floe-k8s/floe/internal/api/audit"
+)
 
 // recorder is a response writer that knows what was answered.
 type recorder struct {
@@ -8,6 +12,8 @@ type recorder struct {
 	code  int
 	bytes int
 	guard *guard // nil: the connection's own deadlines hold
+	// record is told when the answer begins; nil: none is kept.
+	record *audit.Record
 }
 
 // Unwrap lets http.ResponseController find what it needs.
@@ -17,6 +23,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 func (r *recorder) WriteHeader(code int) {
 	if r.code == 0 {
 		r.code = code
+		r.record.Started(code)
 	}
 	r.ResponseWriter.WriteHeader(code)
 }
@@ -25,6 +32,7 @@ func (r *recorder) WriteHeader(code int) {
 func (r *recorder) Write(b []byte) (int, error) {
 	if r.code == 0 {
 		r.code = http.StatusOK
+		r.record.Started(http.StatusOK)
 	}
 	if r.guard == nil {
 		n, err := r.ResponseWriter.Write(b)

@@ -185,6 +185,7 @@ func (h *Handler) create(c *call) {
 		c.fail(err)
 		return
 	}
+	c.sent(into, gvk)
 	var result api.Result
 	var err error
 	if part != nil {
@@ -213,6 +214,7 @@ func (h *Handler) update(c *call) {
 		c.fail(err)
 		return
 	}
+	c.sent(into, gvk)
 	result, err := h.API.Update(c.r.Context(), c.request(), into, opts)
 	status := http.StatusOK
 	if result.Created {
@@ -249,6 +251,7 @@ func (h *Handler) patch(c *call) {
 		c.fail(err)
 		return
 	}
+	c.answered.record.Patch(data)
 	gvk := c.kind.GVK
 	if part := c.part(); part != nil && part.Scale != nil {
 		gvk = part.GVK
@@ -323,7 +326,12 @@ func (c *call) deleteOptions() (metav1.DeleteOptions, error) {
 	if len(data) == 0 {
 		return opts, readQuery(c.r, &opts, metav1.Convert_url_Values_To_v1_DeleteOptions)
 	}
-	return opts, c.decodeOptions(data, &opts, "DeleteOptions")
+	if err := c.decodeOptions(data, &opts, "DeleteOptions"); err != nil {
+		return opts, err
+	}
+	told := opts
+	c.sent(&told, metav1.SchemeGroupVersion.WithKind("DeleteOptions"))
+	return opts, nil
 }
 
 // readQuery reads options from the query by their generated conversion.

@@ -112,8 +112,9 @@ func (c *Client) Get(ctx context.Context, res client.Resource, namespace, name s
 	if err != nil {
 		return nil, err
 	}
-	result, err := c.api.Get(ctx, req, metav1.GetOptions{})
-	return object(req, result, err)
+	return c.told(ctx, req, "get", nil, nil, func(ctx context.Context) (api.Result, error) {
+		return c.api.Get(ctx, req, metav1.GetOptions{})
+	})
 }
 
 // Create implements client.Writer.
@@ -122,8 +123,9 @@ func (c *Client) Create(ctx context.Context, res client.Resource, obj kinds.Obje
 	if err != nil {
 		return nil, err
 	}
-	result, err := c.api.Create(ctx, req, obj, opts)
-	return object(req, result, err)
+	return c.told(ctx, req, "create", obj, nil, func(ctx context.Context) (api.Result, error) {
+		return c.api.Create(ctx, req, obj, opts)
+	})
 }
 
 // Update implements client.Writer.
@@ -132,8 +134,9 @@ func (c *Client) Update(ctx context.Context, res client.Resource, obj kinds.Obje
 	if err != nil {
 		return nil, err
 	}
-	result, err := c.api.Update(ctx, req, obj, metav1.UpdateOptions{})
-	return object(req, result, err)
+	return c.told(ctx, req, "update", obj, nil, func(ctx context.Context) (api.Result, error) {
+		return c.api.Update(ctx, req, obj, metav1.UpdateOptions{})
+	})
 }
 
 // Patch implements client.Writer.
@@ -145,8 +148,9 @@ func (c *Client) Patch(ctx context.Context, res client.Resource, namespace, name
 	p := api.Patch{Type: pt, Data: data, Validation: metav1.FieldValidationIgnore, Decode: func(doc []byte, into runtime.Object) ([]error, error) {
 		return nil, json.Unmarshal(doc, into)
 	}}
-	result, err := c.api.Patch(ctx, req, p, metav1.PatchOptions{})
-	return object(req, result, err)
+	return c.told(ctx, req, "patch", nil, data, func(ctx context.Context) (api.Result, error) {
+		return c.api.Patch(ctx, req, p, metav1.PatchOptions{})
+	})
 }
 
 // Delete implements client.Writer.
@@ -155,7 +159,15 @@ func (c *Client) Delete(ctx context.Context, res client.Resource, namespace, nam
 	if err != nil {
 		return 0, err
 	}
+	ctx, record, err := c.begin(ctx, req, "delete")
+	if err != nil {
+		return 0, err
+	}
 	result, err := c.api.Delete(ctx, req, opts)
+	if err == nil {
+		deleted(record, req, result)
+	}
+	end(record, http.StatusOK, err)
 	if err != nil {
 		return 0, err
 	}
@@ -174,7 +186,7 @@ func (c *Client) Bind(ctx context.Context, bindings []*corev1.Binding) []error {
 			defer func() { <-places }()
 			req, err := c.request(ctx, "post", pods, b.Namespace, b.Name, "binding")
 			if err == nil {
-				_, err = c.api.CreatePart(ctx, req, b, metav1.CreateOptions{})
+				err = c.bind(ctx, req, b)
 			}
 			errs[i] = err
 		})

@@ -1,0 +1,178 @@
+// Package configfile reads upstream's configuration files: YAML or JSON of one Kubernetes type, strictly.
+//
+// # Laws
+//
+//   - A file that is not exactly of its type is an error that names the file, the line and the field: an unknown or doubled field, a value of another
+//     type, another apiVersion or kind, and what the type's own rules refuse.
+//   - A file is one document of at most maxSize bytes.
+//
+// # What it leaves to others
+//
+// What the fields mean, and which values they may have: the caller's validation.
+package configfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	kjson "sigs.k8s.io/json"
+	sigsyaml "sigs.k8s.io/yaml"
+)
+
+// maxSize is how many bytes a file may have.
+const maxSize = 1 << 20
+
+// Read reads the file at path, which must be of one of the types wanted, into what into returns for it, and asks validate about that. into returns a pointer to
+// an empty value. Errors name path, and line and field where there are any.
+func Read[T any](path string, wanted []schema.GroupVersionKind, into *T, validate func(*T) field.ErrorList) error {
+	data, err := load(path)
+	if err != nil {
+		return err
+	}
+	return Decode(path, data, wanted, into, validate)
+}
+
+func load(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
+	err = errors.Join(err, file.Close())
+	if err == nil && len(data) > maxSize {
+		err = fmt.Errorf("larger than %d bytes", maxSize)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, nil
+}
+
+// Decode is Read of what the file at path holds.
+func Decode[T any](path string, data []byte, wanted []schema.GroupVersionKind, into *T, validate func(*T) field.ErrorList) error {
+	var root yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	if err := decoder.Decode(&root); err != nil {
+		return fmt.Errorf("%s: %w", path, err) // it names the line
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: more than one document", path)
+	}
+	doc, err := sigsyaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	at := places{path: path, root: &root}
+	var found struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(doc, &found); err != nil {
+		return at.tell(fieldOf(err), err)
+	}
+	if !slices.Contains(wanted, schema.FromAPIVersionAndKind(found.APIVersion, found.Kind)) {
+		return at.tell("apiVersion", fmt.Errorf("apiVersion %q, kind %q: must be %s", found.APIVersion, found.Kind, names(wanted)))
+	}
+	strict, err := kjson.UnmarshalStrict(doc, into)
+	if err != nil {
+		return at.tell(fieldOf(err), err)
+	}
+	var errs []error
+	for _, err := range strict {
+		errs = append(errs, at.tell(fieldOf(err), err))
+	}
+	if len(errs) == 0 {
+		for _, err := range validate(into) {
+			errs = append(errs, at.tell(err.Field, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func names(wanted []schema.GroupVersionKind) string {
+	var out []string
+	for _, gvk := range wanted {
+		out = append(out, gvk.GroupVersion().String()+" "+gvk.Kind)
+	}
+	return strings.Join(out, " or ")
+}
+
+// fieldOf is the path of the field that a decoding error speaks of; "" when it names none.
+func fieldOf(err error) string {
+	text := err.Error()
+	if _, quoted, ok := strings.Cut(text, `field "`); ok { // unknown field "rules[0].levle"
+		name, _, _ := strings.Cut(quoted, `"`)
+		return name
+	}
+	if _, rest, ok := strings.Cut(text, "into Go struct field "); ok { // Policy.rules.level of type ...
+		name, _, _ := strings.Cut(rest, " ")
+		_, name, _ = strings.Cut(name, ".")
+		return name
+	}
+	return ""
+}
+
+// places knows on which line of a file a field stands.
+type places struct {
+	path string
+	root *yaml.Node
+}
+
+var step = regexp.MustCompile(`[^.\[\]]+|\[[^\]]*\]`)
+
+// tell adds file and line to what is wrong with a field.
+func (p places) tell(name string, err error) error {
+	return fmt.Errorf("%s:%d: %w", p.path, p.line(name), err)
+}
+
+// line is where a field stands, or the last of its parents that does.
+func (p places) line(name string) int {
+	node := p.root
+	if node.Kind == yaml.DocumentNode && len(node.Content) > 0 {
+		node = node.Content[0]
+	}
+	line := node.Line
+	for _, s := range step.FindAllString(name, -1) {
+		if node = child(node, strings.Trim(s, "[]"), &line); node == nil {
+			break
+		}
+	}
+	return line
+}
+
+// child finds the part of node that a step of a path names and notes its line; nil: there is none.
+func child(node *yaml.Node, name string, line *int) *yaml.Node {
+	switch node.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == name {
+				*line = node.Content[i].Line
+				return node.Content[i+1]
+			}
+		}
+	case yaml.SequenceNode:
+		i, err := strconv.Atoi(name)
+		switch {
+		case err == nil && i >= 0 && i < len(node.Content):
+			*line = node.Content[i].Line
+			return node.Content[i]
+		case err != nil && len(node.Content) > 0: // a decoder's path leaves indices out: the first that has the field
+			for _, one := range node.Content {
+				if found := child(one, name, line); found != nil {
+					return found
+				}
+			}
+		}
+	}
+	return nil
+}
