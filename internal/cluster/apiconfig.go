@@ -30,8 +30,10 @@ type API struct {
 	Authorization Authorization `json:"authorization,omitempty"`
 	// Audit says which requests are recorded, and where.
 	Audit audit.Config `json:"audit"`
-	// MaxRequestsInflight and MaxMutatingRequestsInflight bound the requests in flight that change nothing, and that change something; together above 0. 0 bounds
-	// nothing. Default 400 and 200.
+	// EnablePriorityAndFairness lets requests in by flow schemas and priority levels, which share as many seats as the next two say together. Default true.
+	EnablePriorityAndFairness *bool `json:"enablePriorityAndFairness,omitempty"`
+	// MaxRequestsInflight and MaxMutatingRequestsInflight bound the requests in flight that change nothing, and that change something, when nobody else does. 0
+	// bounds nothing; together they must be above 0 for priority and fairness. Default 400 and 200.
 	MaxRequestsInflight         int `json:"maxRequestsInflight"`
 	MaxMutatingRequestsInflight int `json:"maxMutatingRequestsInflight"`
 	// RequestTimeout is how long a request may take that is no watch and follows nothing, above 0. Default 1m.
@@ -72,8 +74,9 @@ type API struct {
 }
 
 func defaultAPI() API {
-	profiling := true
+	profiling, fair := true, true
 	return API{
+		EnablePriorityAndFairness:    &fair,
 		HTTP2MaxStreamsPerConnection: 100, Profiling: &profiling,
 		Authorization:       defaultAuthorization(),
 		MaxRequestsInflight: 400, MaxMutatingRequestsInflight: 200,
@@ -81,6 +84,9 @@ func defaultAPI() API {
 		RequestTimeout: metav1.Duration{Duration: time.Minute}, MinRequestTimeout: 1800, EventTTL: metav1.Duration{Duration: core.EventTTL},
 	}
 }
+
+// fair says whether priority and fairness lets requests in.
+func (a *API) fair() bool { return a.EnablePriorityAndFairness == nil || *a.EnablePriorityAndFairness }
 
 // watchLasts is how long a watch lasts at least.
 func (a *API) watchLasts() time.Duration {
@@ -135,6 +141,10 @@ func (a *API) validate(list []*kinds.Kind) (errs []error) {
 		if n < 0 {
 			bad(field, n, "must be 0 (no bound) or above")
 		}
+	}
+	if a.fair() && a.MaxRequestsInflight+a.MaxMutatingRequestsInflight <= 0 {
+		errs = append(errs, fmt.Errorf("api: invalid configuration: MaxRequestsInFlight=%d and MaxMutatingRequestsInFlight=%d; they must add up to something positive",
+			a.MaxRequestsInflight, a.MaxMutatingRequestsInflight))
 	}
 	for field, d := range map[string]metav1.Duration{
 		"eventTTL": a.EventTTL, "livezGracePeriod": a.LivezGracePeriod, "shutdownDelayDuration": a.ShutdownDelayDuration,

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/floe-k8s/floe/internal/api/fairness"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/store"
 	"github.com/floe-k8s/floe/internal/store/pebble"
@@ -18,6 +19,9 @@ func (s *server) registry(own ...prometheus.Collector) *prometheus.Registry {
 		newStoreMetrics(s.store, s.log, served), newAllocationMetrics(s.store, s.Config.Network.services().NodePorts),
 	)
 	r.MustRegister(own...)
+	if s.fairness != nil {
+		r.MustRegister(fairness.NewMetrics(s.fairness))
+	}
 	return r
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/custom"
+	"github.com/floe-k8s/floe/internal/api/fairness"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/authorization"
@@ -68,6 +69,7 @@ type server struct {
 	seen      *auth.Metrics       // of users
 	audit     *audit.Trail        // nil: nothing is recorded
 	audited   *audit.Metrics
+	fairness  *fairness.Controller // nil: it is switched off
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -142,6 +144,11 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if err := s.custom.Load(); err != nil {
 		return err
 	}
+	if cfg.fair() {
+		s.fairness = fairness.New(fairness.Config{
+			Clock: s.Clock, Log: s.Log.With("component", "fairness"), Seats: cfg.MaxRequestsInflight + cfg.MaxMutatingRequestsInflight,
+		})
+	}
 	metrics := wire.NewMetrics()
 	tellFeatures(metrics, served.gates)
 	s.profile()
@@ -160,6 +167,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 			Streams: cfg.HTTP2MaxStreamsPerConnection,
 		},
 		OldImpersonation:      !served.gates.Enabled(features.ConstrainedImpersonation),
+		Fairness:              s.fairness,
 		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
 		Documents:     tokens.documents(s.Config.Authentication.ServiceAccounts.JWKSURI, external, s.Log),
@@ -191,6 +199,7 @@ func (s *server) parts() ([]part, error) {
 		{"table", s.store.Run},
 		{"definitions", s.custom.Run},
 		{"audit", s.recordAudit},
+		{"fairness", s.runFairness},
 		{"api", func(ctx context.Context) error { return s.door.Serve(ctx, s.listener, tlsConfig) }},
 		{"bootstrap", s.bootstrap},
 		{"expiry", s.expire},

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/fairness"
 	"github.com/floe-k8s/floe/internal/api/history"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/impersonate"
@@ -52,6 +54,8 @@ type Config struct {
 	// Deadlines times how long clients may take nothing; nil: the machine's clock, by which connections have their deadlines too.
 	Deadlines clock.WithDelayedExecution
 	Limits    Limits
+	// Fairness lets requests in; nil: Limits.Reading and Limits.Changing bound those in flight (--enable-priority-and-fairness).
+	Fairness *fairness.Controller
 	// Hooks name what is done once after the API has begun to answer, by upstream's names without "poststarthook/" and in upstream's order. The health
 	// pages fail until Done was called for each, or SetReady; nil: all of upstream's.
 	Hooks []string
@@ -160,6 +164,7 @@ type call struct {
 	view   *view       // what is served, throughout the call
 
 	metrics  *Metrics // nil: nothing is counted
+	ticket   fairness.Ticket
 	warned   warnings
 	answered recorder // w
 }
@@ -228,10 +233,15 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, user auth.User, 
 		c.kind = c.view.catalog.Find(c.path.resource)
 		c.codec = c.view.codecs[c.kind]
 	}
-	release, ok := h.admit(c)
-	if !ok {
+	if !c.path.long() {
+		ctx, cancel := context.WithTimeout(c.r.Context(), timeout) // what it waits for its turn is part of its time
+		defer cancel()
+		c.r = c.r.WithContext(ctx)
+	}
+	release, retryAfter := h.admit(c, timeout)
+	if release == nil {
 		h.Metrics.refused(c)
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.FormatInt(retryAfter, 10))
 		http.Error(c.w, "Too many requests, please try again later.", http.StatusTooManyRequests)
 		return
 	}
@@ -244,9 +254,6 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, user auth.User, 
 		h.dispatch(c)
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.r.Context(), timeout)
-	defer cancel()
-	c.r = c.r.WithContext(ctx)
 	if r.Body != http.NoBody {
 		c.r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
@@ -259,24 +266,6 @@ func auditID(r *http.Request) string {
 		return id
 	}
 	return uuid.NewString()
-}
-
-// admit takes a place among the calls in flight, or says that there is none. Watches and what follows a log do not count, and administrators always get an
-// answer.
-func (h *Handler) admit(c *call) (release func(), ok bool) {
-	places := h.reading
-	if c.path.changes() {
-		places = h.changing
-	}
-	if c.path.long() || places == nil {
-		return func() {}, true
-	}
-	select {
-	case places <- struct{}{}:
-		return func() { <-places }, true
-	default:
-		return func() {}, slices.Contains(c.user.Groups, auth.Masters)
-	}
 }
 
 func (h *Handler) dispatch(c *call) {
@@ -320,6 +309,10 @@ func (h *Handler) servePath(c *call) {
 		return
 	}
 	if !h.may(c, auth.Attributes{Verb: strings.ToLower(c.r.Method), Path: c.r.URL.Path}) {
+		return
+	}
+	if name, is := strings.CutPrefix(c.r.URL.Path, fairness.DumpPath); is && h.Fairness != nil {
+		h.serveQueues(c, name)
 		return
 	}
 	if h.Profiling && strings.HasPrefix(c.r.URL.Path, debugPath) {

@@ -91,6 +91,7 @@ func (w *watcher) run(ctx context.Context) error {
 			if err := w.out.flush(); err != nil {
 				return err
 			}
+			w.c.ticket.Leave() // it has been told what there is: from here on it costs nearly nothing
 			if wrote && w.from.Readers() >= crowd {
 				w.h.rounds.rest(ctx, w.h.Clock)
 			}
