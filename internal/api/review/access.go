@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,8 @@ func (cfg Config) decide(ctx context.Context, user auth.User, resource *authoriz
 	if resource != nil {
 		attrs, status.EvaluationError = attributes(resource)
 	} else {
-		attrs = auth.Attributes{Verb: path.Verb, Path: path.Path}
+		// No path at all would be read as a resource. Who may get every path may get that one, and nobody else.
+		attrs = auth.Attributes{Verb: path.Verb, Path: cmp.Or(path.Path, "*")}
 	}
 	decision, reason, err := cfg.Authorizer(ctx, user, attrs)
 	status.Allowed, status.Denied, status.Reason = decision == auth.Allow, decision == auth.Deny, reason
