@@ -45,10 +45,10 @@ func TestActingAsAnother(t *testing.T) {
 		t.Errorf("without a binding: %+v", s)
 	}
 	must(admin.RbacV1().RoleBindings("default").Create(ctx, &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "bob"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "view"},
+		ObjectMeta: metav1.ObjectMeta{Name: "bob"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:aggregate-to-view"},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "bob"}},
 	}, metav1.CreateOptions{}))(t)
-	if s := may(); !s.Allowed || s.Reason != `RBAC: allowed by RoleBinding "bob/default" of ClusterRole "view" to User "bob"` {
+	if s := may(); !s.Allowed || s.Reason != `RBAC: allowed by RoleBinding "bob/default" of ClusterRole "system:aggregate-to-view" to User "bob"` {
 		t.Errorf("with a binding: %+v", s)
 	}
 	_, err := bob.CoreV1().Secrets("default").List(ctx, metav1.ListOptions{})
