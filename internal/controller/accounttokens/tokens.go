@@ -52,11 +52,11 @@ func New(issue Issue, authority []byte) engine.Controller {
 		},
 		Reconcile: func(view client.View, k engine.Key, _ time.Time) (engine.Plan, error) {
 			secret, ok := view.Get(secrets, k.Namespace, k.Name).(*corev1.Secret)
-			if !ok || secret.UID != k.UID {
-				if ok { // another one of the same name, which accounts may mean now
-					return engine.Plan{}, nil
-				}
+			switch {
+			case !ok:
 				return forget(view, k), nil
+			case secret.UID != k.UID: // another one of the same name, which accounts may mean now
+				return engine.Plan{}, nil
 			}
 			return f.reconcile(view, secret)
 		},
@@ -80,9 +80,10 @@ func tokenSecret(_ client.View, c client.Change) []engine.Key {
 	return nil
 }
 
-// secretsOf are the token secrets of an account that has come or gone.
+// secretsOf are the token secrets of an account that is gone, or that another one has replaced. One that comes has none yet: those that were made before it are
+// deleted without it.
 func secretsOf(view client.View, c client.Change) (keys []engine.Key) {
-	if c.New != nil && c.Old != nil && c.New.GetUID() == c.Old.GetUID() {
+	if c.New != nil && (c.Old == nil || c.New.GetUID() == c.Old.GetUID()) {
 		return nil
 	}
 	account := c.Newest()
