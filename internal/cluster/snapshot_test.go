@@ -67,6 +67,7 @@ func (n notify) Handle(_ context.Context, r slog.Record) error {
 func TestSnapshots(t *testing.T) {
 	dir := t.TempDir()
 	env := alone(filepath.Join(dir, "data"))
+	env.Config.Controllers.Enabled = nil // which would go on writing while the first is saved
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
 	stop := runAlone(t, env)
 	running, err := SaveSnapshot(t.Context(), env, first, false)
