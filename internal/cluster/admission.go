@@ -9,6 +9,7 @@ import (
 	"github.com/floe-k8s/floe/internal/admission/noderestriction"
 	"github.com/floe-k8s/floe/internal/admission/owners"
 	"github.com/floe-k8s/floe/internal/admission/pods"
+	"github.com/floe-k8s/floe/internal/admission/podsecurity"
 	"github.com/floe-k8s/floe/internal/admission/resourcequota"
 	"github.com/floe-k8s/floe/internal/admission/serviceaccount"
 	"github.com/floe-k8s/floe/internal/api"
@@ -26,7 +27,7 @@ type pluginNeeds struct {
 // plugins are the admission plug-ins that are not pure. Those of webhooks and policies belong here too.
 func plugins(with pluginNeeds) []admission.Plugin {
 	return append(pods.New(), limitranger.New(), noderestriction.Plugin(), serviceaccount.New(with.accounts), owners.New(with.authorize, with.catalog),
-		externalips.New(), resourcequota.New(nil))
+		externalips.New(), podsecurity.New(podsecurity.DefaultSettings()), resourcequota.New(nil))
 }
 
 func (s *server) pluginNeeds(authorize auth.Authorizer) pluginNeeds {
