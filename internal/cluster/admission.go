@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/floe-k8s/floe/internal/admission"
+	"github.com/floe-k8s/floe/internal/admission/configuration"
 	"github.com/floe-k8s/floe/internal/admission/externalips"
 	"github.com/floe-k8s/floe/internal/admission/limitranger"
 	"github.com/floe-k8s/floe/internal/admission/noderestriction"
@@ -22,21 +23,22 @@ type pluginNeeds struct {
 	accounts  serviceaccount.Config
 	authorize auth.Authorizer
 	catalog   owners.Catalog
+	settings  configuration.Settings
 }
 
 // plugins are the admission plug-ins that are not pure. Those of webhooks and policies belong here too.
 func plugins(with pluginNeeds) []admission.Plugin {
 	return append(pods.New(), limitranger.New(), noderestriction.Plugin(), serviceaccount.New(with.accounts), owners.New(with.authorize, with.catalog),
-		externalips.New(), podsecurity.New(podsecurity.DefaultSettings()), resourcequota.New(nil))
+		externalips.New(), podsecurity.New(with.settings.PodSecurity), resourcequota.New(with.settings.Limited))
 }
 
-func (s *server) pluginNeeds(authorize auth.Authorizer) pluginNeeds {
+func (s *server) pluginNeeds(authorize auth.Authorizer, settings configuration.Settings) pluginNeeds {
 	newest := api.NewObjects(s.store, s.kinds)
 	return pluginNeeds{
 		accounts: serviceaccount.Config{Clock: s.Clock, Newest: func(namespace, name string) kinds.Object {
 			return newest.Get(corev1.SchemeGroupVersion.WithResource("serviceaccounts"), namespace, name)
 		}},
-		authorize: authorize,
-		catalog:   func() *kinds.Catalog { return s.api.Catalog() },
+		authorize: authorize, settings: settings,
+		catalog: func() *kinds.Catalog { return s.api.Catalog() },
 	}
 }

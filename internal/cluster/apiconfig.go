@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/floe-k8s/floe/internal/admission/configuration"
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/wire"
@@ -26,6 +27,8 @@ type API struct {
 	// EnableAdmissionPlugins and DisableAdmissionPlugins name admission plug-ins that are on, or off, other than by default.
 	EnableAdmissionPlugins  []string `json:"enableAdmissionPlugins,omitempty"`
 	DisableAdmissionPlugins []string `json:"disableAdmissionPlugins,omitempty"`
+	// AdmissionControlConfigFile is upstream's AdmissionConfiguration: settings of single plug-ins.
+	AdmissionControlConfigFile string `json:"admissionControlConfigFile,omitempty"`
 	// Authorization says who decides what users may do.
 	Authorization Authorization `json:"authorization,omitempty"`
 	// Audit says which requests are recorded, and where.
@@ -112,6 +115,7 @@ type served struct {
 	gates features.Gates
 	apis  features.APIs
 	off   []string // admission plug-ins
+	admit configuration.Settings
 }
 
 // of holds the switches against what there is.
@@ -123,10 +127,11 @@ func (a *API) of(list []*kinds.Kind) (served, error) {
 		}
 	}
 	var s served
-	var errs [3]error
+	var errs [4]error
 	s.gates, errs[0] = features.ParseGates(a.FeatureGates.List())
 	s.apis, errs[1] = features.ParseAPIs(a.RuntimeConfig.List(), versions)
 	s.off, errs[2] = features.ParsePlugins(a.EnableAdmissionPlugins, a.DisableAdmissionPlugins, api.Plugins(list, plugins(pluginNeeds{})))
+	s.admit, errs[3] = configuration.Read(a.AdmissionControlConfigFile)
 	return s, errors.Join(errs[:]...)
 }
 

@@ -135,7 +135,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	s.api = api.New(api.Config{
 		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: may.Authorize, Rules: may.Rules,
 		Answers: s.answers(may.Authorize, may.Rules, users), Tokens: tokens.Tokens,
-		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(s.pluginNeeds(may.Authorize)), NoAdmission: served.off, Audit: s.audit,
+		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(s.pluginNeeds(may.Authorize, served.admit)), NoAdmission: served.off, Audit: s.audit,
 	})
 	s.custom = custom.New(custom.Config{
 		API: s.api, User: auth.User{Name: apiServer, Groups: []string{auth.Masters, auth.Authenticated}}, Clock: s.Clock,
