@@ -14,8 +14,24 @@ func authenticationFlags(flags *pflag.FlagSet, cfg *cluster.Authentication) {
 		"authorities (PEM) whose client certificates name users, besides the cluster's own. Read again when it changes")
 	flags.BoolVar(&cfg.BootstrapTokens, "enable-bootstrap-token-auth", cfg.BootstrapTokens, "take the tokens of secrets of type bootstrap.kubernetes.io/token in kube-system, with which machines join")
 	flags.StringVar(&cfg.TokenFile, "token-auth-file", cfg.TokenFile, `CSV file of tokens: TOKEN,USER,UID,"GROUP,GROUP"`)
+	flags.StringVar(&cfg.ConfigFile, "authentication-config", cfg.ConfigFile,
+		"AuthenticationConfiguration (apiserver.config.k8s.io/v1): issuers of tokens outside of the cluster, and where requests without a credential are taken. Read again when it changes")
+	oidcFlags(flags, &cfg.OIDC)
 	proxyFlags(flags, &cfg.RequestHeader)
 	accountFlags(flags, &cfg.ServiceAccounts)
+}
+
+// oidcFlags are those of one issuer of tokens outside of the cluster.
+func oidcFlags(flags *pflag.FlagSet, cfg *cluster.OIDC) {
+	flags.StringVar(&cfg.IssuerURL, "oidc-issuer-url", cfg.IssuerURL, "issuer, an https URL, of tokens that are taken; not with --authentication-config")
+	flags.StringVar(&cfg.ClientID, "oidc-client-id", cfg.ClientID, "audience that its tokens must be for")
+	flags.StringVar(&cfg.CAFile, "oidc-ca-file", cfg.CAFile, "authorities (PEM) of the issuer's own certificate; by default the host's")
+	flags.StringVar(&cfg.UsernameClaim, "oidc-username-claim", cfg.UsernameClaim, "claim that names the user")
+	flags.StringVar(&cfg.UsernamePrefix, "oidc-username-prefix", cfg.UsernamePrefix, `what comes before users' names, or "-"; by default the issuer's URL and #, but for the claim email nothing`)
+	flags.StringVar(&cfg.GroupsClaim, "oidc-groups-claim", cfg.GroupsClaim, "claim that lists the user's groups")
+	flags.StringVar(&cfg.GroupsPrefix, "oidc-groups-prefix", cfg.GroupsPrefix, "what comes before groups' names")
+	flags.StringSliceVar(&cfg.SigningAlgs, "oidc-signing-algs", cfg.SigningAlgs, "algorithms that tokens may be signed by: RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512")
+	flags.StringArrayVar(&cfg.RequiredClaims, "oidc-required-claim", cfg.RequiredClaims, "NAME=VALUE that must stand in a token (may be given again)")
 }
 
 // proxyFlags are those of front proxies.

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/apis/apiserver"
 )
 
 // Authentication says how the API knows its users. Its fields are kube-apiserver's flags.
@@ -23,10 +26,88 @@ type Authentication struct {
 	BootstrapTokens bool `json:"bootstrapTokens,omitempty"`
 	// TokenFile is a CSV file of tokens: TOKEN,USER,UID,"GROUP,GROUP". It is read once.
 	TokenFile string `json:"tokenFile,omitempty"`
+	// ConfigFile is an AuthenticationConfiguration (apiserver.config.k8s.io/v1): issuers of tokens outside of the cluster, and where strangers are let in. It is read
+	// again when it changes. Not with OIDC.
+	ConfigFile string `json:"configFile,omitempty"`
+	// OIDC is one issuer of tokens outside of the cluster.
+	OIDC OIDC `json:"oidc,omitempty"`
 	// RequestHeader says which front proxies are believed.
 	RequestHeader RequestHeader `json:"requestHeader,omitempty"`
 	// ServiceAccounts says how tokens of service accounts are made and checked.
 	ServiceAccounts ServiceAccounts `json:"serviceAccounts,omitempty"`
+}
+
+// OIDC says whose tokens are taken, and how users are made of them. IssuerURL and ClientID go together; without them nothing else may be said.
+type OIDC struct {
+	// IssuerURL is the issuer, an https URL, and ClientID the audience that its tokens must be for.
+	IssuerURL string `json:"issuerURL,omitempty"`
+	ClientID  string `json:"clientID,omitempty"`
+	// CAFile holds the authorities (PEM) of the issuer's own certificate. Default: the host's.
+	CAFile string `json:"caFile,omitempty"`
+	// UsernameClaim is the claim that names the user. Default sub.
+	UsernameClaim string `json:"usernameClaim,omitempty"`
+	// UsernamePrefix comes before each name; "-": nothing does. Default: the issuer's URL and #, but for the claim email nothing.
+	UsernamePrefix string `json:"usernamePrefix,omitempty"`
+	// GroupsClaim is the claim that lists groups, and GroupsPrefix what comes before each.
+	GroupsClaim  string `json:"groupsClaim,omitempty"`
+	GroupsPrefix string `json:"groupsPrefix,omitempty"`
+	// SigningAlgs are the algorithms that tokens may be signed by. Default RS256.
+	SigningAlgs []string `json:"signingAlgs,omitempty"`
+	// RequiredClaims must stand in a token: NAME=VALUE.
+	RequiredClaims []string `json:"requiredClaims,omitempty"`
+}
+
+func defaultOIDC() OIDC { return OIDC{UsernameClaim: "sub", SigningAlgs: []string{"RS256"}} }
+
+// said is whether anything is configured.
+func (o *OIDC) said() bool { return !reflect.DeepEqual(*o, defaultOIDC()) }
+
+// spec is what an AuthenticationConfiguration would say; nil: there is no issuer.
+func (o *OIDC) spec() (*apiserver.JWTAuthenticator, error) {
+	if o.IssuerURL == "" {
+		return nil, nil
+	}
+	prefix := o.UsernamePrefix
+	switch {
+	case prefix == "-":
+		prefix = ""
+	case prefix == "" && o.UsernameClaim != "email":
+		prefix = o.IssuerURL + "#"
+	}
+	spec := &apiserver.JWTAuthenticator{
+		Issuer:        apiserver.Issuer{URL: o.IssuerURL, Audiences: []string{o.ClientID}},
+		ClaimMappings: apiserver.ClaimMappings{Username: apiserver.PrefixedClaimOrExpression{Prefix: &prefix, Claim: o.UsernameClaim}},
+	}
+	if o.GroupsClaim != "" {
+		spec.ClaimMappings.Groups = apiserver.PrefixedClaimOrExpression{Prefix: &o.GroupsPrefix, Claim: o.GroupsClaim}
+	}
+	if o.CAFile != "" {
+		data, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("authentication.oidc.caFile: %w", err)
+		}
+		spec.Issuer.CertificateAuthority = string(data)
+	}
+	for _, text := range o.RequiredClaims {
+		name, value, _ := strings.Cut(text, "=")
+		spec.ClaimValidationRules = append(spec.ClaimValidationRules, apiserver.ClaimValidationRule{Claim: name, RequiredValue: value})
+	}
+	return spec, nil
+}
+
+func (a *Authentication) validateOIDC() (errs []error) {
+	switch said := a.OIDC.said(); {
+	case said && a.ConfigFile != "":
+		errs = append(errs, errors.New("authentication.oidc: authentication-config file and oidc-* flags are mutually exclusive"))
+	case said && (a.OIDC.IssuerURL == "" || a.OIDC.ClientID == ""):
+		errs = append(errs, errors.New("authentication.oidc: oidc-issuer-url and oidc-client-id must be specified together when any oidc-* flags are set"))
+	}
+	for _, text := range a.OIDC.RequiredClaims {
+		if !strings.Contains(text, "=") {
+			errs = append(errs, fmt.Errorf("authentication.oidc.requiredClaims: malformed pair, expect string=string: %q", text))
+		}
+	}
+	return errs
 }
 
 // RequestHeader says which front proxies are believed, and what they say in which headers.
@@ -61,13 +142,14 @@ type ServiceAccounts struct {
 }
 
 func defaultAuthentication() Authentication {
-	return Authentication{Anonymous: true, ServiceAccounts: ServiceAccounts{Lookup: true, ExtendTokenExpiration: true}}
+	return Authentication{Anonymous: true, OIDC: defaultOIDC(), ServiceAccounts: ServiceAccounts{Lookup: true, ExtendTokenExpiration: true}}
 }
 
 func (a *Authentication) validate() (errs []error) {
 	for _, err := range a.ServiceAccounts.validate() {
 		errs = append(errs, fmt.Errorf("authentication.serviceAccounts.%w", err))
 	}
+	errs = append(errs, a.validateOIDC()...)
 	for _, err := range a.RequestHeader.validate() {
 		errs = append(errs, fmt.Errorf("authentication.requestHeader.%w", err))
 	}

@@ -8,10 +8,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/apis/apiserver"
 
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/bootstraptoken"
+	"github.com/floe-k8s/floe/internal/auth/oidc"
 	"github.com/floe-k8s/floe/internal/auth/proxy"
 	"github.com/floe-k8s/floe/internal/auth/tokenfile"
 	"github.com/floe-k8s/floe/internal/pki"
@@ -21,6 +23,7 @@ import (
 type users struct {
 	requests auth.Authenticator
 	tokens   auth.TokenChecker
+	outside  *oidc.Set // to be run
 }
 
 // users puts those who know users in upstream's order: front proxies, certificates, then tokens, the dearest to check last; who shows nothing is anonymous.
@@ -45,13 +48,57 @@ func (s *server) users(accounts *accountTokens) (*users, error) {
 	if err != nil {
 		return nil, err
 	}
+	outside, strangers, err := s.outside(accounts)
+	if err != nil {
+		return nil, err
+	}
+	checkers = append(checkers, auth.ForAPI(accounts.Tokens.Audiences, outside.Check))
 	tokens := auth.NewCache(auth.AnyToken(checkers...), s.Clock, s.seen).Check
 	list = append(list, auth.Certificates(auth.NewVerifier(authorities), s.Clock, s.seen), auth.Bearer(tokens), auth.BearerProtocol(tokens))
 	known := auth.Known(auth.Any(list...))
-	if cfg.Anonymous {
-		known = auth.First(known, auth.AnonymousUser)
+	if strangers.Enabled {
+		var paths []string
+		for _, c := range strangers.Conditions {
+			paths = append(paths, c.Path)
+		}
+		known = auth.First(known, auth.AnonymousAt(paths...))
 	}
-	return &users{s.seen.Measure(proxy.Clear(known, headers), s.Clock), tokens}, nil
+	return &users{s.seen.Measure(proxy.Clear(known, headers), s.Clock), tokens, outside}, nil
+}
+
+// outside are the issuers of tokens outside of the cluster, and who shows nothing.
+func (s *server) outside(accounts *accountTokens) (set *oidc.Set, strangers apiserver.AnonymousAuthConfig, err error) {
+	cfg := &s.Config.Authentication
+	strangers.Enabled = cfg.Anonymous
+	with := oidc.Config{Disallowed: accounts.Issuers, Clock: s.Clock, Log: s.Log.With("component", "issuers"), Metrics: s.issuers}
+	if cfg.ConfigFile == "" {
+		spec := &apiserver.AuthenticationConfiguration{}
+		with.Algorithms = cfg.OIDC.SigningAlgs
+		one, err := cfg.OIDC.spec()
+		if err != nil {
+			return nil, strangers, err
+		}
+		if one != nil {
+			spec.JWT = append(spec.JWT, *one)
+		}
+		set, err = oidc.New(with, spec, "", "")
+		return set, strangers, err
+	}
+	spec, content, err := oidc.Read(cfg.ConfigFile, accounts.Issuers)
+	if err != nil {
+		return nil, strangers, fmt.Errorf("authentication.configFile: failed to load authentication configuration from file %q: %w", cfg.ConfigFile, err)
+	}
+	if spec.Anonymous != nil {
+		if !cfg.Anonymous {
+			return nil, strangers, errors.New("authentication.anonymous: Forbidden: --anonymous-auth flag cannot be set when anonymous field is configured in authentication configuration file")
+		}
+		strangers = *spec.Anonymous
+	}
+	with.Algorithms = oidc.Algorithms[:]
+	if set, err = oidc.New(with, spec, cfg.ConfigFile, content); err != nil {
+		return nil, strangers, fmt.Errorf("authentication.configFile: %s: %w", cfg.ConfigFile, err)
+	}
+	return set, strangers, nil
 }
 
 // clientAuthorities are whose certificates name users: the cluster's own authority, and those of a file.

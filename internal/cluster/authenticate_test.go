@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
+	"github.com/floe-k8s/floe/internal/auth/token"
 	"github.com/floe-k8s/floe/internal/pki"
 )
 
@@ -145,5 +146,45 @@ func TestProxiesAndUsersAreToldApart(t *testing.T) {
 	s.Config.Authentication.RequestHeader.ClientCAFile = file
 	if _, err := s.users(&accountTokens{}); err == nil || !strings.Contains(err.Error(), "contain overlapping certificates; --requestheader-allowed-names must be specified") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAuthenticationFile: strangers are let in where the file says, and an issuer that is not there keeps nothing else from working.
+func TestAuthenticationFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "auth.yaml")
+	text := "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\nanonymous: {enabled: true, conditions: [{path: /livez}]}\n" +
+		"jwt:\n- issuer: {url: 'https://127.0.0.1:1', audiences: [a]}\n  claimMappings: {username: {claim: sub, prefix: ''}}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := serveClusterAs(t, func(cfg *Config) { cfg.Authentication.ConfigFile = file })
+	a := newAsker(t, c)
+	if got := a.whoami(t, nil, nil); got != "401 Unauthorized" {
+		t.Errorf("a stranger: %s", got)
+	}
+	transport := &http.Transport{TLSClientConfig: a.base}
+	defer transport.CloseIdleConnections()
+	answer, err := (&http.Client{Transport: transport}).Get(a.url + "/livez")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("a stranger at /livez: %s", answer.Status)
+	}
+	if got := a.whoami(t, nil, map[string]string{"Authorization": "Bearer e30.eyJpc3MiOiJodHRwczovLzEyNy4wLjAuMToxIn0.AA"}); got != "401 Unauthorized" {
+		t.Errorf("a token of an issuer that is not there: %s", got)
+	}
+	client := must(kubernetes.NewForConfig(c.config))(t)
+	must(client.CoreV1().Namespaces().Get(t.Context(), "default", metav1.GetOptions{}))(t)
+
+	s := &server{Environment: Environment{Clock: clock.RealClock{}, Log: c.env.Log}}
+	s.Config.Authentication.ConfigFile = file
+	if _, _, err := s.outside(&accountTokens{Checker: &token.Checker{}}); err == nil || !strings.Contains(err.Error(), "--anonymous-auth flag cannot be set when anonymous field is configured") {
+		t.Errorf("both: %v", err)
+	}
+	s.Config.Authentication.ConfigFile += "x"
+	if _, _, err := s.outside(&accountTokens{Checker: &token.Checker{}}); err == nil || !strings.Contains(err.Error(), "failed to load authentication configuration from file") {
+		t.Errorf("no file: %v", err)
 	}
 }

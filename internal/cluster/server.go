@@ -8,6 +8,7 @@ import (
 	"math/rand"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 
@@ -20,10 +21,12 @@ import (
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/authorization"
+	"github.com/floe-k8s/floe/internal/auth/oidc"
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
 	"github.com/floe-k8s/floe/internal/controller/accounttokens"
+	"github.com/floe-k8s/floe/internal/controller/bootstrap"
 	"github.com/floe-k8s/floe/internal/controller/engine"
 	"github.com/floe-k8s/floe/internal/features"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -70,6 +73,8 @@ type server struct {
 	audit     *audit.Trail        // nil: nothing is recorded
 	audited   *audit.Metrics
 	fairness  *fairness.Controller // nil: it is switched off
+	issuers   *oidc.Metrics
+	others    *oidc.Set // knows users by tokens of others
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -78,6 +83,11 @@ func Run(ctx context.Context, env Environment) (err error) {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
 	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), seen: auth.NewMetrics()}
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	s.issuers = oidc.NewMetrics(bootstrap.IdentityName(host))
 	if s.dir, err = openDataDir(env.Config.DataDir); err != nil {
 		return err
 	}
@@ -129,6 +139,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.others = users.outside
 	if err := s.openAudit(); err != nil {
 		return err
 	}
@@ -203,6 +214,7 @@ func (s *server) parts() ([]part, error) {
 		{"api", func(ctx context.Context) error { return s.door.Serve(ctx, s.listener, tlsConfig) }},
 		{"bootstrap", s.bootstrap},
 		{"expiry", s.expire},
+		{"issuers", s.others.Run},
 		{"collector", s.tuneCollector},
 	}
 	if s.follow != nil {

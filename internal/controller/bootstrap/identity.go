@@ -19,8 +19,8 @@ const (
 	identityLife  = time.Hour
 )
 
-// identityName is upstream's name of the lease of the server on a host.
-func identityName(host string) string {
+// IdentityName is upstream's name of the lease of the server on a host.
+func IdentityName(host string) string {
 	var data []byte
 	for _, text := range []string{host, identityValue} {
 		data = append(binary.BigEndian.AppendUint16(data, uint16(len(text))), text...)
@@ -31,7 +31,7 @@ func identityName(host string) string {
 
 // renewIdentity makes or renews the lease that says that this server is there, and removes those of servers that have been gone for long.
 func (b *Bootstrap) renewIdentity(ctx context.Context) error {
-	res, name := coordinationv1.SchemeGroupVersion.WithResource("leases"), identityName(b.Host)
+	res, name := coordinationv1.SchemeGroupVersion.WithResource("leases"), IdentityName(b.Host)
 	lease, found, err := get[*coordinationv1.Lease](ctx, b, res, metav1.NamespaceSystem, name)
 	if err != nil {
 		return err
