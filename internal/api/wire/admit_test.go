@@ -14,6 +14,7 @@ import (
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	mandatory "k8s.io/apiserver/pkg/apis/flowcontrol/bootstrap"
+	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/api/fairness"
@@ -23,12 +24,12 @@ import (
 )
 
 // fair is an API of so many seats, with the mandatory flow schemas: those who are not exempt wait in no queue.
-func fair(t testing.TB, seats int) (*served, *fairness.Controller) {
+func fair(t testing.TB, seats int, clk clock.WithDelayedExecution, who auth.Authenticator) (*served, *fairness.Controller) {
 	t.Helper()
 	s := &served{Cluster: apitest.New(t), watches: map[string]*bufio.Scanner{}}
-	control := fairness.New(fairness.Config{Clock: s.Clock, Log: observe.Discard(), Seats: seats})
+	control := fairness.New(fairness.Config{Clock: clk, Log: observe.Discard(), Seats: seats})
 	s.handler = wire.New(wire.Config{
-		API: s.API, Authenticator: byHeader, Clock: s.Clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)), Fairness: control,
+		API: s.API, Authenticator: who, Clock: s.Clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)), Fairness: control,
 	})
 	s.handler.SetReady()
 	s.Server = httptest.NewServer(s.handler)
@@ -42,14 +43,12 @@ func fair(t testing.TB, seats int) (*served, *fairness.Controller) {
 // TestFairness: a request says what it matched, takes a seat while it runs, and is refused in upstream's words when there is none. Administrators always get
 // an answer, and a watch that has been told what exists holds no seat.
 func TestFairness(t *testing.T) {
-	s, control := fair(t, 1)
+	s, control := fair(t, 1, clock.RealClock{}, byHeader)
 	catchAll := mandatory.MandatoryFlowSchemaCatchAll.DeepCopy()
 	catchAll.UID = "schema"
-	nobody := mandatory.MandatoryFlowSchemaExempt.DeepCopy() // nobody is exempt at first
-	nobody.Spec.Rules = nil
 	level := mandatory.MandatoryPriorityLevelConfigurationCatchAll.DeepCopy()
 	level.UID = "level"
-	control.Configure([]*flowcontrolv1.FlowSchema{nobody, catchAll}, []*flowcontrolv1.PriorityLevelConfiguration{level})
+	control.Configure([]*flowcontrolv1.FlowSchema{nobodyExempt(), catchAll}, []*flowcontrolv1.PriorityLevelConfiguration{level})
 	read := func(text string) (*http.Response, string) {
 		resp := s.send(t, text)
 		defer resp.Body.Close()
@@ -101,6 +100,13 @@ func TestFairness(t *testing.T) {
 		t.Errorf("got %s", resp.Status)
 	}
 	holder.Leave()
+}
+
+// nobodyExempt is the schema of those who are exempt, with none of them.
+func nobodyExempt() *flowcontrolv1.FlowSchema {
+	schema := mandatory.MandatoryFlowSchemaExempt.DeepCopy()
+	schema.Spec.Rules = nil
+	return schema
 }
 
 // BenchmarkFairness asks for one object with fairness and without; the difference is what it costs.

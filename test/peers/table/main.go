@@ -51,7 +51,7 @@ times and rates are noisy and share two cores with the load generator. Resident 
 and after all before it in the same server.
 
 floe is durable in each of these: an answer comes after the sync. It does not do yet what upstream does beside: admission plug-ins
-but the few that every pod needs, audit, fairness by flow.
+but the few that every pod needs, and audit.
 
 | what | upstream CPU ms | floe CPU ms | upstream p50 ms | floe p50 ms | upstream per s | floe per s | upstream MB | floe MB |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
