@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/google/uuid"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/auth/rbac/policy"
 	"github.com/floe-k8s/floe/internal/controller/bootstrap"
@@ -58,7 +60,7 @@ func (s *server) bootstrapConfig() (bootstrap.Config, error) {
 	}
 	cfg := bootstrap.Config{
 		Client: s.client(apiServer, "system:masters"), Clock: s.Clock, Log: s.Log.With("component", "bootstrap"),
-		Policy: policy.Objects(), Ranges: network.serviceRanges(), Served: s.door.Served(),
+		Policy: policy.Objects(), Ranges: network.serviceRanges(), Served: s.door.Served(), Added: s.addedVersions,
 		Address: address, Port: int32(s.listener.Addr().(*net.TCPAddr).Port), Host: host, Instance: instance.String(),
 		NodePort: network.KubernetesServiceNodePort,
 	}
@@ -73,6 +75,17 @@ func (s *server) bootstrapConfig() (bootstrap.Config, error) {
 		cfg.Leases = masterLeases{s.api}
 	}
 	return cfg, nil
+}
+
+// addedVersions are the groups and versions of custom resources that are served now.
+func (s *server) addedVersions() (list []schema.GroupVersion, changed <-chan struct{}) {
+	catalog := s.api.Catalog()
+	for _, k := range catalog.All() {
+		if gv := k.GVK.GroupVersion(); k.Dynamic != nil && !slices.Contains(list, gv) {
+			list = append(list, gv)
+		}
+	}
+	return list, catalog.Changed()
 }
 
 // afterBootstrap holds a part back until the cluster has what every cluster begins with.

@@ -1,14 +1,18 @@
 package bootstrap_test
 
 import (
+	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
+	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/apiregistration"
 )
 
@@ -87,6 +91,59 @@ func TestAPIServicesAreAsTheirLabelSays(t *testing.T) {
 	}
 	if got, want := now(), []int32{15, 15, 15, 7, 0, 0, 7}; !slices.Equal(got, want) {
 		t.Errorf("after a start: %v, want %v", got, want)
+	}
+}
+
+// TestCustomResourcesHaveAPIServices: as soon as they are served, put back when somebody takes or changes them, and gone with their definition. An
+// administrator's own is left.
+func TestCustomResourcesHaveAPIServices(t *testing.T) {
+	b := newBed(t, "10.0.0.0/16")
+	catalogs := kinds.NewCatalogs(nil)
+	serve := func(versions ...schema.GroupVersion) {
+		var list []*kinds.Kind
+		for _, gv := range versions {
+			list = append(list, &kinds.Kind{GVK: gv.WithKind("Kite"), Resource: "kites"})
+		}
+		catalogs.Extend(list)
+	}
+	b.Added = func() (list []schema.GroupVersion, changed <-chan struct{}) {
+		now := catalogs.Now()
+		for _, k := range now.All() {
+			list = append(list, k.GVK.GroupVersion())
+		}
+		return list, now.Changed()
+	}
+	if err := b.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until := func(what string, good func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); !good(); runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: v1beta1 %+v, v1 %+v", what, b.service(t, "v1beta1.example.com"), b.service(t, "v1.example.com"))
+			}
+		}
+	}
+	b.change(t, "v1.mine.example.com", "mine", 7)
+	one, two, mine := schema.GroupVersion{Group: "example.com", Version: "v1"}, schema.GroupVersion{Group: "example.com", Version: "v1beta1"}, schema.GroupVersion{Group: "mine.example.com", Version: "v1"}
+	b.run(t, func() {
+		serve(one, two, mine) // the clock stands still: nothing waits for a tick
+		until("both are served", func() bool {
+			beta, svc := b.service(t, "v1beta1.example.com"), b.service(t, "v1.example.com")
+			return beta != nil && svc != nil && svc.Labels["kube-aggregator.kubernetes.io/automanaged"] == "true" && svc.Spec.GroupPriorityMinimum == 1000 &&
+				svc.Spec.VersionPriority == 100 && svc.Spec.Service == nil && svc.Status.Conditions[0].Reason == "Local"
+		})
+		b.change(t, "v1.example.com", "true", 7)
+		serve(one, mine)
+		until("one is left", func() bool {
+			svc := b.service(t, "v1.example.com")
+			return b.service(t, "v1beta1.example.com") == nil && svc != nil && svc.Spec.VersionPriority == 100
+		})
+		serve()
+		until("nothing is left", func() bool { return b.service(t, "v1.example.com") == nil })
+	})
+	if svc := b.service(t, "v1.mine.example.com"); svc == nil || svc.Spec.VersionPriority != 7 {
+		t.Errorf("an administrator's own is now %+v", svc)
 	}
 }
 

@@ -35,7 +35,7 @@ const (
 	shutdownTime = 5 * time.Second // for a server to take itself out of the endpoints
 )
 
-// Config is what a cluster begins with. All fields but Leases are needed.
+// Config is what a cluster begins with. All fields but Added and Leases are needed.
 type Config struct {
 	Client client.Client // of a user who may do everything
 	Clock  clock.WithTicker
@@ -46,6 +46,8 @@ type Config struct {
 	Ranges []allocation.Range
 	// Served are the groups and versions that this server answers for itself.
 	Served []schema.GroupVersion
+	// Added are those that definitions of custom resources have added, and a channel that is closed when they may be others; nil: there are none.
+	Added func() ([]schema.GroupVersion, <-chan struct{})
 	// Address is where others reach this server's API, and Port there.
 	Address netip.Addr
 	Port    int32
@@ -109,10 +111,15 @@ func (b *Bootstrap) Ensure(ctx context.Context) error {
 func (b *Bootstrap) Run(ctx context.Context) error {
 	tick := b.Clock.NewTicker(every)
 	defer tick.Stop()
+	_, added := b.added() // before the look: what comes meanwhile is looked at again
 	b.look(ctx)
 	flow := b.Clock.Now()
 	for {
 		select {
+		case <-added:
+			_, added = b.added()
+			b.warn("API services", b.registerServed(ctx))
+			continue
 		case <-ctx.Done():
 			if err := b.leave(ctx); err != nil {
 				return err

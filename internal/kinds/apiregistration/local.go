@@ -56,3 +56,19 @@ func Local(gv schema.GroupVersion) *apiregistrationv1.APIService {
 		Spec:       apiregistrationv1.APIServiceSpec{Group: gv.Group, Version: gv.Version, GroupPriorityMinimum: group.place, VersionPriority: version},
 	}
 }
+
+// Upstream's places for what definitions of custom resources add: after everything that is built in, and versions by their names.
+const (
+	customGroupPlace   = 1000
+	customVersionPlace = 100
+)
+
+// Custom returns what a server makes of a group and version that it serves because a definition of custom resources says so: a new object of the caller's.
+func Custom(gv schema.GroupVersion) *apiregistrationv1.APIService {
+	return &apiregistrationv1.APIService{
+		ObjectMeta: metav1.ObjectMeta{Name: Name(gv.Group, gv.Version), Labels: map[string]string{Managed: ManagedAlways}},
+		Spec: apiregistrationv1.APIServiceSpec{
+			Group: gv.Group, Version: gv.Version, GroupPriorityMinimum: customGroupPlace, VersionPriority: customVersionPlace,
+		},
+	}
+}
