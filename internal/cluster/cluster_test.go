@@ -47,6 +47,7 @@ func TestConfigErrorsNameFieldValueAndRange(t *testing.T) {
 		{"domain", func(c *Config) { c.Network.ClusterDomain = "a_b" }, `network.clusterDomain: "a_b": must be a DNS domain`},
 		{"advertised", func(c *Config) { c.Network.AdvertiseAddress = "127.0.0.1" }, `network.advertiseAddress: "127.0.0.1": must be an IP address that others reach`},
 		{"reconciler", func(c *Config) { c.Network.EndpointReconcilerType = "master-count" }, `network.endpointReconcilerType: "master-count": must be lease or none`},
+		{"no seats", func(c *Config) { c.API.MaxRequestsInflight, c.API.MaxMutatingRequestsInflight = 0, 0 }, "MaxRequestsInFlight=0 and MaxMutatingRequestsInFlight=0; they must add up to something positive"},
 		{"no node, no check of it", func(c *Config) { c.Node = Node{Disabled: true, RootDir: "/r", LogDir: "/l"} }, ""},
 	} {
 		cfg := DefaultConfig()
