@@ -51,6 +51,31 @@ type Attributes struct {
 	// Warned is called with what the user is to be told beside the answer, Annotated with what the audit trail is to keep. nil: nobody listens.
 	Warned    func(text string)
 	Annotated func(key, value string)
+	// Detailed is Annotated for what is only kept where the trail keeps the bodies of requests: it repeats what they say.
+	Detailed func(key, value string)
+
+	round    int
+	again    bool
+	memories map[string]any
+}
+
+// Round is 0 when Admit is asked first, and 1 when everybody is asked again because of AskAgain.
+func (a *Attributes) Round() int { return a.round }
+
+// AskAgain lets every plug-in's Admit be asked once more, after all have been: one that comes late has changed the object.
+func (a *Attributes) AskAgain() { a.again = true }
+
+// Memory is what a plug-in keeps of this wish from one round to the next: what begin returned when it was asked first.
+func Memory[T any](a *Attributes, plugin string, begin func() T) T {
+	if kept, ok := a.memories[plugin].(T); ok {
+		return kept
+	}
+	if a.memories == nil {
+		a.memories = map[string]any{}
+	}
+	kept := begin()
+	a.memories[plugin] = kept
+	return kept
 }
 
 // Resource is what the request names.
@@ -72,6 +97,13 @@ func (a *Attributes) Warn(text string) {
 func (a *Attributes) Annotate(key, value string) {
 	if a.Annotated != nil {
 		a.Annotated(key, value)
+	}
+}
+
+// Detail lets the audit trail keep value under key where it keeps the bodies of requests.
+func (a *Attributes) Detail(key, value string) {
+	if a.Detailed != nil {
+		a.Detailed(key, value)
 	}
 }
 

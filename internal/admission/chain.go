@@ -26,8 +26,16 @@ type Chain struct {
 	Off     []string // the names of those that are not asked, pure ones too
 }
 
-// Admit asks every plug-in in turn, until one refuses.
+// Admit asks every plug-in in turn, until one refuses, and all of them once more when one wishes so.
 func (c Chain) Admit(ctx context.Context, a *Attributes) error {
+	if err := c.admit(ctx, a); err != nil || !a.again {
+		return err
+	}
+	a.round = 1
+	return c.admit(ctx, a)
+}
+
+func (c Chain) admit(ctx context.Context, a *Attributes) error {
 	return c.each(a, func(p Plugin) error {
 		if p.Admit == nil {
 			return nil

@@ -23,6 +23,7 @@
 //   - The chain is in upstream's order, whatever the order in which plug-ins are given. NamespaceLifecycle stands before it, in package api, which makes the
 //     namespace a condition of the transaction.
 //   - A pure plug-in and another of the same name take part in the same place, the pure one first.
+//   - Admit of all plug-ins is asked once more when one of those that others configure has changed the object; never a third time.
 //   - A refusal is an API status error and ends the wish at once. Nothing has been changed then.
 //   - A plug-in changes Object in Admit alone, and Old and what See returns never.
 //   - Plug-ins are called by many requests at once, and keep nothing of the Attributes.

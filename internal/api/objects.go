@@ -38,6 +38,19 @@ func (o *Objects) Get(res schema.GroupVersionResource, namespace, name string) k
 	return obj
 }
 
+// Each calls f with the objects of res in a namespace, "" for all, in the order of their keys, until f returns false.
+func (o *Objects) Each(res schema.GroupVersionResource, namespace string, f func(kinds.Object) bool) {
+	k := o.kinds[res]
+	if k == nil {
+		return
+	}
+	for item := range o.table.Snapshot().Ascend(Request{Kind: k, Namespace: namespace}.prefix(), "") {
+		if obj, err := Object(item); err == nil && !f(obj) {
+			return
+		}
+	}
+}
+
 // Lookup goes through the objects that have value in an index of their kind, in the order of their keys.
 func (o *Objects) Lookup(res schema.GroupVersionResource, index, value string) iter.Seq[kinds.Object] {
 	return func(yield func(kinds.Object) bool) {

@@ -13,6 +13,7 @@ import (
 	"github.com/floe-k8s/floe/internal/admission/podsecurity"
 	"github.com/floe-k8s/floe/internal/admission/resourcequota"
 	"github.com/floe-k8s/floe/internal/admission/serviceaccount"
+	"github.com/floe-k8s/floe/internal/admission/webhook"
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -24,21 +25,27 @@ type pluginNeeds struct {
 	authorize auth.Authorizer
 	catalog   owners.Catalog
 	settings  configuration.Settings
+	webhooks  webhook.Config
 }
 
-// plugins are the admission plug-ins that are not pure. Those of webhooks and policies belong here too.
+// plugins are the admission plug-ins that are not pure. Those of policies belong here too.
 func plugins(with pluginNeeds) []admission.Plugin {
 	return append(pods.New(), limitranger.New(), noderestriction.Plugin(), serviceaccount.New(with.accounts), owners.New(with.authorize, with.catalog),
-		externalips.New(), podsecurity.New(with.settings.PodSecurity), resourcequota.New(with.settings.Limited))
+		externalips.New(), podsecurity.New(with.settings.PodSecurity), resourcequota.New(with.settings.Limited),
+		webhook.Mutating(with.webhooks), webhook.Validating(with.webhooks))
 }
 
 func (s *server) pluginNeeds(authorize auth.Authorizer, settings configuration.Settings) pluginNeeds {
 	newest := api.NewObjects(s.store, s.kinds)
+	catalog := func() *kinds.Catalog { return s.api.Catalog() }
 	return pluginNeeds{
 		accounts: serviceaccount.Config{Clock: s.Clock, Newest: func(namespace, name string) kinds.Object {
 			return newest.Get(corev1.SchemeGroupVersion.WithResource("serviceaccounts"), namespace, name)
 		}},
 		authorize: authorize, settings: settings,
-		catalog: func() *kinds.Catalog { return s.api.Catalog() },
+		catalog: catalog,
+		webhooks: webhook.Config{
+			Table: newest, Catalog: catalog, Authorizer: authorize, Resolve: s.serviceAddress, Clock: s.Clock, Log: s.Log.With("component", "webhooks"), Metrics: s.webhooks,
+		},
 	}
 }

@@ -24,7 +24,7 @@ var arrows = []arrow{
 	{"internal/client/inprocess", []string{"internal/client", "internal/api", "internal/auth", "internal/kinds", "internal/store"}},
 	{"internal/client/remote", []string{"internal/client", "internal/api", "internal/kinds", "internal/store"}},
 	{"internal/client", []string{"internal/client", "internal/kinds"}},
-	{"internal/admission", []string{"internal/admission", "internal/auth", "internal/kinds"}},
+	{"internal/admission", []string{"internal/admission", "internal/api/jsonpatch", "internal/auth", "internal/kinds"}},
 	{"internal/api", []string{"internal/api", "internal/admission", "internal/auth", "internal/kinds", "internal/store"}},
 	{"internal/controller/controllertest/bed", []string{"internal"}}, // for tests alone
 	{"internal/controller", []string{"internal/controller", "internal/client", "internal/kinds"}},

@@ -1,0 +1,157 @@
+package webhook
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+
+	"github.com/floe-k8s/floe/internal/admission/expression"
+	"github.com/floe-k8s/floe/internal/admission/match"
+	"github.com/floe-k8s/floe/internal/kinds"
+)
+
+// Table is what configurations are read from. Objects are shared and immutable. It is safe for concurrent use.
+type Table interface {
+	// Each calls f with every object of res, until f returns false.
+	Each(res schema.GroupVersionResource, namespace string, f func(kinds.Object) bool)
+	// Changed rises with every change of an object of res. What is read after it was asked is at least as new.
+	Changed(res schema.GroupVersionResource) uint64
+}
+
+// hook is one webhook. It is not changed.
+type hook struct {
+	name          string
+	configuration string
+	uid           string // of the hook among all, as long as its configuration has no other order
+	criteria      *match.Criteria
+	conditions    *expression.Conditions
+	failOpen      bool
+	timeout       time.Duration // 0: none of its own
+	sideEffects   admissionv1.SideEffectClass
+	reinvoke      bool
+	versions      []string
+	client        func() (*rest.RESTClient, error)
+	close         func()
+}
+
+// configuration is one object with its hooks.
+type configuration struct {
+	name, version string
+	hooks         []*hook
+}
+
+// set is the hooks of one generation of the table.
+type set struct {
+	generation     uint64
+	configurations []configuration // by name
+	hooks          []*hook         // of all
+}
+
+// source keeps the hooks of a resource up to date.
+type source struct {
+	table   Table
+	res     schema.GroupVersionResource
+	resolve Resolver
+	compile expression.Compiles
+	current atomic.Pointer[set]
+	mu      sync.Mutex // held while a set is made
+}
+
+// hooks are those of now. The slice is shared.
+func (s *source) hooks() []*hook {
+	generation := s.table.Changed(s.res)
+	if now := s.current.Load(); now != nil && now.generation == generation {
+		return now.hooks
+	}
+	return s.renew().hooks
+}
+
+// renew makes the set of now. Hooks of configurations that have not changed stay, with their connections.
+func (s *source) renew() *set {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.current.Load()
+	next := &set{generation: s.table.Changed(s.res)}
+	if old != nil && old.generation == next.generation {
+		return old
+	}
+	s.table.Each(s.res, "", func(obj kinds.Object) bool {
+		next.configurations = append(next.configurations, s.configuration(obj, old))
+		return true
+	})
+	slices.SortFunc(next.configurations, func(a, b configuration) int { return cmp.Compare(a.name, b.name) })
+	kept := map[*hook]bool{}
+	for _, c := range next.configurations {
+		for _, h := range c.hooks {
+			kept[h] = true
+		}
+		next.hooks = append(next.hooks, c.hooks...)
+	}
+	s.current.Store(next)
+	if old != nil {
+		for _, h := range old.hooks {
+			if !kept[h] {
+				h.close()
+			}
+		}
+	}
+	return next
+}
+
+func (s *source) configuration(obj kinds.Object, old *set) configuration {
+	c := configuration{name: obj.GetName(), version: obj.GetResourceVersion()}
+	if old != nil {
+		if i := slices.IndexFunc(old.configurations, func(o configuration) bool { return o.name == c.name && o.version == c.version }); i >= 0 {
+			return old.configurations[i]
+		}
+	}
+	seen := map[string]int{}
+	for _, w := range webhooksOf(obj) {
+		c.hooks = append(c.hooks, s.hook(c.name, seen[w.Name], w))
+		seen[w.Name]++
+	}
+	return c
+}
+
+// webhooksOf lists a configuration's webhooks, all as those that change: they have one field more.
+func webhooksOf(obj kinds.Object) []admissionv1.MutatingWebhook {
+	switch c := obj.(type) {
+	case *admissionv1.MutatingWebhookConfiguration:
+		return c.Webhooks
+	case *admissionv1.ValidatingWebhookConfiguration:
+		var list []admissionv1.MutatingWebhook
+		for _, w := range c.Webhooks {
+			list = append(list, admissionv1.MutatingWebhook{
+				Name: w.Name, ClientConfig: w.ClientConfig, Rules: w.Rules, FailurePolicy: w.FailurePolicy, MatchPolicy: w.MatchPolicy, NamespaceSelector: w.NamespaceSelector,
+				ObjectSelector: w.ObjectSelector, SideEffects: w.SideEffects, TimeoutSeconds: w.TimeoutSeconds, AdmissionReviewVersions: w.AdmissionReviewVersions,
+				MatchConditions: w.MatchConditions,
+			})
+		}
+		return list
+	}
+	return nil
+}
+
+func (s *source) hook(of string, number int, w admissionv1.MutatingWebhook) *hook {
+	failOpen := w.FailurePolicy != nil && *w.FailurePolicy == admissionv1.Ignore
+	h := &hook{
+		name: w.Name, configuration: of, uid: fmt.Sprintf("%s/%s/%d", of, w.Name, number), criteria: match.Webhook(&w), failOpen: failOpen,
+		conditions: expression.NewConditions(w.MatchConditions, failOpen, false, s.compile),
+		reinvoke:   w.ReinvocationPolicy != nil && *w.ReinvocationPolicy == admissionv1.IfNeededReinvocationPolicy, versions: w.AdmissionReviewVersions,
+	}
+	if w.SideEffects != nil {
+		h.sideEffects = *w.SideEffects
+	}
+	if w.TimeoutSeconds != nil {
+		h.timeout = time.Duration(*w.TimeoutSeconds) * time.Second
+	}
+	h.client, h.close = connection(w.Name, w.ClientConfig, s.resolve)
+	return h
+}

@@ -1,0 +1,187 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	registrationv1 "k8s.io/api/admissionregistration/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	kjson "sigs.k8s.io/json"
+
+	"github.com/floe-k8s/floe/internal/admission"
+	"github.com/floe-k8s/floe/internal/admission/expression"
+	"github.com/floe-k8s/floe/internal/admission/match"
+	"github.com/floe-k8s/floe/internal/api/jsonpatch"
+)
+
+// MutatingName is the plug-in's.
+const MutatingName = "MutatingAdmissionWebhook"
+
+// What keys of the audit trail begin with.
+const (
+	mutationKey   = "mutation.webhook.admission.k8s.io/"
+	patchKey      = "patch.webhook.admission.k8s.io/"
+	failedOpenKey = "failed-open."
+	validatingKey = failedOpenKey + "validating.webhook.admission.k8s.io/"
+)
+
+// Mutating is the plug-in that asks the webhooks of MutatingWebhookConfigurations.
+func Mutating(cfg Config) admission.Plugin {
+	p := &mutating{newAsker(cfg, "mutatingwebhookconfigurations", "admit")}
+	return admission.Plugin{Name: MutatingName, Admit: p.admit}
+}
+
+func newAsker(cfg Config, resource, step string) asker {
+	compiler := &expression.Compiler{}
+	res := registrationv1.SchemeGroupVersion.WithResource(resource)
+	return asker{cfg, &source{table: cfg.Table, res: res, resolve: cfg.Resolve, compile: compiler.Compile}, step}
+}
+
+type mutating struct{ asker }
+
+// recall is what is remembered of a wish between its rounds.
+type recall struct {
+	output  runtime.Object  // the object when the hooks of the last round had been asked
+	invoked map[string]bool // the UIDs of hooks that want to be asked again, when somebody has changed the object after them
+	due     map[string]bool // those that are asked in the next round
+}
+
+// require makes all that was invoked due.
+func (r *recall) require() {
+	for uid := range r.invoked {
+		r.due[uid] = true
+	}
+	clear(r.invoked)
+}
+
+func (p *mutating) admit(ctx context.Context, a *admission.Attributes) error {
+	hooks := p.hooks()
+	if len(hooks) == 0 || match.Exempt(a) {
+		return nil
+	}
+	r := admission.Memory(a, MutatingName, func() *recall { return &recall{invoked: map[string]bool{}, due: map[string]bool{}} })
+	if a.Round() > 0 && len(r.invoked) > 0 && !apiequality.Semantic.DeepEqual(r.output, a.Object) {
+		r.require()
+	}
+	see := inputs{}
+	for i, h := range hooks {
+		in, err := p.meant(ctx, h, a, see)
+		if err != nil {
+			return err
+		}
+		if in == nil || a.Round() > 0 && !r.due[h.uid] {
+			continue
+		}
+		if err := p.ask(ctx, a, h, in, r, see, i); err != nil {
+			return err
+		}
+	}
+	if len(r.invoked) > 0 && a.Object != nil {
+		r.output = a.Object.DeepCopyObject()
+	}
+	return nil
+}
+
+// ask asks one hook, the i-th of all, and lets it change the object.
+func (p *mutating) ask(ctx context.Context, a *admission.Attributes, h *hook, in *expression.Input, r *recall, see inputs, i int) error {
+	key := fmt.Sprintf("round_%d_index_%d", a.Round(), i)
+	begun := p.Clock.Now()
+	response, err := p.call(ctx, h, in, a.DryRun, true)
+	p.tell(a, h, response)
+	changed := false
+	if err == nil {
+		changed, err = p.patch(a, h, in, response, key)
+	}
+	a.Annotate(mutationKey+key, encoded(mutation{h.configuration, h.name, changed}))
+	if changed {
+		clear(see)
+		r.require()
+		a.AskAgain()
+	}
+	if h.reinvoke {
+		r.invoked[h.uid] = true
+	}
+	return p.settle(ctx, a, h, err, p.Clock.Since(begun), func() { a.Annotate(failedOpenKey+mutationKey+key, h.name) })
+}
+
+// mutation and patched are what the audit trail keeps of a hook.
+type mutation struct {
+	Configuration string `json:"configuration"`
+	Webhook       string `json:"webhook"`
+	Mutated       bool   `json:"mutated"`
+}
+
+type patched struct {
+	Configuration string          `json:"configuration"`
+	Webhook       string          `json:"webhook"`
+	Patch         jsonpatch.Patch `json:"patch,omitempty"`
+	PatchType     string          `json:"patchType,omitempty"`
+}
+
+// encoded is a value as JSON.
+func encoded(v any) string {
+	doc, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("%T cannot be written as JSON: %v", v, err)) // it holds strings, and JSON that was read
+	}
+	return string(doc)
+}
+
+// patch changes the wish's object as an answer says, and says whether it is another one now.
+func (p *mutating) patch(a *admission.Attributes, h *hook, in *expression.Input, response *admissionv1.AdmissionResponse, key string) (changed bool, err error) {
+	if len(response.Patch) == 0 {
+		return false, nil
+	}
+	var ops jsonpatch.Patch
+	if err := json.Unmarshal(response.Patch, &ops); err != nil {
+		return false, h.broken(fmt.Errorf("received undecodable patch in webhook response: %w", err),
+			apierrors.NewServiceUnavailable("error decoding patch in webhook response"))
+	}
+	switch {
+	case len(ops) == 0:
+		return false, nil
+	case in.Object == nil:
+		return false, apierrors.NewInternalError(fmt.Errorf("admission webhook %q attempted to modify the object, which is not supported for this operation", h.name))
+	case *response.PatchType != admissionv1.PatchTypeJSONPatch:
+		return false, h.broken(fmt.Errorf("unsupported patch type %q", *response.PatchType), denial(h.name, response.Result))
+	}
+	next, err := apply(a, in, ops)
+	if err != nil {
+		return false, apierrors.NewInternalError(err)
+	}
+	changed = !apiequality.Semantic.DeepEqual(in.Object, next)
+	a.Detail(patchKey+key, encoded(patched{h.configuration, h.name, ops, string(admissionv1.PatchTypeJSONPatch)}))
+	if err := in.Form.Put(a, next); err != nil {
+		return false, apierrors.NewInternalError(err)
+	}
+	return changed, nil
+}
+
+// apply returns the object, in the form that the hook has seen, that the patch makes of it.
+func apply(a *admission.Attributes, in *expression.Input, ops jsonpatch.Patch) (runtime.Object, error) {
+	doc, err := json.Marshal(in.Object)
+	if err != nil {
+		return nil, err
+	}
+	if doc, err = ops.Apply(doc); err != nil {
+		return nil, err
+	}
+	next := in.Form.Make(a)
+	if u, ok := next.(*unstructured.Unstructured); ok {
+		err = u.UnmarshalJSON(doc)
+	} else {
+		err = kjson.UnmarshalCaseSensitivePreserveInts(doc, next)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if got, was := next.GetObjectKind().GroupVersionKind(), in.Object.GetObjectKind().GroupVersionKind(); got != was {
+		return nil, fmt.Errorf("unable to convert %v to %v", got, was)
+	}
+	return next, nil
+}
