@@ -56,27 +56,11 @@ type Attributes struct {
 
 	round    int
 	again    bool
-	memories map[string]any
+	memories map[string]*Recall
 }
 
-// Round is 0 when Admit is asked first, and 1 when everybody is asked again because of AskAgain.
+// Round is 0 when Admit is asked first, and 1 when everybody is asked again because a plug-in that comes late has changed the object.
 func (a *Attributes) Round() int { return a.round }
-
-// AskAgain lets every plug-in's Admit be asked once more, after all have been: one that comes late has changed the object.
-func (a *Attributes) AskAgain() { a.again = true }
-
-// Memory is what a plug-in keeps of this wish from one round to the next: what begin returned when it was asked first.
-func Memory[T any](a *Attributes, plugin string, begin func() T) T {
-	if kept, ok := a.memories[plugin].(T); ok {
-		return kept
-	}
-	if a.memories == nil {
-		a.memories = map[string]any{}
-	}
-	kept := begin()
-	a.memories[plugin] = kept
-	return kept
-}
 
 // Resource is what the request names.
 func (a *Attributes) Resource() schema.GroupVersionResource { return a.Kind.GVR() }

@@ -7,6 +7,7 @@ import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/managedfields"
 
 	"sigs.k8s.io/yaml"
 
@@ -179,6 +180,14 @@ func (s *Server) applyScale(ctx context.Context, req Request, scale *kinds.Scale
 		}
 		return obj.(*autoscalingv1.Scale), nil
 	})
+}
+
+// Types are the schemas of a kind and of the bodies of its subresources, by which apply configurations are merged. They are made when they are first asked for.
+func (s *Server) Types(k *kinds.Kind) (managedfields.TypeConverter, error) {
+	if k.Dynamic != nil {
+		return k.Dynamic.Types()
+	}
+	return s.fields.Types(document(k))
 }
 
 // document is the path of the OpenAPI document that has a kind's schemas.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/managedfields"
 
 	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/admission/configuration"
@@ -11,6 +12,7 @@ import (
 	"github.com/floe-k8s/floe/internal/admission/owners"
 	"github.com/floe-k8s/floe/internal/admission/pods"
 	"github.com/floe-k8s/floe/internal/admission/podsecurity"
+	"github.com/floe-k8s/floe/internal/admission/policy"
 	"github.com/floe-k8s/floe/internal/admission/resourcequota"
 	"github.com/floe-k8s/floe/internal/admission/serviceaccount"
 	"github.com/floe-k8s/floe/internal/admission/webhook"
@@ -26,13 +28,14 @@ type pluginNeeds struct {
 	catalog   owners.Catalog
 	settings  configuration.Settings
 	webhooks  webhook.Config
+	policies  policy.Config
 }
 
-// plugins are the admission plug-ins that are not pure. Those of policies belong here too.
+// plugins are the admission plug-ins that are not pure.
 func plugins(with pluginNeeds) []admission.Plugin {
 	return append(pods.New(), limitranger.New(), noderestriction.Plugin(), serviceaccount.New(with.accounts), owners.New(with.authorize, with.catalog),
 		externalips.New(), podsecurity.New(with.settings.PodSecurity), resourcequota.New(with.settings.Limited),
-		webhook.Mutating(with.webhooks), webhook.Validating(with.webhooks))
+		webhook.Mutating(with.webhooks), webhook.Validating(with.webhooks), policy.Mutating(with.policies), policy.Validating(with.policies))
 }
 
 func (s *server) pluginNeeds(authorize auth.Authorizer, settings configuration.Settings) pluginNeeds {
@@ -46,6 +49,10 @@ func (s *server) pluginNeeds(authorize auth.Authorizer, settings configuration.S
 		catalog: catalog,
 		webhooks: webhook.Config{
 			Table: newest, Catalog: catalog, Authorizer: authorize, Resolve: s.serviceAddress, Clock: s.Clock, Log: s.Log.With("component", "webhooks"), Metrics: s.webhooks,
+		},
+		policies: policy.Config{
+			Table: newest, Catalog: catalog, Authorizer: authorize, Clock: s.Clock, Metrics: s.policies,
+			Types: func(k *kinds.Kind) (managedfields.TypeConverter, error) { return s.api.Types(k) },
 		},
 	}
 }

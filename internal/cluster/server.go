@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/floe-k8s/floe/internal/admission/policy"
 	"github.com/floe-k8s/floe/internal/admission/webhook"
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/audit"
@@ -77,6 +78,7 @@ type server struct {
 	issuers   *oidc.Metrics
 	others    *oidc.Set // knows users by tokens of others
 	webhooks  *webhook.Metrics
+	policies  *policy.Metrics
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -85,7 +87,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
 	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), seen: auth.NewMetrics()}
-	s.webhooks = webhook.NewMetrics()
+	s.webhooks, s.policies = webhook.NewMetrics(), policy.NewMetrics()
 	host, err := os.Hostname()
 	if err != nil {
 		return err

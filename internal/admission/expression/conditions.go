@@ -31,15 +31,6 @@ func (c *Compiler) Compile(list []plugincel.ExpressionAccessor, options plugince
 	return c.compiler.CompileCondition(list, options, environment.StoredExpressions)
 }
 
-// condition is one match condition.
-type condition admissionv1.MatchCondition
-
-var _ plugincel.NamedExpressionAccessor = condition{}
-
-func (c condition) GetName() string          { return c.Name }
-func (c condition) GetExpression() string    { return c.Expression }
-func (c condition) ReturnTypes() []*cel.Type { return []*cel.Type{cel.BoolType} }
-
 // Conditions are the match conditions of a webhook or a policy. They are compiled when they are first asked, and are safe for concurrent use.
 type Conditions struct {
 	evaluator func() plugincel.ConditionEvaluator
@@ -57,7 +48,7 @@ func NewConditions(list []admissionv1.MatchCondition, ignore, params bool, compi
 	return &Conditions{ignore: ignore, evaluator: sync.OnceValue(func() plugincel.ConditionEvaluator {
 		all := make([]plugincel.ExpressionAccessor, 0, len(list))
 		for _, c := range list {
-			all = append(all, condition(c))
+			all = append(all, Text{c.Name, c.Expression, []*cel.Type{cel.BoolType}})
 		}
 		return compile(all, plugincel.OptionalVariableDeclarations{HasParams: params, HasAuthorizer: true})
 	})}

@@ -108,5 +108,8 @@ type Params = runtime.Object
 
 // bindings are the variables besides the wish itself.
 func (in *Input) bindings(params Params, authorize auth.Authorizer) plugincel.OptionalVariableBindings {
+	if authorize == nil {
+		return plugincel.OptionalVariableBindings{VersionedParams: params}
+	}
 	return plugincel.OptionalVariableBindings{VersionedParams: params, Authorizer: asking{authorize}}
 }

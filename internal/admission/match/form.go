@@ -1,12 +1,14 @@
 package match
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -37,6 +39,21 @@ func (f Form) Show(a *admission.Attributes, obj runtime.Object) (runtime.Object,
 	return typed(shown, f.Kind), nil
 }
 
+// Stored returns an object of the table in the form that the kind's clients see, with its type. It is only read.
+func Stored(k *kinds.Kind, obj kinds.Object) (runtime.Object, error) {
+	if k.Dynamic != nil {
+		if k.Dynamic.Show == nil {
+			return obj, nil
+		}
+		return k.Dynamic.Show(obj)
+	}
+	shown, err := k.Shown(obj)
+	if err != nil {
+		return nil, err
+	}
+	return typed(shown, k.GVK), nil
+}
+
 // typed returns a copy of obj, which shares what it holds, that says its type.
 func typed(obj runtime.Object, gvk schema.GroupVersionKind) runtime.Object {
 	if _, ok := obj.(*unstructured.Unstructured); ok {
@@ -50,8 +67,45 @@ func typed(obj runtime.Object, gvk schema.GroupVersionKind) runtime.Object {
 	return out
 }
 
-// Make returns an empty object of the form, to be read into.
-func (f Form) Make(a *admission.Attributes) runtime.Object {
+// Patched returns the object, of the same type and private to the caller, that patch makes of the JSON of one that is shown in the form.
+func (f Form) Patched(a *admission.Attributes, shown runtime.Object, patch func(doc []byte) ([]byte, error)) (runtime.Object, error) {
+	doc, err := json.Marshal(shown)
+	if err != nil {
+		return nil, err
+	}
+	if doc, err = patch(doc); err != nil {
+		return nil, err
+	}
+	next := f.make(a)
+	if u, ok := next.(*unstructured.Unstructured); ok {
+		err = u.UnmarshalJSON(doc)
+	} else {
+		err = kjson.UnmarshalCaseSensitivePreserveInts(doc, next)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if got, was := next.GetObjectKind().GroupVersionKind(), shown.GetObjectKind().GroupVersionKind(); got != was {
+		return nil, fmt.Errorf("unable to convert %v to %v", got, was)
+	}
+	return next, nil
+}
+
+// Read returns an object in the form that says what fields say, which it takes.
+func (f Form) Read(a *admission.Attributes, fields map[string]any) (runtime.Object, error) {
+	next := f.make(a)
+	if u, ok := next.(*unstructured.Unstructured); ok {
+		u.Object = fields
+		return u, nil
+	}
+	return next, runtime.DefaultUnstructuredConverter.FromUnstructured(fields, next)
+}
+
+// Served is the kind whose objects the form shows.
+func (f Form) Served() *kinds.Kind { return f.kind }
+
+// make returns an empty object of the form, to be read into.
+func (f Form) make(a *admission.Attributes) runtime.Object {
 	if f.kind.Dynamic != nil && f.Kind == f.kind.GVK {
 		return &unstructured.Unstructured{}
 	}

@@ -25,7 +25,7 @@ import (
 
 // Config is what both plug-ins need. All fields but Metrics are required.
 type Config struct {
-	Table      Table
+	Table      admission.Table
 	Catalog    func() *kinds.Catalog
 	Authorizer auth.Authorizer // whom match conditions ask
 	Resolve    Resolver
@@ -37,8 +37,8 @@ type Config struct {
 // asker asks the hooks of one resource.
 type asker struct {
 	Config
-	*source
-	step string // what metrics call it: admit or validating
+	latest *admission.Latest[set]
+	step   string // what metrics call it: admit or validating
 }
 
 // meant says whether a hook is asked about the wish, and what it is shown. see makes the input of a form.

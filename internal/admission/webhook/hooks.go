@@ -4,26 +4,17 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
+	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/admission/expression"
 	"github.com/floe-k8s/floe/internal/admission/match"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
-
-// Table is what configurations are read from. Objects are shared and immutable. It is safe for concurrent use.
-type Table interface {
-	// Each calls f with every object of res, until f returns false.
-	Each(res schema.GroupVersionResource, namespace string, f func(kinds.Object) bool)
-	// Changed rises with every change of an object of res. What is read after it was asked is at least as new.
-	Changed(res schema.GroupVersionResource) uint64
-}
 
 // hook is one webhook. It is not changed.
 type hook struct {
@@ -47,41 +38,22 @@ type configuration struct {
 	hooks         []*hook
 }
 
-// set is the hooks of one generation of the table.
+// set is the hooks of one generation of the table. The zero value has none.
 type set struct {
-	generation     uint64
 	configurations []configuration // by name
 	hooks          []*hook         // of all
 }
 
-// source keeps the hooks of a resource up to date.
+// source makes the hooks of a resource.
 type source struct {
-	table   Table
+	table   admission.Table
 	res     schema.GroupVersionResource
 	resolve Resolver
 	compile expression.Compiles
-	current atomic.Pointer[set]
-	mu      sync.Mutex // held while a set is made
-}
-
-// hooks are those of now. The slice is shared.
-func (s *source) hooks() []*hook {
-	generation := s.table.Changed(s.res)
-	if now := s.current.Load(); now != nil && now.generation == generation {
-		return now.hooks
-	}
-	return s.renew().hooks
 }
 
 // renew makes the set of now. Hooks of configurations that have not changed stay, with their connections.
-func (s *source) renew() *set {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old := s.current.Load()
-	next := &set{generation: s.table.Changed(s.res)}
-	if old != nil && old.generation == next.generation {
-		return old
-	}
+func (s *source) renew(old set) (next set) {
 	s.table.Each(s.res, "", func(obj kinds.Object) bool {
 		next.configurations = append(next.configurations, s.configuration(obj, old))
 		return true
@@ -94,23 +66,18 @@ func (s *source) renew() *set {
 		}
 		next.hooks = append(next.hooks, c.hooks...)
 	}
-	s.current.Store(next)
-	if old != nil {
-		for _, h := range old.hooks {
-			if !kept[h] {
-				h.close()
-			}
+	for _, h := range old.hooks {
+		if !kept[h] {
+			h.close()
 		}
 	}
 	return next
 }
 
-func (s *source) configuration(obj kinds.Object, old *set) configuration {
+func (s *source) configuration(obj kinds.Object, old set) configuration {
 	c := configuration{name: obj.GetName(), version: obj.GetResourceVersion()}
-	if old != nil {
-		if i := slices.IndexFunc(old.configurations, func(o configuration) bool { return o.name == c.name && o.version == c.version }); i >= 0 {
-			return old.configurations[i]
-		}
+	if i := slices.IndexFunc(old.configurations, func(o configuration) bool { return o.name == c.name && o.version == c.version }); i >= 0 {
+		return old.configurations[i]
 	}
 	seen := map[string]int{}
 	for _, w := range webhooksOf(obj) {

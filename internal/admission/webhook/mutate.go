@@ -9,9 +9,6 @@ import (
 	registrationv1 "k8s.io/api/admissionregistration/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	kjson "sigs.k8s.io/json"
 
 	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/admission/expression"
@@ -39,56 +36,37 @@ func Mutating(cfg Config) admission.Plugin {
 func newAsker(cfg Config, resource, step string) asker {
 	compiler := &expression.Compiler{}
 	res := registrationv1.SchemeGroupVersion.WithResource(resource)
-	return asker{cfg, &source{table: cfg.Table, res: res, resolve: cfg.Resolve, compile: compiler.Compile}, step}
+	s := &source{table: cfg.Table, res: res, resolve: cfg.Resolve, compile: compiler.Compile}
+	return asker{cfg, admission.NewLatest(cfg.Table, s.renew, res), step}
 }
 
 type mutating struct{ asker }
 
-// recall is what is remembered of a wish between its rounds.
-type recall struct {
-	output  runtime.Object  // the object when the hooks of the last round had been asked
-	invoked map[string]bool // the UIDs of hooks that want to be asked again, when somebody has changed the object after them
-	due     map[string]bool // those that are asked in the next round
-}
-
-// require makes all that was invoked due.
-func (r *recall) require() {
-	for uid := range r.invoked {
-		r.due[uid] = true
-	}
-	clear(r.invoked)
-}
-
 func (p *mutating) admit(ctx context.Context, a *admission.Attributes) error {
-	hooks := p.hooks()
+	hooks := p.latest.Get().hooks
 	if len(hooks) == 0 || match.Exempt(a) {
 		return nil
 	}
-	r := admission.Memory(a, MutatingName, func() *recall { return &recall{invoked: map[string]bool{}, due: map[string]bool{}} })
-	if a.Round() > 0 && len(r.invoked) > 0 && !apiequality.Semantic.DeepEqual(r.output, a.Object) {
-		r.require()
-	}
+	r := a.Recall(MutatingName)
 	see := inputs{}
 	for i, h := range hooks {
 		in, err := p.meant(ctx, h, a, see)
 		if err != nil {
 			return err
 		}
-		if in == nil || a.Round() > 0 && !r.due[h.uid] {
+		if in == nil || r.Skip(a, h.uid) {
 			continue
 		}
 		if err := p.ask(ctx, a, h, in, r, see, i); err != nil {
 			return err
 		}
 	}
-	if len(r.invoked) > 0 && a.Object != nil {
-		r.output = a.Object.DeepCopyObject()
-	}
+	r.End(a)
 	return nil
 }
 
 // ask asks one hook, the i-th of all, and lets it change the object.
-func (p *mutating) ask(ctx context.Context, a *admission.Attributes, h *hook, in *expression.Input, r *recall, see inputs, i int) error {
+func (p *mutating) ask(ctx context.Context, a *admission.Attributes, h *hook, in *expression.Input, r *admission.Recall, see inputs, i int) error {
 	key := fmt.Sprintf("round_%d_index_%d", a.Round(), i)
 	begun := p.Clock.Now()
 	response, err := p.call(ctx, h, in, a.DryRun, true)
@@ -100,12 +78,8 @@ func (p *mutating) ask(ctx context.Context, a *admission.Attributes, h *hook, in
 	a.Annotate(mutationKey+key, encoded(mutation{h.configuration, h.name, changed}))
 	if changed {
 		clear(see)
-		r.require()
-		a.AskAgain()
 	}
-	if h.reinvoke {
-		r.invoked[h.uid] = true
-	}
+	r.Asked(a, h.uid, changed, h.reinvoke)
 	return p.settle(ctx, a, h, err, p.Clock.Since(begun), func() { a.Annotate(failedOpenKey+mutationKey+key, h.name) })
 }
 
@@ -150,7 +124,7 @@ func (p *mutating) patch(a *admission.Attributes, h *hook, in *expression.Input,
 	case *response.PatchType != admissionv1.PatchTypeJSONPatch:
 		return false, h.broken(fmt.Errorf("unsupported patch type %q", *response.PatchType), denial(h.name, response.Result))
 	}
-	next, err := apply(a, in, ops)
+	next, err := in.Form.Patched(a, in.Object, ops.Apply)
 	if err != nil {
 		return false, apierrors.NewInternalError(err)
 	}
@@ -160,28 +134,4 @@ func (p *mutating) patch(a *admission.Attributes, h *hook, in *expression.Input,
 		return false, apierrors.NewInternalError(err)
 	}
 	return changed, nil
-}
-
-// apply returns the object, in the form that the hook has seen, that the patch makes of it.
-func apply(a *admission.Attributes, in *expression.Input, ops jsonpatch.Patch) (runtime.Object, error) {
-	doc, err := json.Marshal(in.Object)
-	if err != nil {
-		return nil, err
-	}
-	if doc, err = ops.Apply(doc); err != nil {
-		return nil, err
-	}
-	next := in.Form.Make(a)
-	if u, ok := next.(*unstructured.Unstructured); ok {
-		err = u.UnmarshalJSON(doc)
-	} else {
-		err = kjson.UnmarshalCaseSensitivePreserveInts(doc, next)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if got, was := next.GetObjectKind().GroupVersionKind(), in.Object.GetObjectKind().GroupVersionKind(); got != was {
-		return nil, fmt.Errorf("unable to convert %v to %v", got, was)
-	}
-	return next, nil
 }

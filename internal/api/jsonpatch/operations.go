@@ -16,9 +16,11 @@ type Patch []Operation
 // Operation is one step of a patch: its fields by their names. A field that is null is nil.
 type Operation map[string]*json.RawMessage
 
+// ErrTest: a patch asks whether something is so, and it is not.
+var ErrTest = errors.New("test failed")
+
 var (
 	errMissing = errors.New("missing value")
-	errTest    = errors.New("test failed")
 	errIndex   = errors.New("invalid index referenced")
 	errGrown   = fmt.Errorf("copies make the document more than %d bytes larger", maxGrown)
 	errCopied  = fmt.Errorf("the copies are larger than %d bytes together", maxCopied)
@@ -255,7 +257,7 @@ func (p *patching) test(path string, value *node, given bool) error {
 		}
 	}
 	if !found.equal(value) || found != nil && !given {
-		return fmt.Errorf("path %q: %w", path, errTest)
+		return fmt.Errorf("path %q: %w", path, ErrTest)
 	}
 	return nil
 }

@@ -158,6 +158,11 @@ func (t *Tracker) typesFor(kind Applied) (managedfields.TypeConverter, error) {
 	return many, nil
 }
 
+// Types are those of the OpenAPI document of a path, such as apis/apps/v1.
+func (t *Tracker) Types(document string) (managedfields.TypeConverter, error) {
+	return t.typesOf(document)
+}
+
 // typesOf makes the types of a document, and keeps them.
 func (t *Tracker) typesOf(document string) (managedfields.TypeConverter, error) {
 	made, _ := t.documents.LoadOrStore(document, sync.OnceValues(func() (managedfields.TypeConverter, error) {
