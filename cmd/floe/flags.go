@@ -31,6 +31,10 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 func storeFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	flags.StringVar(&cfg.DataDir, "data-dir", cfg.DataDir, "directory that holds everything the server keeps")
 	flags.StringVar(file, "config", *file, "configuration file (config.floe.dev/v1alpha1, kind ServerConfiguration); flags that are given win over it")
+	flags.StringVar(&cfg.Store.EncryptionProviderConfig, "encryption-provider-config", cfg.Store.EncryptionProviderConfig,
+		"file (apiserver.config.k8s.io/v1, kind EncryptionConfiguration) that says how values are encrypted where they are stored")
+	flags.BoolVar(&cfg.Store.EncryptionProviderConfigAutomaticReload, "encryption-provider-config-automatic-reload", cfg.Store.EncryptionProviderConfigAutomaticReload,
+		"read that file again when it changes")
 	etcd := &cfg.Store.Etcd
 	flags.StringSliceVar(&etcd.Servers, "etcd-servers", etcd.Servers, "client URLs of an etcd that holds the cluster's state instead of the data directory")
 	flags.StringVar(&etcd.CAFile, "etcd-cafile", etcd.CAFile, "authority of etcd's certificates")

@@ -91,7 +91,7 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 		if err != nil {
 			return Result{}, err
 		}
-		if bytes.Equal(value, item.Value) && len(further.changes)+len(d.beside.changes) == 0 { // nothing changed: nothing is written, as upstream
+		if bytes.Equal(value, item.Value) && len(further.changes)+len(d.beside.changes) == 0 && (dryRun || d.dryRun || !s.Store.Stale(ctx, item.Key)) { // nothing changed: nothing is written, as upstream
 			d.next.SetResourceVersion(Version(item.Revision))
 			typed(req.Kind, d.next)
 			return Result{Object: d.next, Item: item, Revision: item.Revision, Warnings: d.warnings}, s.settle(ctx, item.Revision, nil)

@@ -56,6 +56,10 @@ type Config struct {
 type Store struct {
 	// Etcd holds the state when it names servers; else DataDir/log does, on this machine.
 	Etcd Etcd `json:"etcd,omitempty"`
+	// EncryptionProviderConfig is an apiserver.config.k8s.io/v1 EncryptionConfiguration. Empty: values are stored as they are.
+	EncryptionProviderConfig string `json:"encryptionProviderConfig,omitempty"`
+	// EncryptionProviderConfigAutomaticReload reads it again when it changes.
+	EncryptionProviderConfigAutomaticReload bool `json:"encryptionProviderConfigAutomaticReload,omitempty"`
 	// HistoryAge is how long versions that were replaced are kept. Default 1h, with etcd 10m.
 	HistoryAge metav1.Duration `json:"historyAge,omitempty"`
 	// HistoryBytes is how many bytes of them are kept at most. etcd has its own quota. Default 256Mi.
@@ -184,6 +188,9 @@ func (c *Config) Complete() error {
 }
 
 func (s *Store) validate() (errs []error) {
+	if s.EncryptionProviderConfigAutomaticReload && s.EncryptionProviderConfig == "" {
+		errs = append(errs, errors.New("store.encryptionProviderConfigAutomaticReload: true: must be set with store.encryptionProviderConfig"))
+	}
 	for field, text := range map[string]string{"store.historyAge": s.HistoryAge.Duration.String(), "store.historyBytes": s.HistoryBytes.String(), "store.minFreeBytes": s.MinFreeBytes.String()} {
 		if strings.HasPrefix(text, "-") {
 			errs = append(errs, fmt.Errorf("%s: %s: must not be negative", field, text))

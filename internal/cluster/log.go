@@ -15,16 +15,16 @@ import (
 const logFolder = "log"
 
 // openLog opens the cluster's log: in etcd when servers are named, else in the directory dir. The revisions of a new one begin above base.
-func (e Environment) openLog(dir string, base store.Revision) (store.Log, error) {
+func (e Environment) openLog(dir string, base store.Revision, codec store.Codec) (store.Log, error) {
 	if len(e.Config.Store.Etcd.Servers) == 0 {
-		return e.openLocal(dir, base)
+		return e.openLocal(dir, base, codec)
 	}
 	config, err := e.Config.Store.Etcd.tls()
 	if err != nil {
 		return nil, err
 	}
 	log, err := etcd.Open(etcd.Options{
-		Endpoints: e.Config.Store.Etcd.Servers, TLS: config, Clock: e.Clock, Log: e.Log, Base: base, History: e.Config.Store.HistoryAge.Duration,
+		Endpoints: e.Config.Store.Etcd.Servers, TLS: config, Clock: e.Clock, Log: e.Log, Base: base, Codec: codec, History: e.Config.Store.HistoryAge.Duration,
 	})
 	if err != nil {
 		return nil, err
@@ -32,9 +32,9 @@ func (e Environment) openLog(dir string, base store.Revision) (store.Log, error)
 	return log, nil
 }
 
-func (e Environment) openLocal(dir string, base store.Revision) (*pebble.Log, error) {
+func (e Environment) openLocal(dir string, base store.Revision, codec store.Codec) (*pebble.Log, error) {
 	return pebble.Open(pebble.Options{
-		Dir: dir, Clock: e.Clock, Log: e.Log, Base: base,
+		Dir: dir, Clock: e.Clock, Log: e.Log, Base: base, Codec: codec,
 		History: pebble.History{Age: e.Config.Store.HistoryAge.Duration, Bytes: e.Config.Store.HistoryBytes.Value()},
 		Space:   pebble.Space{Free: e.Config.Store.MinFreeBytes.Value()},
 	})

@@ -35,6 +35,7 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/pki"
 	"github.com/floe-k8s/floe/internal/store"
+	"github.com/floe-k8s/floe/internal/store/encryption"
 )
 
 // Environment is what a server gets from the program around it.
@@ -79,6 +80,7 @@ type server struct {
 	others    *oidc.Set // knows users by tokens of others
 	webhooks  *webhook.Metrics
 	policies  *policy.Metrics
+	sealing   *encryption.Keeper // nil: values are stored as they are
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -100,7 +102,11 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if s.authority, err = pki.Open(s.dir.join("pki"), env.Clock); err != nil {
 		return err
 	}
-	if s.log, err = env.openLog(s.dir.join(logFolder), 0); err != nil {
+	if s.sealing, err = env.openSealing(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeSealing(s.sealing)) }()
+	if s.log, err = env.openLog(s.dir.join(logFolder), 0, codecOf(s.sealing)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.log.Close()) }()
@@ -187,7 +193,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
 		Documents:     tokens.documents(s.Config.Authentication.ServiceAccounts.JWKSURI, external, s.Log),
-		Authenticator: users.requests, Edge: cfg.edge(), ExternalAddress: external, LiveGrace: cfg.LivezGracePeriod.Duration, MaxBytesPerSec: cfg.MaxConnectionBytesPerSec,
+		Authenticator: users.requests, Edge: cfg.edge(), ExternalAddress: external, Checks: s.sealingChecks(), LiveGrace: cfg.LivezGracePeriod.Duration, MaxBytesPerSec: cfg.MaxConnectionBytesPerSec,
 	})
 	return nil
 }
@@ -216,6 +222,7 @@ func (s *server) parts() ([]part, error) {
 		{"definitions", s.custom.Run},
 		{"audit", s.recordAudit},
 		{"fairness", s.runFairness},
+		{"encryption", s.keepSealing},
 		{"api", func(ctx context.Context) error { return s.door.Serve(ctx, s.listener, tlsConfig) }},
 		{"bootstrap", s.bootstrap},
 		{"expiry", s.expire},

@@ -12,17 +12,18 @@ import (
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/store"
 	"github.com/floe-k8s/floe/internal/store/backup"
+	"github.com/floe-k8s/floe/internal/store/encryption"
 	"github.com/floe-k8s/floe/internal/store/pebble"
 )
 
 // snapshot writes what the running server has.
 func (s *server) snapshot(ctx context.Context, w io.Writer) error {
-	_, err := backup.Save(ctx, s.log, w, s.saveOptions())
+	_, err := backup.Save(ctx, s.log, w, s.saveOptions(s.sealing))
 	return err
 }
 
-func (e Environment) saveOptions() backup.Options {
-	return backup.Options{Version: e.Version, Time: e.Clock.Now()}
+func (e Environment) saveOptions(k *encryption.Keeper) backup.Options {
+	return backup.Options{Version: e.Version, Time: e.Clock.Now(), Sealing: sealingOf(k)}
 }
 
 // SaveSnapshot writes a snapshot of the cluster's newest state to a file: from the server that runs on the data directory, or, when none
@@ -38,12 +39,16 @@ func SaveSnapshot(ctx context.Context, env Environment, file string, overwrite b
 		}
 		defer dir.close()
 	}
-	log, err := env.openLog(filepath.Join(env.Config.DataDir, logFolder), 0)
+	keeper, err := env.openSealing()
 	if err != nil {
 		return backup.Summary{}, err
 	}
-	s, err := backup.SaveFile(ctx, log, file, backup.FileOptions{Options: env.saveOptions(), Overwrite: overwrite})
-	return s, errors.Join(err, log.Close())
+	log, err := env.openLog(filepath.Join(env.Config.DataDir, logFolder), 0, codecOf(keeper))
+	if err != nil {
+		return backup.Summary{}, errors.Join(err, closeSealing(keeper))
+	}
+	s, err := backup.SaveFile(ctx, log, file, backup.FileOptions{Options: env.saveOptions(keeper), Overwrite: overwrite})
+	return s, errors.Join(err, log.Close(), closeSealing(keeper))
 }
 
 // existingDataDir locks a data directory that holds a log; errInUse says that a server runs on it, wherever its log is.
@@ -150,12 +155,16 @@ func (e Environment) restoreLocal(ctx context.Context, f *os.File, s backup.Summ
 
 // restoreInto fills a new log.
 func (e Environment) restoreInto(ctx context.Context, f *os.File, dir string, base store.Revision) error {
-	log, err := e.openLog(dir, base)
+	keeper, err := e.openSealing()
 	if err != nil {
 		return err
 	}
-	_, err = backup.Restore(ctx, f, log, backup.Sealing{})
-	return errors.Join(err, log.Close())
+	log, err := e.openLog(dir, base, codecOf(keeper))
+	if err != nil {
+		return errors.Join(err, closeSealing(keeper))
+	}
+	_, err = backup.Restore(ctx, f, log, sealingOf(keeper))
+	return errors.Join(err, log.Close(), closeSealing(keeper))
 }
 
 // lastRevision is the newest one that a log, damaged or not, is known to have reached; 0: there is none.
@@ -163,7 +172,7 @@ func (e Environment) lastRevision(dir string) (store.Revision, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
-	log, err := e.openLocal(dir, 0)
+	log, err := e.openLocal(dir, 0, nil) // values are not looked at
 	if err != nil {
 		e.Log.Warn("the log that is replaced cannot be opened", "err", err)
 		return pebble.Reached(dir)

@@ -75,6 +75,8 @@ type Config struct {
 	MaxBytesPerSec int64
 	// Documents are further pages, for those who may get their paths.
 	Documents []Document
+	// Checks are further checks of /healthz and /livez and, as upstream, /readyz.
+	Checks []Check
 	// LiveGrace is how long after New /livez takes Hooks for done that are not yet (--livez-grace-period).
 	LiveGrace time.Duration
 }

@@ -18,6 +18,12 @@ type check struct {
 	fail func() string // "" when all is well
 }
 
+// Check is a check of something besides the API; Fail returns why it fails, or "", and does not wait.
+type Check struct {
+	Name string
+	Fail func() string
+}
+
 // checks are those of one health page, in upstream's order.
 func (h *Handler) checks(kind string) []check {
 	well := func() string { return "" }
@@ -36,6 +42,9 @@ func (h *Handler) checks(kind string) []check {
 		list = append(list, check{"loopback-serving-certificate", well}, check{"etcd", stored})
 	}
 	lives := kind == "livez" && h.LiveGrace > 0 && !h.Clock.Now().After(h.began.Add(h.LiveGrace))
+	for _, k := range h.Checks {
+		list = append(list, check{k.Name, k.Fail})
+	}
 	for _, k := range h.hooks {
 		state := func() string {
 			if lives {

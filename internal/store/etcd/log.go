@@ -213,3 +213,23 @@ func (l *Log) pause(ctx context.Context, d time.Duration) {
 func backoff(n int) time.Duration {
 	return min(10*time.Millisecond<<min(n, 10), time.Second)
 }
+
+var _ store.Aged = (*Log)(nil)
+
+// Stale implements store.Aged.
+func (l *Log) Stale(ctx context.Context, key string) (bool, error) {
+	ager, ok := l.codec.(store.Ager)
+	if !ok {
+		return false, nil
+	}
+	ctx, leave, err := l.read(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	resp, err := l.get(ctx, key)
+	if err != nil || len(resp.Kvs) == 0 {
+		return false, err
+	}
+	return ager.Stale(key, resp.Kvs[0].Value), nil
+}

@@ -194,7 +194,7 @@ func (l *Log) fill(g *group) error {
 	for i := range g.entries {
 		e := &g.entries[i]
 		key = versionKey(key[:0], e.key, e.revision)
-		value = encodeVersion(value[:0], e.record, e.gap, e.value, l.codec != nil && !e.deleted)
+		value = encodeVersion(value[:0], e.record, e.gap, e.value, !e.deleted && !same(e.value, e.record.Value))
 		if err := g.batch.Set(key, value, nil); err != nil {
 			return fmt.Errorf("write %s: %w", e.key, err)
 		}

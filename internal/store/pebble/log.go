@@ -234,3 +234,38 @@ func signal(c chan struct{}) {
 	default:
 	}
 }
+
+// same says that a value is stored as it is, and not merely looks like that.
+func same(stored, plain []byte) bool {
+	return len(stored) == len(plain) && (len(plain) == 0 || &stored[0] == &plain[0])
+}
+
+var _ store.Aged = (*Log)(nil)
+
+// Stale implements store.Aged.
+func (l *Log) Stale(_ context.Context, key string) (stale bool, err error) {
+	ager, ok := l.codec.(store.Ager)
+	if !ok {
+		return false, nil
+	}
+	if err := l.ended(); err != nil {
+		return false, err
+	}
+	iter, err := l.db.NewIter(&pebble.IterOptions{LowerBound: keyStart(nil, key), UpperBound: keyEnd(key)})
+	if err != nil {
+		return false, l.reading("the stored form of "+key, err)
+	}
+	defer closeInto(&err, iter)
+	if !iter.First() { // the newest
+		return false, iter.Error()
+	}
+	b, err := iter.ValueAndErr()
+	if err != nil {
+		return false, l.reading("the stored form of "+key, err)
+	}
+	v, _, err := decodeVersion(b)
+	if err != nil || v.Value == nil {
+		return false, err
+	}
+	return ager.Stale(key, v.Value), nil
+}
