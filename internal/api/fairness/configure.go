@@ -28,11 +28,7 @@ func (c *Controller) configureLocked() {
 	}
 	next := &rules{}
 	desired := map[string]*level{}
-	for _, object := range withMandatory(c.stored.levels, mandatory.MandatoryPriorityLevelConfigurations, (*flowcontrolv1.PriorityLevelConfiguration).GetName) {
-		if err := sound(object); err != nil {
-			c.Log.Warn("a priority level is passed over", "name", object.Name, "err", err)
-			continue
-		}
+	for _, object := range withMandatory(c.soundLevels(), mandatory.MandatoryPriorityLevelConfigurations, (*flowcontrolv1.PriorityLevelConfiguration).GetName) {
 		l := was[object.Name]
 		if l == nil {
 			l = newLevel(c.Clock, object)
@@ -42,16 +38,16 @@ func (c *Controller) configureLocked() {
 		desired[object.Name] = l
 		next.levels = append(next.levels, l)
 	}
-	schemas := withMandatory(c.stored.schemas, mandatory.MandatoryFlowSchemas, (*flowcontrolv1.FlowSchema).GetName)
+	dangles := func(schema *flowcontrolv1.FlowSchema) bool {
+		return desired[schema.Spec.PriorityLevelConfiguration.Name] == nil
+	}
+	schemas := slices.DeleteFunc(slices.Clone(c.stored.schemas), dangles) // their statuses say so
+	schemas = withMandatory(schemas, mandatory.MandatoryFlowSchemas, (*flowcontrolv1.FlowSchema).GetName)
 	slices.SortFunc(schemas, func(a, b *flowcontrolv1.FlowSchema) int {
 		return cmp.Or(cmp.Compare(a.Spec.MatchingPrecedence, b.Spec.MatchingPrecedence), cmp.Compare(a.Name, b.Name))
 	})
 	for _, schema := range schemas {
-		l := desired[schema.Spec.PriorityLevelConfiguration.Name]
-		if l == nil {
-			continue // it dangles; its status says so
-		}
-		f := newFlow(schema, l)
+		f := newFlow(schema, desired[schema.Spec.PriorityLevelConfiguration.Name])
 		next.flows = append(next.flows, f)
 		if schema.Name == flowcontrolv1.FlowSchemaNameCatchAll {
 			next.last = f
@@ -64,6 +60,18 @@ func (c *Controller) configureLocked() {
 	c.current.Store(next) // before levels close, so that who meets a closed one finds another
 	next = c.without(next, was)
 	c.divide(next)
+}
+
+// soundLevels are the stored levels that can be made sense of.
+func (c *Controller) soundLevels() (list []*flowcontrolv1.PriorityLevelConfiguration) {
+	for _, object := range c.stored.levels {
+		if err := sound(object); err != nil {
+			c.Log.Warn("a priority level is passed over", "name", object.Name, "err", err)
+			continue
+		}
+		list = append(list, object)
+	}
+	return list
 }
 
 // without closes the levels of was that are idle, and returns the rules that have the others.

@@ -156,6 +156,22 @@ func TestLevelsComeAndGo(t *testing.T) {
 	})
 }
 
+// TestNobodyIsWithoutALevel: whatever was stored under the names of the mandatory objects, everybody has a flow schema.
+func TestNobodyIsWithoutALevel(t *testing.T) {
+	c := controller(10)
+	broken := &flowcontrolv1.PriorityLevelConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "catch-all"}}
+	c.Configure([]*flowcontrolv1.FlowSchema{everyone("catch-all", "nowhere", 10000)}, []*flowcontrolv1.PriorityLevelConfiguration{broken})
+	for _, user := range []auth.User{{}, {Name: "u", Groups: []string{auth.Masters}}, {Name: "v", Groups: []string{auth.Unauthenticated}}} {
+		var ticket Ticket
+		call := get("")
+		call.User = user
+		if !c.Enter(t.Context(), &ticket, call, time.Second) {
+			t.Errorf("%+v was refused", user)
+		}
+		ticket.Leave()
+	}
+}
+
 // TestSuggestedSeats are upstream's for its own configuration and limits.
 func TestSuggestedSeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
