@@ -154,7 +154,7 @@ func checkTrail(t *testing.T, events []auditv1.Event) {
 	}
 	find("the beginning of a watch", func(e *auditv1.Event) bool { return e.Verb == "watch" && e.Stage == auditv1.StageResponseStarted })
 	deleted := find("a deletion", done("delete", 200))
-	if deleted.RequestObject == nil || !strings.Contains(body(deleted.RequestObject.Raw), `"propagationPolicy":"Background"`) || deleted.ResponseStatus.Status != "Success" {
+	if deleted.RequestObject == nil || body(deleted.RequestObject.Raw) != `{"kind":"DeleteOptions","apiVersion":"meta.k8s.io/__internal","propagationPolicy":"Background"}` || deleted.ResponseStatus.Status != "Success" {
 		t.Errorf("a deletion: %+v", deleted)
 	}
 	forbidden := find("a forbidden get", done("get", http.StatusForbidden))

@@ -17,6 +17,9 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
+// internalOptions is the type by which upstream's audit trail tells the options of a deletion, in whatever version they came.
+var internalOptions = schema.GroupVersionKind{Group: metav1.GroupName, Version: runtime.APIVersionInternal, Kind: "DeleteOptions"}
+
 // told is what the audit trail is told when a request comes.
 func (h *Handler) told(w http.ResponseWriter, r *http.Request, user auth.User, path *target) *audit.Request {
 	attrs := path.attributes()

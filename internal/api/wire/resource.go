@@ -330,7 +330,7 @@ func (c *call) deleteOptions() (metav1.DeleteOptions, error) {
 		return opts, err
 	}
 	told := opts
-	c.sent(&told, metav1.SchemeGroupVersion.WithKind("DeleteOptions"))
+	c.sent(&told, internalOptions) // so upstream tells them
 	return opts, nil
 }
 

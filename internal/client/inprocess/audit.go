@@ -56,7 +56,7 @@ func (c *Client) bind(ctx context.Context, req api.Request, b *corev1.Binding) e
 	record.Request(b, func() ([]byte, error) { return audit.Document(b, req.BodyGVK()) })
 	_, err = c.api.CreatePart(ctx, req, b, metav1.CreateOptions{})
 	if err == nil {
-		record.Status(&metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess, Code: http.StatusCreated})
+		record.Status(&metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess})
 	}
 	end(record, http.StatusCreated, err)
 	return err
