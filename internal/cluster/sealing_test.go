@@ -104,17 +104,17 @@ func TestEncryptionAtRest(t *testing.T) {
 	}
 	c.stop()
 	sealedBy(t, file, "x")
-	refused(t, c.env, "no matching prefix found")
+	staysDown(t, c.env, "no matching prefix found")
 	c.env.Config.Store.EncryptionProviderConfig = ""
-	refused(t, c.env, "no encryption is configured")
+	staysDown(t, c.env, "no encryption is configured")
 	if err := os.WriteFile(file, []byte("apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: [{}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.env.Config.Store.EncryptionProviderConfig = file
-	refused(t, c.env, file+":3: resources[0].resources: Required value")
+	staysDown(t, c.env, file+":3: resources[0].resources: Required value")
 }
 
-func refused(t *testing.T, env Environment, want string) {
+func staysDown(t *testing.T, env Environment, want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
