@@ -31,16 +31,12 @@ func (s *server) servingTLS() (*tls.Config, error) {
 	if s.Config.Serving.ownCertificate() {
 		names = append(names, ownName)
 	}
-	id, err := s.authority.Server("kube-apiserver", names, ips)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := id.TLS()
+	own, err := s.renewer("kube-apiserver", func() (pki.Identity, error) { return s.authority.Server("kube-apiserver", names, ips) })
 	if err != nil {
 		return nil, err
 	}
 	// A certificate that is not the authority's is an anonymous client or one with another credential: auth decides, as upstream does.
-	return s.Config.Serving.tls(&cert, s.Log.With("component", "api"))
+	return s.Config.Serving.tls(own.Certificate, s.Log.With("component", "api"))
 }
 
 // writeKubeconfigs writes the administrator's way in.

@@ -17,8 +17,8 @@ import (
 // certificates are what the API can show itself with. They are chosen as kube-apiserver does: by a name that was given for one, then by a name that stands
 // in one, then by the same with a * for the first label; without a name by the address that was dialled; else the default. An earlier one comes first.
 type certificates struct {
-	own  *tls.Certificate // of the cluster's authority; also the default when there is no other
-	main *keyPair         // nil: own
+	own  func() *tls.Certificate // of the cluster's authority; also the default when there is no other
+	main *keyPair                // nil: own
 	more []*keyPair
 }
 
@@ -47,7 +47,7 @@ func stampOf(file string) (stamp, error) {
 	return stamp{info.ModTime(), info.Size()}, nil
 }
 
-func (v *Serving) certificates(own *tls.Certificate, log *slog.Logger) (*certificates, error) {
+func (v *Serving) certificates(own func() *tls.Certificate, log *slog.Logger) (*certificates, error) {
 	list := &certificates{own: own}
 	open := func(certFile, keyFile string, names []string) (*keyPair, error) {
 		pair := &keyPair{certFile: certFile, keyFile: keyFile, names: names, log: log}
@@ -80,7 +80,7 @@ func (v *Serving) certificates(own *tls.Certificate, log *slog.Logger) (*certifi
 func (c *certificates) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(strings.TrimRight(hello.ServerName, "."))
 	if name == ownName {
-		return c.own, nil
+		return c.own(), nil
 	}
 	candidates := []string{name}
 	if _, rest, ok := strings.Cut(name, "."); ok {
@@ -99,7 +99,7 @@ func (c *certificates) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 		}
 	}
 	if c.main == nil {
-		return c.own, nil
+		return c.own(), nil
 	}
 	return c.main.current(), nil
 }

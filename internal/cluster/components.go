@@ -234,22 +234,21 @@ func collect(ctx context.Context, links *network.Network, containers *runtime.Ru
 // nodeDoor is how the API reaches the node's own API, and how that is served: mutual TLS under the cluster's authority. It is safe for concurrent use.
 type nodeDoor struct {
 	authority *pki.Authority
+	renewed   renewer
 	transport *http.Transport
 	name      string // set before anything is served
 	address   atomic.Pointer[url.URL]
 }
 
-func newNodeDoor(authority *pki.Authority) (*nodeDoor, error) {
-	id, err := authority.Client("kube-apiserver-kubelet-client", "system:masters")
+func newNodeDoor(authority *pki.Authority, renewed renewer) (*nodeDoor, error) {
+	own, err := renewed("kube-apiserver-kubelet-client", func() (pki.Identity, error) {
+		return authority.Client("kube-apiserver-kubelet-client", "system:masters")
+	})
 	if err != nil {
 		return nil, err
 	}
-	cert, err := id.TLS()
-	if err != nil {
-		return nil, err
-	}
-	return &nodeDoor{authority: authority, transport: &http.Transport{
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authority.Pool(), Certificates: []tls.Certificate{cert}},
+	return &nodeDoor{authority: authority, renewed: renewed, transport: &http.Transport{
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authority.Pool(), GetClientCertificate: own.Show},
 		MaxIdleConns:    16, IdleConnTimeout: time.Minute,
 	}}, nil
 }
@@ -269,11 +268,7 @@ func (d *nodeDoor) open(name string, listener net.Listener, addrs []netip.Addr, 
 	for _, a := range addrs {
 		ips = append(ips, a.AsSlice())
 	}
-	id, err := d.authority.Server("system:node:"+name, []string{name}, ips)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := id.TLS()
+	own, err := d.renewed("system:node:"+name, func() (pki.Identity, error) { return d.authority.Server("system:node:"+name, []string{name}, ips) })
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +277,7 @@ func (d *nodeDoor) open(name string, listener net.Listener, addrs []netip.Addr, 
 	server := &http.Server{
 		Handler: mastersOnly(handler), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10,
 		TLSConfig: &tls.Config{
-			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert},
+			MinVersion: tls.VersionTLS12, GetCertificate: own.Serve,
 			ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: d.authority.Pool(),
 		},
 	}

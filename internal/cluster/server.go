@@ -77,6 +77,7 @@ type server struct {
 	audited   *audit.Metrics
 	fairness  *fairness.Controller // nil: it is switched off
 	issuers   *oidc.Metrics
+	own       *ownCertificates
 	others    *oidc.Set // knows users by tokens of others
 	webhooks  *webhook.Metrics
 	policies  *policy.Metrics
@@ -94,6 +95,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if err != nil {
 		return err
 	}
+	s.own = &ownCertificates{clock: env.Clock}
 	s.issuers = oidc.NewMetrics(bootstrap.IdentityName(host))
 	if s.dir, err = openDataDir(env.Config.DataDir); err != nil {
 		return err
@@ -128,7 +130,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.nodes, err = newNodeDoor(s.authority); err != nil {
+	if s.nodes, err = newNodeDoor(s.authority, s.renewer); err != nil {
 		return err
 	}
 	cfg := s.Config.API

@@ -61,8 +61,8 @@ func (v *Serving) validate() (errs []error) {
 	return errs
 }
 
-// tls is the server's side of TLS. own is served where the files that v names are not for the name that a client asks for. v is valid.
-func (v *Serving) tls(own *tls.Certificate, log *slog.Logger) (*tls.Config, error) {
+// tls is the server's side of TLS. own, which may change, is served where the files that v names are not for the name that a client asks for. v is valid.
+func (v *Serving) tls(own func() *tls.Certificate, log *slog.Logger) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, ClientAuth: tls.RequestClientCert}
 	if v.DisableHTTP2Serving {
 		config.NextProtos = config.NextProtos[1:]
@@ -87,7 +87,7 @@ func (v *Serving) tls(own *tls.Certificate, log *slog.Logger) (*tls.Config, erro
 		}
 	}
 	if !v.ownCertificate() {
-		config.Certificates = []tls.Certificate{*own}
+		config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return own(), nil }
 		return config, nil
 	}
 	list, err := v.certificates(own, log)

@@ -67,13 +67,13 @@ func shake(t *testing.T, config *tls.Config, client *tls.Config) (tls.Connection
 	return conn.ConnectionState(), nil
 }
 
-func ownPair(t *testing.T) *tls.Certificate {
+func ownPair(t *testing.T) func() *tls.Certificate {
 	t.Helper()
 	cert, err := tls.LoadX509KeyPair(writePair(t, t.TempDir(), "own"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cert
+	return func() *tls.Certificate { return &cert }
 }
 
 // TestCertificateByName: each client gets the certificate that kube-apiserver would show it.

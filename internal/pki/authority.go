@@ -11,7 +11,7 @@
 //   - ca.key, and sa.key that signs tokens, are readable by their owner only (0600), are never logged, and are written whole or not at all.
 //   - An authority that is there is used as it is; one that is damaged, half there or expired stops the start with the file's name. It is
 //     never replaced silently: every client out there trusts it.
-//   - Leaves live in memory and are made anew at each start, so nothing on disk but the authority can expire.
+//   - Leaves live in memory, and are made anew at each start and after two thirds of their lives (Renewed), so nothing on disk but the authority can expire.
 //
 // # What it leaves to others
 //
