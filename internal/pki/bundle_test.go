@@ -69,7 +69,7 @@ func TestBundleIsReadAgain(t *testing.T) {
 	write(second.CertPEM())
 	clock.SetTime(clock.Now().Add(bundlePause))
 	holds("back", own, second)
-	if same == b.Pool() || b.Pool() != b.Pool() {
+	if now := b.Pool(); same == now || now != b.Pool() {
 		t.Error("a pool is not the same until it changes")
 	}
 }
