@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/admission"
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -59,7 +60,20 @@ func (s *Server) ask(ctx context.Context, req Request, does admission.Operation,
 	if isNamespace(req.Kind) {
 		a.Namespace = a.Name
 	}
+	if record := audit.From(ctx); record != nil {
+		listen(a, record)
+	}
 	return asked{a, s, see}
+}
+
+// listen lets the record of the request keep what plug-ins note.
+func listen(a *admission.Attributes, record *audit.Record) {
+	if a.Annotated == nil {
+		a.Annotated = record.Annotate
+	}
+	if record.TellsRequests() {
+		a.Detailed = record.Annotate
+	}
 }
 
 // settled is err, answered only when what the plug-ins saw is durable.

@@ -6,6 +6,8 @@ import (
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -30,7 +32,14 @@ func parsed[T any](t *testing.T, doc string) *T {
 
 // TestWhatUsersConfigureHasASay: a webhook and policies of both sorts have a say about ConfigMaps as soon as they are written, and none when they are gone.
 func TestWhatUsersConfigureHasASay(t *testing.T) {
-	c := serveCluster(t)
+	dir := t.TempDir()
+	trail, rules := filepath.Join(dir, "audit.log"), filepath.Join(dir, "policy.yaml")
+	if err := os.WriteFile(rules, []byte(auditPolicy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &servedCluster{env: alone(filepath.Join(dir, "data"))}
+	c.env.Config.API.Audit.PolicyFile, c.env.Config.API.Audit.Log.Path = rules, trail
+	c.start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	admin := kubernetes.NewForConfigOrDie(c.config)
@@ -101,4 +110,17 @@ spec:
 		t.Fatal(err)
 	}
 	must(maps.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "two"}, Data: map[string]string{"k": "v"}}, metav1.CreateOptions{}))(t)
+	c.stop()
+	data, err := os.ReadFile(trail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, note := range []string{
+		`"mutation.webhook.admission.k8s.io/round_0_index_0":"{\"configuration\":\"m\",\"webhook\":\"h.example.com\",\"mutated\":true}"`,
+		`"patch.webhook.admission.k8s.io/round_0_index_0":"{\"configuration\":\"m\",\"webhook\":\"h.example.com\",\"patch\":[{`,
+	} {
+		if !strings.Contains(string(data), note) {
+			t.Errorf("the audit trail has no %s", note)
+		}
+	}
 }
