@@ -13,6 +13,7 @@ import (
 	openapiv2 "k8s.io/apiextensions-apiserver/pkg/controller/openapi/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	openapiutil "k8s.io/kube-openapi/pkg/builder3/util"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -38,7 +39,7 @@ func (v *served) name() string {
 func (v *served) model() kinds.Model {
 	out := kinds.Model{Name: v.name(), ListDocs: fmt.Sprintf(
 		"List of %s. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md", v.of.names.Plural)}
-	out.V3 = mustJSON(v.described(inV3))
+	out.V3 = mustJSON(openapiutil.WrapRefs(v.described(inV3))) // beside a reference a document of version 3 says nothing
 	out.V2 = mustJSON(v.described(inV2))
 	return out
 }
