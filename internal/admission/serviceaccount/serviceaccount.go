@@ -81,7 +81,6 @@ func (p *plugin) admit(ctx context.Context, a *admission.Attributes) error {
 	if pod.Spec.ServiceAccountName == "" {
 		pod.Spec.ServiceAccountName = defaultName
 	}
-	//lint:ignore SA1019 clients still read it
 	pod.Spec.DeprecatedServiceAccount = pod.Spec.ServiceAccountName
 	account, err := p.account(ctx, a, pod)
 	if err != nil {

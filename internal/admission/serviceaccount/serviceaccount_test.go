@@ -56,7 +56,6 @@ func TestPodsRunAsAnAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	mode, expires := int32(0o644), int64(3607)
-	//lint:ignore SA1019 clients still read it
 	same := p.Spec.ServiceAccountName == p.Spec.DeprecatedServiceAccount
 	if !same || p.Spec.ServiceAccountName != "default" {
 		t.Errorf("it runs as %q", p.Spec.ServiceAccountName)

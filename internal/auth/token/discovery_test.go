@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"encoding/hex"
 	"math/big"
 	"strings"
 	"testing"
@@ -11,9 +12,16 @@ import (
 
 // TestDiscovery: the documents, byte for byte as upstream's go-jose writes them.
 func TestDiscovery(t *testing.T) {
-	point := elliptic.P256().Params()
-	short := &ecdsa.PublicKey{Curve: elliptic.P256(), X: point.Gx, Y: point.Gy}
-	ec, err := NewKey(short)
+	point, err := hex.DecodeString("04" + // the curve's base point (SEC 2, 2.4.2), uncompressed
+		"6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296" + "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ec, err := NewKey(public)
 	if err != nil {
 		t.Fatal(err)
 	}
