@@ -59,12 +59,14 @@ func (o *outlet) push() error {
 	if o.piece == nil {
 		return nil
 	}
-	var err error
 	if len(*o.piece) > 0 {
-		_, err = o.w.Write(*o.piece)
+		if _, err := o.w.Write(*o.piece); err != nil {
+			o.piece = nil // HTTP/2 may still be writing what it has given up on: nobody else may put their own there
+			return err
+		}
 	}
 	o.close()
-	return err
+	return nil
 }
 
 // flush sends what waits, and the answer's header when nothing has been sent yet.
