@@ -74,11 +74,17 @@ func (o *outlet) flush() error {
 	if o.begun && !o.waiting() {
 		return nil
 	}
-	if err := o.push(); err != nil {
-		return err
-	}
 	o.begun = true
-	return o.to.Flush()
+	all := func() error {
+		if err := o.push(); err != nil {
+			return err
+		}
+		return o.to.Flush()
+	}
+	if r, ok := o.w.(*recorder); ok {
+		return r.together(all)
+	}
+	return all()
 }
 
 // close gives the memory back; what waits is lost.

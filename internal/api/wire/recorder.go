@@ -48,6 +48,17 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// together gives the client as long for all that write writes and flushes as for one write.
+func (r *recorder) together(write func() error) error {
+	g := r.guard
+	if g == nil {
+		return write()
+	}
+	r.guard = nil
+	defer func() { r.guard = g }()
+	return g.during(write)
+}
+
 // FlushError lets http.ResponseController flush, in the time that the client has for it.
 func (r *recorder) FlushError() error {
 	flush := http.NewResponseController(r.ResponseWriter).Flush
