@@ -29,6 +29,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/garbage"
 	"github.com/floe-k8s/floe/internal/controller/namespace"
 	"github.com/floe-k8s/floe/internal/controller/nodetaint"
+	"github.com/floe-k8s/floe/internal/controller/policystatus"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
 	"github.com/floe-k8s/floe/internal/controller/resourcequota"
 	"github.com/floe-k8s/floe/internal/controller/rootca"
@@ -132,6 +133,7 @@ func register(e *engine.Engine, with needs) error {
 		bootstraptoken.Signer(), bootstraptoken.Cleaner(),
 		clusterroleaggregation.New(),
 		resourcequota.New(with.catalog),
+		policystatus.New(with.catalog),
 		csr.Approver(with.review), csr.Signer(with.signer, with.signed), csr.Cleaner(),
 		volumeprotection.Volumes(), volumeprotection.Claims(), volumeprotection.Classes(),
 	} {

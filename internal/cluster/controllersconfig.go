@@ -49,6 +49,7 @@ func switchables() []switchable {
 		{own: "serviceaccount", names: []string{"serviceaccount-controller", "serviceaccount"}},
 		{own: "serviceaccount-token", names: []string{"serviceaccount-token-controller", "serviceaccount-token"}},
 		{own: "vacprotection", names: []string{"volumeattributesclass-protection-controller"}},
+		{own: "validatingadmissionpolicy-status", names: []string{"validatingadmissionpolicy-status-controller"}},
 	}
 }
 
