@@ -2,6 +2,7 @@ package admission
 
 import (
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -53,6 +54,8 @@ type Attributes struct {
 	Annotated func(key, value string)
 	// Detailed is Annotated for what is only kept where the trail keeps the bodies of requests: it repeats what they say.
 	Detailed func(key, value string)
+	// Waited is called with how long a webhook took; changes: one that may change the object. nil: nobody listens.
+	Waited func(changes bool, took time.Duration)
 
 	round    int
 	again    bool
@@ -81,6 +84,13 @@ func (a *Attributes) Warn(text string) {
 func (a *Attributes) Annotate(key, value string) {
 	if a.Annotated != nil {
 		a.Annotated(key, value)
+	}
+}
+
+// Wait tells how long a webhook took.
+func (a *Attributes) Wait(changes bool, took time.Duration) {
+	if a.Waited != nil {
+		a.Waited(changes, took)
 	}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -52,8 +53,9 @@ func (s *Server) ask(ctx context.Context, req Request, does admission.Operation,
 	env.DryRun = dryRun
 	a := &admission.Attributes{
 		Operation: does, Kind: req.Kind, Subresource: req.Subresource, Type: gvk, Namespace: req.Namespace, Name: req.Name, User: req.User, DryRun: dryRun,
-		Options: req.optionsOf(does, dryRun), Object: obj, Old: old, Env: env, See: see, Warned: req.Warn, Annotated: req.Annotate,
+		Options: req.optionsOf(does, dryRun), Object: obj, Old: old, Env: env, See: see, Warned: req.Warn,
 	}
+	listen(a, audit.From(ctx))
 	if named, ok := obj.(metav1.Object); ok && a.Name == "" && does == admission.Create {
 		a.Name = named.GetName()
 	}
@@ -66,13 +68,21 @@ func (s *Server) ask(ctx context.Context, req Request, does admission.Operation,
 	return asked{a, s, see}
 }
 
-// listen lets the record of the request keep what plug-ins note.
+// listen lets the audit trail keep what plug-ins say of the wish, and how long webhooks took. record may be nil.
 func listen(a *admission.Attributes, record *audit.Record) {
-	if a.Annotated == nil {
-		a.Annotated = record.Annotate
+	if record == nil {
+		return
 	}
+	a.Annotated = record.Annotate
 	if record.TellsRequests() {
 		a.Detailed = record.Annotate
+	}
+	a.Waited = func(changes bool, d time.Duration) {
+		part := audit.ValidatingWebhooks
+		if changes {
+			part = audit.MutatingWebhooks
+		}
+		record.Took(part, d)
 	}
 }
 

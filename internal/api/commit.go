@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/store"
@@ -108,7 +109,7 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 		typed(req.Kind, d.next)
 		return result, s.settle(ctx, item.Revision, nil)
 	}
-	revs, err := s.Store.Commit(ctx, store.Txn{
+	revs, err := s.commit(ctx, store.Txn{
 		Conditions: slices.Concat([]store.Condition{{Key: item.Key, Revision: item.Revision}}, further.conditions, d.beside.conditions),
 		Changes:    slices.Concat([]store.Change{change}, further.changes, d.beside.changes),
 		Actor:      req.User.Name, Cause: req.Cause,
@@ -124,6 +125,12 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 	typed(req.Kind, d.next)
 	s.found(&result, item.Key)
 	return result, nil
+}
+
+// commit is the store's. The audit trail may keep how long it took.
+func (s *Server) commit(ctx context.Context, txn store.Txn) ([]store.Revision, error) {
+	defer audit.From(ctx).Timed(audit.Storage)()
+	return s.Store.Commit(ctx, txn)
 }
 
 // found lets what the table has of an object that was just written answer for it: what is stored has no empty lists, and is written without encoding it.
@@ -191,7 +198,7 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rest
 		}
 		result := Result{Object: obj, Created: true, Warnings: told}
 		if !dryRun {
-			revs, err := s.Store.Commit(ctx, store.Txn{
+			revs, err := s.commit(ctx, store.Txn{
 				Conditions: conditions,
 				Changes:    slices.Concat([]store.Change{{Key: key, Value: value, Minor: minor(req.Kind, nil, obj)}}, rests.further.changes, charged.changes),
 				Actor:      req.User.Name, Cause: req.Cause,

@@ -107,12 +107,10 @@ type Request struct {
 	Subresource string
 	Cause       string // kept in the log; honoured from floe's own identities only
 	Manager     string // who owns the fields that are written, when the options do not say
-	// Warn is called with what admission plug-ins tell the user beside the answer, refusals included; Annotate with what they want the audit trail to keep.
-	// They are called in the goroutine of the request. nil: nobody listens.
-	Warn     func(text string)
-	Annotate func(key, value string)
-	verb     string // what is done, where a kind asks for it
-	said     said
+	// Warn is called with what admission plug-ins tell the user beside the answer, refusals included, in the goroutine of the request. nil: nobody listens.
+	Warn func(text string)
+	verb string // what is done, where a kind asks for it
+	said said
 	// admitted: plug-ins have been asked about the request already, in another form.
 	admitted bool
 	together bool // the object is deleted with its collection
@@ -172,8 +170,11 @@ func (s *Server) authorize(ctx context.Context, req Request, verb string) error 
 
 // Allow says why user must not do what attrs want, as an API status error; nil: they may.
 func (s *Server) Allow(ctx context.Context, user auth.User, attrs auth.Attributes) error {
+	record := audit.From(ctx)
+	timed := record.Timed(audit.Authorization)
 	decision, reason, err := s.Authorizer(ctx, user, attrs)
-	audit.From(ctx).Decide(decision == auth.Allow, reason, err)
+	timed()
+	record.Decide(decision == auth.Allow, reason, err)
 	switch {
 	case decision == auth.Allow:
 		return nil

@@ -155,6 +155,7 @@ func (p *asker) tell(a *admission.Attributes, h *hook, response *admissionv1.Adm
 // settle counts how a call went and says what it means for the wish: nil is that it goes on. opened is called when it goes on although the call failed.
 func (p *asker) settle(ctx context.Context, a *admission.Attributes, h *hook, err error, took time.Duration, opened func()) error {
 	p.Metrics.asked(h, p.step, a.Operation, err, took)
+	a.Wait(p.step == "admit", took)
 	var failed *callError
 	var refused *rejection
 	switch {

@@ -34,8 +34,9 @@ type Record struct {
 	long bool
 
 	mu      sync.Mutex
-	event   auditv1.Event // guarded by mu
-	started bool          // guarded by mu: the answer has begun
+	event   auditv1.Event        // guarded by mu
+	started bool                 // guarded by mu: the answer has begun
+	took    [parts]time.Duration // guarded by mu
 }
 
 // The annotations of authorization.
@@ -185,6 +186,9 @@ func (r *Record) End(panicked any) {
 		return
 	}
 	now := r.trail.clock.Now()
+	if panicked == nil {
+		r.tellLatency(now)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if panicked != nil {

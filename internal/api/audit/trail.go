@@ -38,6 +38,7 @@ type Trail struct {
 type Request struct {
 	ID         string
 	Received   time.Time
+	Known      time.Duration // how long it took to know the user
 	User       auth.User
 	Attributes auth.Attributes
 	URI        string // path and query, as it was sent
@@ -64,6 +65,7 @@ func (t *Trail) Begin(ctx context.Context, req *Request) (_ context.Context, r *
 		return ctx, nil, true
 	}
 	r = &Record{trail: t, treatment: treat, long: req.Long, event: t.event(req, treat.level)}
+	r.took[Authentication] = req.Known
 	if !r.stage(auditv1.StageRequestReceived, req.Received) {
 		t.metrics.rejected.Inc()
 		return ctx, nil, false

@@ -21,13 +21,14 @@ import (
 var internalOptions = schema.GroupVersionKind{Group: metav1.GroupName, Version: runtime.APIVersionInternal, Kind: "DeleteOptions"}
 
 // told is what the audit trail is told when a request comes.
-func (h *Handler) told(w http.ResponseWriter, r *http.Request, user auth.User, path *target) *audit.Request {
+func (h *Handler) told(w http.ResponseWriter, r *http.Request, v *visit) *audit.Request {
+	path := &v.path
 	attrs := path.attributes()
 	if path.resource.Resource == "" {
 		attrs = auth.Attributes{Verb: strings.ToLower(r.Method), Path: r.URL.Path}
 	}
 	req := &audit.Request{
-		ID: w.Header().Get("Audit-Id"), Received: h.Clock.Now(), User: user, Attributes: attrs, URI: r.URL.RequestURI(), UserAgent: r.UserAgent(),
+		ID: w.Header().Get("Audit-Id"), Received: v.came, Known: v.known, User: v.sender, Attributes: attrs, URI: r.URL.RequestURI(), UserAgent: r.UserAgent(),
 		Long: path.verb == "watch" || path.profile || slices.Contains(connecting[:], path.subresource),
 	}
 	for _, ip := range utilnet.SourceIPs(r) {
@@ -38,11 +39,11 @@ func (h *Handler) told(w http.ResponseWriter, r *http.Request, user auth.User, p
 
 // record begins the record of a call and returns what ends it, which is to be deferred; nil: none is kept. ok is false when the call was refused, since it
 // cannot be told.
-func (h *Handler) record(c *call) (end func(), ok bool) {
+func (h *Handler) record(c *call, v *visit) (end func(), ok bool) {
 	if h.API.Audit == nil {
 		return nil, true
 	}
-	ctx, record, ok := h.API.Audit.Begin(c.r.Context(), h.told(c.w, c.r, c.user, &c.path))
+	ctx, record, ok := h.API.Audit.Begin(c.r.Context(), h.told(c.w, c.r, v))
 	if !ok {
 		c.fail(apierrors.NewInternalError(audit.ErrNotStored))
 		return nil, false
@@ -62,7 +63,7 @@ func (h *Handler) record(c *call) (end func(), ok bool) {
 }
 
 // unknown tells of a request whose credentials were refused.
-func (h *Handler) unknown(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) unknown(w http.ResponseWriter, r *http.Request, v *visit) {
 	if h.API.Audit == nil {
 		return
 	}
@@ -80,8 +81,7 @@ func (h *Handler) unknown(w http.ResponseWriter, r *http.Request) {
 	if len(methods) > 0 {
 		tried = "Authentication failed, attempted: " + strings.Join(methods, ", ")
 	}
-	path := parse(r)
-	h.API.Audit.Unauthenticated(h.told(w, r, auth.User{}, &path), tried)
+	h.API.Audit.Unauthenticated(h.told(w, r, v), tried)
 }
 
 // sent tells the object that the call has sent, as it is with what it leaves out filled in.

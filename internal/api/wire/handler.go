@@ -175,8 +175,11 @@ type call struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(w, r)
 	w.Header()["Audit-Id"] = []string{auditID(r)}
-	path := parse(r)
-	counted, ok := h.admitted(w, r, &path)
+	v := visit{path: parse(r)}
+	if h.API.Audit != nil {
+		v.came = h.Clock.Now()
+	}
+	counted, ok := h.admitted(w, r, &v.path)
 	if !ok {
 		return
 	}
@@ -184,63 +187,75 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer h.departing.leave()
 	}
 	h.mark(w, r)
-	timeout, wished, err := time.Duration(0), false, error(nil)
-	if !path.long() {
-		if timeout, wished, err = h.timeout(r); err != nil {
+	if !v.path.long() {
+		wished, err := false, error(nil)
+		if v.timeout, wished, err = h.timeout(r); err != nil {
 			h.speaks.refuse(w, r, err)
 			return
 		}
 		if wished {
-			h.hurry(w, timeout)
+			h.hurry(w, v.timeout)
 		}
 	}
 	if h.crossOrigin(w, r) {
 		return
 	}
-	user, ok := h.authenticate(w, r)
-	if ok {
-		user, ok = h.impersonate(w, r, user, &path)
-	}
-	if ok {
-		h.serve(w, r, user, path, timeout)
+	if h.authenticate(w, r, &v) {
+		h.serve(w, r, &v)
 	}
 }
 
-// authenticate says who sent the request; ok false: it was refused.
-func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (user auth.User, ok bool) {
+// visit is what is known of a request when its sender is.
+type visit struct {
+	path    target
+	sender  auth.User
+	timeout time.Duration // how long it may take that is not long
+	came    time.Time     // when nothing is recorded, zero
+	known   time.Duration // after it came its sender was; when nothing is recorded, zero
+}
+
+// authenticate notes who sent the request; false: it was refused.
+func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	user, ok, err := h.Authenticator(r)
 	if err != nil || !ok {
 		if err != nil {
 			h.Log.Info("a credential was refused", "remote", r.RemoteAddr, "err", err)
 		}
-		h.unknown(w, r)
+		h.unknown(w, r, v)
 		h.speaks.refuse(w, r, apierrors.NewUnauthorized("Unauthorized"))
-		return auth.User{}, false
+		return false
 	}
-	return user, true
+	v.sender = user
+	if h.API.Audit != nil {
+		v.known = h.Clock.Since(v.came)
+	}
+	return true
 }
 
-// serve answers a user. timeout is how long the call may take that is not long.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, user auth.User, path target, timeout time.Duration) {
-	c := &call{r: r, user: user, path: path, speaks: h.speaks, view: h.seen(), metrics: h.Metrics, answered: recorder{ResponseWriter: w}}
+// serve answers a user.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
+	c := &call{r: r, user: v.sender, path: v.path, speaks: h.speaks, view: h.seen(), metrics: h.Metrics, answered: recorder{ResponseWriter: w}}
 	c.w = &c.answered
-	end, ok := h.record(c)
+	end, ok := h.record(c, v)
 	if !ok {
 		return
 	}
 	if end != nil {
 		defer end()
 	}
+	if !h.impersonate(c) {
+		return
+	}
 	if h.Serves(c.path.resource) {
 		c.kind = c.view.catalog.Find(c.path.resource)
 		c.codec = c.view.codecs[c.kind]
 	}
 	if !c.path.long() {
-		ctx, cancel := context.WithTimeout(c.r.Context(), timeout) // what it waits for its turn is part of its time
+		ctx, cancel := context.WithTimeout(c.r.Context(), v.timeout) // what it waits for its turn is part of its time
 		defer cancel()
 		c.r = c.r.WithContext(ctx)
 	}
-	release, retryAfter := h.admit(c, timeout)
+	release, retryAfter := h.admit(c, v.timeout)
 	if release == nil {
 		h.Metrics.refused(c)
 		w.Header().Set("Retry-After", strconv.FormatInt(retryAfter, 10))

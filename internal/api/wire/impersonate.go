@@ -5,29 +5,33 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/impersonate"
 )
 
-// impersonate returns the user that the request is served as: who sent it, or whom that user may act as and wants to. ok false: it was refused.
-func (h *Handler) impersonate(w http.ResponseWriter, r *http.Request, sender auth.User, path *target) (user auth.User, ok bool) {
-	if !impersonate.Asks(r.Header) {
-		return sender, true
+// impersonate makes the call that of the user whom its sender may act as and wants to, if any. The audit trail tells of both. false: it was refused.
+func (h *Handler) impersonate(c *call) bool {
+	if !impersonate.Asks(c.r.Header) {
+		return true
 	}
-	wanted, err := impersonate.Wanted(r.Header)
+	wanted, err := impersonate.Wanted(c.r.Header)
 	if wanted == nil && err == nil {
-		return sender, true
+		return true
 	}
-	constraint := ""
+	defer c.answered.record.Timed(audit.Impersonation)()
+	constraint, sender := "", c.user
 	if err == nil {
-		user, constraint, err = h.impersonator.As(r.Context(), sender, *wanted, attributesOf(r, path))
+		c.user, constraint, err = h.impersonator.As(c.r.Context(), sender, *wanted, attributesOf(c.r, &c.path))
 	}
 	if err != nil {
-		h.speaks.refuse(w, r, err)
-		return auth.User{}, false
+		c.user = sender
+		c.fail(err)
+		return false
 	}
-	h.Log.Info("a user acts as another", "user", sender.Name, "as", user.Name, "groups", user.Groups, "right", constraint, "method", r.Method, "path", r.URL.Path)
-	return user, true
+	c.answered.record.Impersonate(c.user, constraint)
+	h.Log.Info("a user acts as another", "user", sender.Name, "as", c.user.Name, "groups", c.user.Groups, "right", constraint, "method", c.r.Method, "path", c.r.URL.Path)
+	return true
 }
 
 // attributesOf are what authorization is asked for about a request, of what is served or not.

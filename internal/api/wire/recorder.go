@@ -34,6 +34,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 		r.code = http.StatusOK
 		r.record.Started(http.StatusOK)
 	}
+	defer r.record.Timed(audit.ResponseWrite)()
 	if r.guard == nil {
 		n, err := r.ResponseWriter.Write(b)
 		r.bytes += n

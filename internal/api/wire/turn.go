@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/fairness"
 	"github.com/floe-k8s/floe/internal/auth"
 )
@@ -54,7 +55,9 @@ func (h *Handler) takeTurn(c *call, patience time.Duration) (release func(), ret
 	if asked.Attributes.Verb == "list" || asked.Attributes.Verb == "watch" {
 		asked.Load = &load{h, c}
 	}
+	timed := c.answered.record.Timed(audit.Queue)
 	let := h.Fairness.Enter(c.r.Context(), &c.ticket, asked, patience)
+	timed()
 	header := c.w.Header()
 	header[fairness.SchemaHeader], header[fairness.LevelHeader] = c.ticket.Matched()
 	if !let {
