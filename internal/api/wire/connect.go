@@ -138,8 +138,20 @@ func (c *call) below(part string) string {
 	return rest
 }
 
-// connect carries the call to its target until either side, or the server, ends it. upgrade: it must ask for another protocol.
+// connect carries the call to its target. upgrade: it must ask for another protocol.
 func (h *Handler) connect(c *call, to *url.URL, transport http.RoundTripper, upgrade bool) {
+	h.carry(c, func(w http.ResponseWriter, r *http.Request) {
+		r.Header = r.Header.Clone()
+		r.Header.Del("Authorization") // it is for this server only
+		handler := proxy.NewUpgradeAwareHandler(to, transport, !upgrade, upgrade, c)
+		handler.FlushInterval = -1 // what comes goes on at once
+		handler.MaxBytesPerSec = h.MaxBytesPerSec
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// carry lets a call through until either side, or the server, ends it.
+func (h *Handler) carry(c *call, through func(http.ResponseWriter, *http.Request)) {
 	release, ok := h.connections.place()
 	if !ok {
 		c.fail(apierrors.NewTooManyRequests("too many connections are open, please try again later", 1))
@@ -149,15 +161,9 @@ func (h *Handler) connect(c *call, to *url.URL, transport http.RoundTripper, upg
 	ctx, cancel := context.WithCancel(c.r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.closing, cancel)()
-	r := c.r.WithContext(ctx)
-	r.Header = r.Header.Clone()
-	r.Header.Del("Authorization") // it is for this server only
 	w := &seized{ResponseWriter: c.w, ctx: ctx}
 	defer w.end()
-	handler := proxy.NewUpgradeAwareHandler(to, transport, !upgrade, upgrade, c)
-	handler.FlushInterval = -1 // what comes goes on at once
-	handler.MaxBytesPerSec = h.MaxBytesPerSec
-	handler.ServeHTTP(w, r)
+	through(w, c.r.WithContext(ctx))
 }
 
 var _ proxy.ErrorResponder = (*call)(nil)

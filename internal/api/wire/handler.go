@@ -21,9 +21,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/aggregate"
 	"github.com/floe-k8s/floe/internal/api/fairness"
 	"github.com/floe-k8s/floe/internal/api/history"
 	"github.com/floe-k8s/floe/internal/auth"
@@ -77,6 +79,8 @@ type Config struct {
 	Documents []Document
 	// Checks are further checks of /healthz and /livez and, as upstream, /readyz.
 	Checks []Check
+	// Aggregate leads to those who answer for groups and versions that this server does not; nil: nobody does.
+	Aggregate *aggregate.Proxy
 	// LiveGrace is how long after New /livez takes Hooks for done that are not yet (--livez-grace-period).
 	LiveGrace time.Duration
 }
@@ -179,6 +183,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.API.Audit != nil {
 		v.came = h.Clock.Now()
 	}
+	if v.path.outside = h.outside(r); v.path.outside != nil {
+		v.path.upgrades = httpstream.IsUpgradeRequest(r)
+	}
 	counted, ok := h.admitted(w, r, &v.path)
 	if !ok {
 		return
@@ -271,7 +278,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 		h.dispatch(c)
 		return
 	}
-	if r.Body != http.NoBody {
+	if r.Body != http.NoBody && c.path.outside == nil {
 		c.r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
 	h.dispatch(c)
@@ -287,6 +294,8 @@ func auditID(r *http.Request) string {
 
 func (h *Handler) dispatch(c *call) {
 	switch {
+	case c.path.outside != nil:
+		h.serveOutside(c)
 	case c.path.resource.Resource == "":
 		h.servePath(c)
 	case c.kind == nil && !c.view.discovery.serves(c.path.resource.Group):

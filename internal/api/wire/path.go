@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"github.com/floe-k8s/floe/internal/api/joint"
 	"github.com/floe-k8s/floe/internal/auth"
@@ -26,6 +27,8 @@ type target struct {
 	snapshot    bool
 	joint       bool
 	profile     bool
+	upgrades    bool                          // it asks for another protocol; told of what is outside only
+	outside     *apiregistrationv1.APIService // who answers in place of this server; nil: nobody
 }
 
 // parse reads /api/v1/... and /apis/GROUP/VERSION/... as upstream does:
@@ -106,7 +109,7 @@ func isTrue(values []string) bool {
 
 // long says that the call lasts as long as the client wants.
 func (t *target) long() bool {
-	return t.verb == "watch" || t.follow || t.snapshot || t.joint || t.profile || t.connects()
+	return t.verb == "watch" || t.follow || t.snapshot || t.joint || t.profile || t.connects() || t.endless()
 }
 
 func (t *target) changes() bool {
