@@ -26,7 +26,7 @@ var arrows = []arrow{
 	{"internal/client", []string{"internal/client", "internal/kinds"}},
 	{"internal/admission", []string{"internal/admission", "internal/api/jsonpatch", "internal/auth", "internal/kinds"}},
 	{"internal/api", []string{"internal/api", "internal/admission", "internal/auth", "internal/kinds", "internal/store"}},
-	{"internal/controller/controllertest/bed", []string{"internal"}}, // for tests alone
+	{"internal/controller/controllertest/bed", []string{"internal"}},                                                         // for tests alone
 	{"internal/controller/apiservice", []string{"internal/controller", "internal/client", "internal/kinds", "internal/pki"}}, // reads authorities, a leaf
 	{"internal/controller", []string{"internal/controller", "internal/client", "internal/kinds"}},
 	{"internal/scheduler", []string{"internal/scheduler", "internal/client", "internal/kinds"}},
