@@ -21,6 +21,15 @@ func authenticationFlags(flags *pflag.FlagSet, cfg *cluster.Authentication) {
 	accountFlags(flags, &cfg.ServiceAccounts)
 }
 
+// aggregationFlags are those of servers that API services name. They have kube-apiserver's names and meanings.
+func aggregationFlags(flags *pflag.FlagSet, cfg *cluster.Aggregation) {
+	flags.StringVar(&cfg.ProxyClientCertFile, "proxy-client-cert-file", cfg.ProxyClientCertFile,
+		"client certificate (PEM) that servers of aggregated APIs are shown; by default one of the authority DATA-DIR/pki/front-proxy-ca.crt. Read again when it changes")
+	flags.StringVar(&cfg.ProxyClientKeyFile, "proxy-client-key-file", cfg.ProxyClientKeyFile, "key (PEM) of that certificate")
+	flags.BoolVar(&cfg.EnableAggregatorRouting, "enable-aggregator-routing", cfg.EnableAggregatorRouting, "lead to endpoints of services, and not to their cluster addresses: servers of aggregated APIs, and webhooks")
+	flags.BoolVar(&cfg.RejectForwardingRedirect, "aggregator-reject-forwarding-redirect", cfg.RejectForwardingRedirect, "refuse answers of servers of aggregated APIs that send clients elsewhere")
+}
+
 // oidcFlags are those of one issuer of tokens outside of the cluster.
 func oidcFlags(flags *pflag.FlagSet, cfg *cluster.OIDC) {
 	flags.StringVar(&cfg.IssuerURL, "oidc-issuer-url", cfg.IssuerURL, "issuer, an https URL, of tokens that are taken; not with --authentication-config")

@@ -16,6 +16,7 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	apiFlags(flags, &cfg.API)
 	edgeFlags(flags, &cfg.API)
 	authenticationFlags(flags, &cfg.Authentication)
+	aggregationFlags(flags, &cfg.Aggregation)
 	authorizationFlags(flags, &cfg.API.Authorization)
 	auditFlags(flags, &cfg.API.Audit)
 	networkFlags(flags, &cfg.Network)

@@ -21,6 +21,7 @@ import (
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/accounttokens"
+	"github.com/floe-k8s/floe/internal/controller/apiservice"
 	"github.com/floe-k8s/floe/internal/controller/bootstraptoken"
 	csr "github.com/floe-k8s/floe/internal/controller/certificates"
 	"github.com/floe-k8s/floe/internal/controller/clusterroleaggregation"
@@ -93,7 +94,7 @@ func (s *server) controllers() (*engine.Engine, error) {
 		},
 	})
 	return e, register(e, needs{
-		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration, lasting: s.lasting,
+		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration, lasting: s.lasting, servers: s.servers, told: s.servers.told,
 		runs: s.Config.Controllers.runs,
 	})
 }
@@ -106,6 +107,8 @@ type needs struct {
 	review    csr.Review
 	signed    time.Duration // how long certificates last at most
 	lasting   accounttokens.Issue
+	servers   apiservice.Servers // of aggregated APIs
+	told      func() apiservice.Trust
 	runs      func(name string) bool // whether a controller is wanted
 }
 
@@ -135,6 +138,7 @@ func register(e *engine.Engine, with needs) error {
 		resourcequota.New(with.catalog),
 		policystatus.New(with.catalog),
 		csr.Approver(with.review), csr.Signer(with.signer, with.signed), csr.Cleaner(),
+		apiservice.New(with.servers), apiservice.Tell(with.told),
 		volumeprotection.Volumes(), volumeprotection.Claims(), volumeprotection.Classes(),
 	} {
 		if !with.runs(c.Name) {

@@ -46,10 +46,12 @@ type Config struct {
 	API             API     `json:"api,omitempty"`
 	// Authentication says who users are.
 	Authentication Authentication `json:"authentication,omitempty"`
-	Network        Network        `json:"network,omitempty"`
-	Controllers    Controllers    `json:"controllers,omitempty"`
-	Logging        Logging        `json:"logging,omitempty"`
-	Node           Node           `json:"node,omitempty"`
+	// Aggregation says how requests are led to servers that API services name.
+	Aggregation Aggregation `json:"aggregation,omitempty"`
+	Network     Network     `json:"network,omitempty"`
+	Controllers Controllers `json:"controllers,omitempty"`
+	Logging     Logging     `json:"logging,omitempty"`
+	Node        Node        `json:"node,omitempty"`
 }
 
 // Store says where the cluster's state lies and how much of its past is kept.
@@ -110,7 +112,7 @@ type Node struct {
 func DefaultConfig() Config {
 	return Config{
 		DataDir: "/var/lib/floe", BindAddress: "0.0.0.0", SecurePort: 6443,
-		Logging: Logging{Format: "text"}, API: defaultAPI(), Authentication: defaultAuthentication(), Network: defaultNetwork(), Controllers: defaultControllers(),
+		Logging: Logging{Format: "text"}, API: defaultAPI(), Authentication: defaultAuthentication(), Aggregation: defaultAggregation(), Network: defaultNetwork(), Controllers: defaultControllers(),
 		Node: Node{
 			Port: 10250, RootDir: "/var/lib/kubelet", LogDir: "/var/log/pods", CgroupRoot: "/floe",
 		},
@@ -179,6 +181,7 @@ func (c *Config) Complete() error {
 	errs = append(errs, c.Store.validate()...)
 	errs = append(errs, c.API.validate(all.Kinds())...)
 	errs = append(errs, c.Authentication.validate()...)
+	errs = append(errs, c.Aggregation.validate()...)
 	errs = append(errs, c.Network.validate()...)
 	errs = append(errs, c.Controllers.validate()...)
 	if !c.Node.Disabled {

@@ -78,7 +78,9 @@ type server struct {
 	fairness  *fairness.Controller // nil: it is switched off
 	issuers   *oidc.Metrics
 	own       *ownCertificates
-	others    *oidc.Set // knows users by tokens of others
+	others    *oidc.Set    // knows users by tokens of others
+	servers   *aggregation // leads to servers of aggregated APIs; set by openAPI
+	endpoints *endpoints   // of services
 	webhooks  *webhook.Metrics
 	policies  *policy.Metrics
 	sealing   *encryption.Keeper // nil: values are stored as they are
@@ -128,6 +130,10 @@ func Run(ctx context.Context, env Environment) (err error) {
 func (s *server) openAPI(ctx context.Context) (err error) {
 	s.store, err = store.Open(ctx, s.log, store.Config{Collections: api.Collections(slices.Concat(s.kinds, all.Kept())), Clock: s.Clock})
 	if err != nil {
+		return err
+	}
+	s.endpoints = &endpoints{newest: api.NewObjects(s.store, s.kinds)}
+	if s.servers, err = s.aggregating(); err != nil {
 		return err
 	}
 	if s.nodes, err = newNodeDoor(s.authority, s.renewer); err != nil {
@@ -190,8 +196,8 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 			Call: cfg.RequestTimeout.Duration, Watch: cfg.watchLasts(),
 			Streams: cfg.HTTP2MaxStreamsPerConnection,
 		},
-		OldImpersonation:      !served.gates.Enabled(features.ConstrainedImpersonation),
-		Fairness:              s.fairness,
+		OldImpersonation: !served.gates.Enabled(features.ConstrainedImpersonation),
+		Fairness:         s.fairness, Aggregate: s.servers.Proxy,
 		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
 		Documents:     tokens.documents(s.Config.Authentication.ServiceAccounts.JWKSURI, external, s.Log),

@@ -70,6 +70,10 @@ func TestSnapshots(t *testing.T) {
 	env.Config.Controllers.Enabled = nil // which would go on writing while the first is saved
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
 	stop := runAlone(t, env)
+	until(t, "the last of what a server writes by itself", func() (bool, error) {
+		versions, err := History(t.Context(), env.Config.DataDir, "configmaps/kube-system/extension-apiserver-authentication")
+		return err == nil && len(versions) == 1, nil // it has none before
+	})
 	running, err := SaveSnapshot(t.Context(), env, first, false)
 	if err != nil || running.Records < 4 {
 		t.Errorf("save while the server runs: %+v, %v", running, err)

@@ -2,13 +2,14 @@
 //
 // # Vocabulary
 //
-// The authority is the one key that signs everything in a cluster: ca.crt and ca.key in the data directory. A leaf is a certificate
+// The authority is the one key that signs everything in a cluster: ca.crt and ca.key in the data directory; only by whom servers of aggregated APIs know this
+// one is signed by another, front-proxy-ca.crt and front-proxy-ca.key. A leaf is a certificate
 // that it signed, for a server (names and addresses) or a client (a user name as common name, groups as organizations). An
 // identity is a leaf with its key.
 //
 // # Laws
 //
-//   - ca.key, and sa.key that signs tokens, are readable by their owner only (0600), are never logged, and are written whole or not at all.
+//   - ca.key, front-proxy-ca.key, and sa.key that signs tokens, are readable by their owner only (0600), are never logged, and are written whole or not at all.
 //   - An authority that is there is used as it is; one that is damaged, half there or expired stops the start with the file's name. It is
 //     never replaced silently: every client out there trusts it.
 //   - Leaves live in memory, and are made anew at each start and after two thirds of their lives (Renewed), so nothing on disk but the authority can expire.
@@ -60,12 +61,22 @@ type Identity struct {
 
 // Open reads the authority in dir (ca.crt, ca.key), or makes one when neither file is there.
 func Open(dir string, clk clock.PassiveClock) (*Authority, error) {
-	certFile, keyFile := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
+	return open(dir, "ca", "kubernetes", clk)
+}
+
+// OpenFrontProxy is Open for the authority of front proxies, which the cluster's servers of aggregated APIs believe when they are told of users: an authority of
+// its own (front-proxy-ca.crt, front-proxy-ca.key), since who has a certificate of it can be anybody.
+func OpenFrontProxy(dir string, clk clock.PassiveClock) (*Authority, error) {
+	return open(dir, "front-proxy-ca", "front-proxy-ca", clk)
+}
+
+func open(dir, file, name string, clk clock.PassiveClock) (*Authority, error) {
+	certFile, keyFile := filepath.Join(dir, file+".crt"), filepath.Join(dir, file+".key")
 	certPEM, certErr := os.ReadFile(certFile)
 	keyPEM, keyErr := os.ReadFile(keyFile)
 	switch {
 	case errors.Is(certErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist):
-		return create(dir, clk)
+		return create(certFile, keyFile, name, clk)
 	case certErr != nil:
 		return nil, fmt.Errorf("certificate authority: %w (restore it from a backup, or move %s away to make a new authority that no present client trusts)", certErr, keyFile)
 	case keyErr != nil:
@@ -96,12 +107,12 @@ func (a *Authority) check(file string) error {
 	return nil
 }
 
-func create(dir string, clk clock.PassiveClock) (*Authority, error) {
+func create(certFile, keyFile, name string, clk clock.PassiveClock) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("making the authority's key: %w", err)
 	}
-	tmpl, err := template(clk, "kubernetes", nil, authorityLife)
+	tmpl, err := template(clk, name, nil, authorityLife)
 	if err != nil {
 		return nil, err
 	}
@@ -119,14 +130,14 @@ func create(dir string, clk clock.PassiveClock) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(keyFile), 0o700); err != nil {
 		return nil, err
 	}
 	// The key first: a certificate without its key is the one half that Open could mistake for a lost authority.
-	if err := WriteFile(filepath.Join(dir, "ca.key"), id.KeyPEM, 0o600); err != nil {
+	if err := WriteFile(keyFile, id.KeyPEM, 0o600); err != nil {
 		return nil, err
 	}
-	if err := WriteFile(filepath.Join(dir, "ca.crt"), id.CertPEM, 0o644); err != nil {
+	if err := WriteFile(certFile, id.CertPEM, 0o644); err != nil {
 		return nil, err
 	}
 	return &Authority{cert: cert, key: key, clock: clk}, nil

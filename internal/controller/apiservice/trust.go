@@ -12,10 +12,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	certutil "k8s.io/client-go/util/cert"
 
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/engine"
-	"github.com/floe-k8s/floe/internal/pki"
 )
 
 // trustName is the config map, in kube-system, which servers of aggregated groups read.
@@ -152,7 +152,7 @@ func joined(said string, own []*x509.Certificate, at time.Time) (string, error) 
 	var all []*x509.Certificate
 	if said != "" {
 		var err error
-		if all, err = pki.ParseCertificates([]byte(said)); err != nil {
+		if all, err = certutil.ParseCertsPEM([]byte(said)); err != nil {
 			return "", err
 		}
 	}
