@@ -3,6 +3,7 @@ package policystatus
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/cel-go/cel"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -22,20 +23,24 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/openapi"
 )
 
-// keptTypes is how many types are kept; a pod's is half a megabyte.
-const keptTypes = 16
+// keptTypes is how many types are kept, and typesLast how long after the last use: a pod's is 0.8 MB, and making it takes 40 ms.
+const (
+	keptTypes = 16
+	typesLast = time.Minute
+)
 
-// checker checks policies, one at a time.
+// checker checks policies. It is used by one goroutine at a time.
 type checker struct {
 	catalog engine.Catalog
 	types   *lru.Cache // *apiservercel.DeclType by typeKey
+	used    time.Time  // when a policy was checked last
 }
 
 // typeKey names a type, and changes when the schema does.
 type typeKey struct{ identity, name string }
 
 func newChecker(catalog engine.Catalog) *checker {
-	return &checker{catalog, lru.New(keptTypes)}
+	return &checker{catalog: catalog, types: lru.New(keptTypes)}
 }
 
 // suspect is one expression of a policy and what was found about it.
@@ -56,8 +61,16 @@ func suspects(p *admissionv1.ValidatingAdmissionPolicy) (list []*suspect) {
 	return list
 }
 
+// rest forgets the types that nobody has used for long.
+func (c *checker) rest(now time.Time) {
+	if now.Sub(c.used) >= typesLast {
+		c.types.Clear()
+	}
+}
+
 // warnings is what is to be said of a policy's expressions; nil when nothing is.
-func (c *checker) warnings(p *admissionv1.ValidatingAdmissionPolicy) (out []admissionv1.ExpressionWarning) {
+func (c *checker) warnings(p *admissionv1.ValidatingAdmissionPolicy, now time.Time) (out []admissionv1.ExpressionWarning) {
+	c.used = now
 	served, _ := c.catalog()
 	all, params := suspects(p), c.params(served, p)
 	for _, k := range matched(served, p) {

@@ -13,7 +13,8 @@
 //   - A kind that has no schema is not checked. Nothing that is found here has a say in what the policy does.
 //   - Texts are upstream's, word for word. They may name a type, which is the kind with a number behind it, so that the object's is never the parameter's:
 //     upstream's number is a moment, here it is 0 and 1.
-//   - Nothing is made before the first policy comes; types of the last 16 kinds are kept, and one environment of CEL lives at a time.
+//   - Nothing is made before the first policy comes; the types of the last 16 kinds are kept until no policy has come for a minute, and one environment of CEL
+//     lives at a time.
 //
 // # What it leaves to others
 //
@@ -38,18 +39,19 @@ func New(catalog engine.Catalog) engine.Controller {
 	return engine.Controller{
 		Name: "validatingadmissionpolicy-status", Component: "validatingadmissionpolicy-status-controller",
 		User:    "system:serviceaccount:kube-system:validatingadmissionpolicy-status-controller",
-		Workers: 1, // an environment of CEL is megabytes
+		Workers: 1, // the checker does one thing at a time
 		Inputs:  []engine.Input{{Resource: policies, Keys: unchecked}},
 		Outputs: []engine.Output{{Resource: policies, Fields: []string{"status.observedGeneration", "status.typeChecking"}}},
-		Reconcile: func(view client.View, k engine.Key, _ time.Time) (engine.Plan, error) {
+		Reconcile: func(view client.View, k engine.Key, now time.Time) (engine.Plan, error) {
 			policy, ok := view.Get(policies, "", k.Name).(*admissionv1.ValidatingAdmissionPolicy)
 			if !ok || checked(policy) {
+				check.rest(now)
 				return engine.Plan{}, nil
 			}
 			next := policy.DeepCopy()
 			next.Status.ObservedGeneration = policy.Generation
-			next.Status.TypeChecking = &admissionv1.TypeChecking{ExpressionWarnings: check.warnings(policy)}
-			return engine.Plan{Writes: []engine.Write{engine.NewUpdate(policies, next, "status")}}, nil
+			next.Status.TypeChecking = &admissionv1.TypeChecking{ExpressionWarnings: check.warnings(policy, now)}
+			return engine.Plan{Writes: []engine.Write{engine.NewUpdate(policies, next, "status")}, After: typesLast}, nil
 		},
 	}
 }
