@@ -24,10 +24,15 @@ type Plugin struct {
 type Chain struct {
 	Plugins []Plugin // as Ordered returns them
 	Off     []string // the names of those that are not asked, pure ones too
+	Metrics *Metrics // told how long they take; nil: nobody is
 }
 
 // Admit asks every plug-in in turn, until one refuses, and all of them once more when one wishes so.
 func (c Chain) Admit(ctx context.Context, a *Attributes) error {
+	return c.Metrics.time("", admits, a, func() error { return c.admitAll(ctx, a) })
+}
+
+func (c Chain) admitAll(ctx context.Context, a *Attributes) error {
 	if err := c.admit(ctx, a); err != nil || !a.again {
 		return err
 	}
@@ -40,18 +45,32 @@ func (c Chain) admit(ctx context.Context, a *Attributes) error {
 		if p.Admit == nil {
 			return nil
 		}
-		return p.Admit(ctx, a)
-	}, func(p kinds.Admission) error { return pure(p.Admit, a) })
+		return c.Metrics.time(p.Name, admits, a, func() error { return p.Admit(ctx, a) })
+	}, func(p kinds.Admission) error {
+		if p.Admit == nil {
+			return nil
+		}
+		return c.Metrics.time(p.Plugin, admits, a, func() error { return pure(p.Admit, a) })
+	})
 }
 
 // Validate asks every plug-in in turn, until one refuses.
 func (c Chain) Validate(ctx context.Context, a *Attributes) error {
+	return c.Metrics.time("", validates, a, func() error { return c.validateAll(ctx, a) })
+}
+
+func (c Chain) validateAll(ctx context.Context, a *Attributes) error {
 	return c.each(a, func(p Plugin) error {
 		if p.Validate == nil {
 			return nil
 		}
-		return p.Validate(ctx, a)
-	}, func(p kinds.Admission) error { return pure(p.Validate, a) })
+		return c.Metrics.time(p.Name, validates, a, func() error { return p.Validate(ctx, a) })
+	}, func(p kinds.Admission) error {
+		if p.Validate == nil {
+			return nil
+		}
+		return c.Metrics.time(p.Plugin, validates, a, func() error { return pure(p.Validate, a) })
+	})
 }
 
 // Charges says whether any plug-in may want to write: otherwise Charge need not be called.
@@ -65,11 +84,14 @@ func (c Chain) Charge(ctx context.Context, a *Attributes) (writes []kinds.Write,
 		if p.Charge == nil || c.off(p.Name) {
 			continue
 		}
-		more, err := p.Charge(ctx, a)
+		err := c.Metrics.time(p.Name, validates, a, func() error {
+			more, err := p.Charge(ctx, a)
+			writes = append(writes, more...)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		writes = append(writes, more...)
 	}
 	return writes, nil
 }
@@ -114,7 +136,7 @@ func (c Chain) ask(a *Attributes, p kinds.Admission, own func(kinds.Admission) e
 // pure asks a pure plug-in's rule, which sees objects of the kind only.
 func pure(rule func(env kinds.Env, obj, old kinds.Object, see kinds.Reader) error, a *Attributes) error {
 	obj, ok := a.Object.(kinds.Object)
-	if rule == nil || !ok || a.Type != a.Kind.GVK {
+	if !ok || a.Type != a.Kind.GVK {
 		return nil
 	}
 	old, _ := a.Old.(kinds.Object)

@@ -17,7 +17,7 @@ import (
 
 // chain are the plug-ins that are on.
 func (s *Server) chain() admission.Chain {
-	return admission.Chain{Plugins: s.plugins, Off: s.NoAdmission}
+	return admission.Chain{Plugins: s.plugins, Off: s.NoAdmission, Metrics: s.AdmissionMetrics}
 }
 
 // Plugins are the admission plug-ins, by upstream's names, that the kinds and list have.

@@ -39,6 +39,8 @@ type Config struct {
 	Plugins []admission.Plugin
 	// NoAdmission names the admission plug-ins, as upstream calls them, that are switched off.
 	NoAdmission []string
+	// AdmissionMetrics are told how long plug-ins take; nil: nobody is.
+	AdmissionMetrics *admission.Metrics
 	// Tokens are those of service accounts; without Issue nobody gets one.
 	Tokens kinds.Tokens
 	// Audit records requests; nil: nothing is recorded. Those who call the verbs begin and end the records.

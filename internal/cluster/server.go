@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/admission/policy"
 	"github.com/floe-k8s/floe/internal/admission/webhook"
 	"github.com/floe-k8s/floe/internal/api"
@@ -83,6 +84,7 @@ type server struct {
 	endpoints *endpoints   // of services
 	webhooks  *webhook.Metrics
 	policies  *policy.Metrics
+	admitted  *admission.Metrics
 	sealing   *encryption.Keeper // nil: values are stored as they are
 }
 
@@ -92,7 +94,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
 	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), seen: auth.NewMetrics()}
-	s.webhooks, s.policies = webhook.NewMetrics(), policy.NewMetrics()
+	s.webhooks, s.policies, s.admitted = webhook.NewMetrics(), policy.NewMetrics(), admission.NewMetrics(s.Clock)
 	host, err := os.Hostname()
 	if err != nil {
 		return err
@@ -165,7 +167,8 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	s.api = api.New(api.Config{
 		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: may.Authorize, Rules: may.Rules,
 		Answers: s.answers(may.Authorize, may.Rules, users), Tokens: tokens.Tokens,
-		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(s.pluginNeeds(may.Authorize, served.admit)), NoAdmission: served.off, Audit: s.audit,
+		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(s.pluginNeeds(may.Authorize, served.admit)), NoAdmission: served.off, AdmissionMetrics: s.admitted,
+		Audit: s.audit,
 	})
 	s.custom = custom.New(custom.Config{
 		API: s.api, User: auth.User{Name: apiServer, Groups: []string{auth.Masters, auth.Authenticated}}, Clock: s.Clock,
