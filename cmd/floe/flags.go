@@ -19,6 +19,8 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	aggregationFlags(flags, &cfg.Aggregation)
 	authorizationFlags(flags, &cfg.API.Authorization)
 	auditFlags(flags, &cfg.API.Audit)
+	flags.StringVar(&cfg.API.TracingConfigFile, "tracing-config-file", cfg.API.TracingConfigFile,
+		"file (apiserver.config.k8s.io/v1, kind TracingConfiguration) that says to which collector spans of requests are sent, and of how many")
 	networkFlags(flags, &cfg.Network)
 	controllerFlags(flags, &cfg.Controllers)
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")

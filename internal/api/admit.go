@@ -11,6 +11,7 @@ import (
 	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 // This file asks the admission plug-ins. They are told the request's options in the form that fits what is done: a patch creates or updates.
@@ -96,12 +97,16 @@ func (a asked) settled(ctx context.Context, err error) error {
 
 // admit lets plug-ins change the object.
 func (a asked) admit(ctx context.Context) error {
-	return a.settled(ctx, a.server.chain().Admit(ctx, a.Attributes))
+	within, span := trace.Start(ctx, "Mutating admission")
+	defer span.End()
+	return a.settled(ctx, a.server.chain().Admit(within, a.Attributes))
 }
 
 // validate lets plug-ins look at what would be stored.
 func (a asked) validate(ctx context.Context) error {
-	return a.settled(ctx, a.server.chain().Validate(ctx, a.Attributes))
+	within, span := trace.Start(ctx, "Validating admission")
+	defer span.End()
+	return a.settled(ctx, a.server.chain().Validate(within, a.Attributes))
 }
 
 // both is admit and validate where nothing is prepared between them.

@@ -20,6 +20,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/observe/trace"
 	"github.com/floe-k8s/floe/internal/store"
 )
 
@@ -174,7 +175,9 @@ func (s *Server) authorize(ctx context.Context, req Request, verb string) error 
 func (s *Server) Allow(ctx context.Context, user auth.User, attrs auth.Attributes) error {
 	record := audit.From(ctx)
 	timed := record.Timed(audit.Authorization)
-	decision, reason, err := s.Authorizer(ctx, user, attrs)
+	within, span := trace.Start(ctx, "authorization")
+	decision, reason, err := s.Authorizer(within, user, attrs)
+	span.End()
 	timed()
 	record.Decide(decision == auth.Allow, reason, err)
 	switch {

@@ -33,6 +33,8 @@ type API struct {
 	Authorization Authorization `json:"authorization,omitempty"`
 	// Audit says which requests are recorded, and where.
 	Audit audit.Config `json:"audit"`
+	// TracingConfigFile is an apiserver.config.k8s.io/v1 TracingConfiguration: where spans of requests are sent. Empty: none are made.
+	TracingConfigFile string `json:"tracingConfigFile,omitempty"`
 	// EnablePriorityAndFairness lets requests in by flow schemas and priority levels, which share as many seats as the next two say together. Default true.
 	EnablePriorityAndFairness *bool `json:"enablePriorityAndFairness,omitempty"`
 	// MaxRequestsInflight and MaxMutatingRequestsInflight bound the requests in flight that change nothing, and that change something, when nobody else does. 0

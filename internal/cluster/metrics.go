@@ -22,6 +22,9 @@ func (s *server) registry(own ...prometheus.Collector) *prometheus.Registry {
 	if s.fairness != nil {
 		r.MustRegister(fairness.NewMetrics(s.fairness))
 	}
+	if s.tracing != nil {
+		r.MustRegister(s.traced)
+	}
 	if s.sealing != nil {
 		r.MustRegister(s.sealing.Metrics)
 	}

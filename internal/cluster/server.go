@@ -34,6 +34,7 @@ import (
 	"github.com/floe-k8s/floe/internal/features"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/all"
+	"github.com/floe-k8s/floe/internal/observe/trace"
 	"github.com/floe-k8s/floe/internal/pki"
 	"github.com/floe-k8s/floe/internal/store"
 	"github.com/floe-k8s/floe/internal/store/encryption"
@@ -76,6 +77,8 @@ type server struct {
 	seen      *auth.Metrics       // of users
 	audit     *audit.Trail        // nil: nothing is recorded
 	audited   *audit.Metrics
+	tracing   *trace.Provider // nil: nothing is traced
+	traced    *trace.Metrics
 	fairness  *fairness.Controller // nil: it is switched off
 	issuers   *oidc.Metrics
 	own       *ownCertificates
@@ -101,6 +104,9 @@ func Run(ctx context.Context, env Environment) (err error) {
 	}
 	s.own = &ownCertificates{clock: env.Clock}
 	s.issuers = oidc.NewMetrics(bootstrap.IdentityName(host))
+	if err := s.openTracing(bootstrap.IdentityName(host)); err != nil {
+		return err
+	}
 	if s.dir, err = openDataDir(env.Config.DataDir); err != nil {
 		return err
 	}
@@ -200,7 +206,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 			Streams: cfg.HTTP2MaxStreamsPerConnection,
 		},
 		OldImpersonation: !served.gates.Enabled(features.ConstrainedImpersonation),
-		Fairness:         s.fairness, Aggregate: s.servers.Proxy,
+		Fairness:         s.fairness, Tracing: s.tracing, Aggregate: s.servers.Proxy,
 		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,
 		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
 		Documents:     tokens.documents(s.Config.Authentication.ServiceAccounts.JWKSURI, external, s.Log),
@@ -229,6 +235,7 @@ func (s *server) parts() ([]part, error) {
 		return nil, err
 	}
 	list := []part{
+		{"tracing", s.sendTraces},
 		{"table", s.store.Run},
 		{"definitions", s.custom.Run},
 		{"audit", s.recordAudit},

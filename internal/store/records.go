@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 // Store is a table over a whole log that can be written to. All methods may be called by any goroutine.
@@ -24,8 +26,14 @@ func Open(ctx context.Context, log Log, cfg Config) (*Store, error) {
 // Commit appends txn to the log and returns when the table shows it. Errors are those of Log.Append; when the wait
 // ends early the transaction is durable and the error says so. After a conflict the table shows what was found.
 func (s *Store) Commit(ctx context.Context, txn Txn) ([]Revision, error) {
+	ctx, span := trace.Start(ctx, "Commit")
+	defer span.End()
+	if span.Recording() && len(txn.Changes) > 0 {
+		span.Set("key", txn.Changes[0].Key)
+	}
 	revs, err := s.log.Append(ctx, txn)
 	if err != nil {
+		span.Fail(err)
 		var conflict *ConflictError
 		if errors.As(err, &conflict) {
 			// Who computes again would lose again until then. A failed wait keeps the conflict: it is what happened.
@@ -33,6 +41,7 @@ func (s *Store) Commit(ctx context.Context, txn Txn) ([]Revision, error) {
 		}
 		return nil, err
 	}
+	span.Event("Synced")
 	if err := s.Wait(ctx, revs[len(revs)-1]); err != nil {
 		return revs, fmt.Errorf("committed, not yet visible: %w", err)
 	}

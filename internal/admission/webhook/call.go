@@ -21,7 +21,11 @@ import (
 	"github.com/floe-k8s/floe/internal/admission/match"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
+
+// stepAdmit is what metrics call it when mutating webhooks are asked.
+const stepAdmit = "admit"
 
 // Config is what both plug-ins need. All fields but Metrics are required.
 type Config struct {
@@ -102,6 +106,12 @@ func (p *asker) call(ctx context.Context, h *hook, in *expression.Input, dryRun,
 	if err != nil {
 		return nil, h.broken(fmt.Errorf("could not get REST client: %w", err), apierrors.NewInternalError(err))
 	}
+	ctx, span := trace.Start(ctx, "Call "+p.verb()+" webhook")
+	defer span.End()
+	if span.Recording() {
+		span.Set("configuration", h.configuration).Set("webhook", h.name).Set("resource", in.Request.Resource.String()).Set("subresource", in.Request.SubResource).
+			Set("operation", string(in.Request.Operation)).Set("UID", string(uid))
+	}
 	if h.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, h.timeout)
@@ -120,6 +130,7 @@ func (p *asker) call(ctx context.Context, h *hook, in *expression.Input, dryRun,
 		}
 		return nil, h.broken(fmt.Errorf("failed to call webhook: %w", err), status)
 	}
+	span.Event("Request completed")
 	response, err := answered(answer, uid, changes)
 	if err != nil {
 		return nil, h.broken(fmt.Errorf("received invalid webhook response: %w", err), apierrors.NewServiceUnavailable("error validating webhook response"))
@@ -152,10 +163,21 @@ func (p *asker) tell(a *admission.Attributes, h *hook, response *admissionv1.Adm
 	}
 }
 
+// changes says whether the hooks may change what they are asked about.
+func (p *asker) changes() bool { return p.step == stepAdmit }
+
+// verb is what upstream's spans call the hooks.
+func (p *asker) verb() string {
+	if p.changes() {
+		return "mutating"
+	}
+	return "validating"
+}
+
 // settle counts how a call went and says what it means for the wish: nil is that it goes on. opened is called when it goes on although the call failed.
 func (p *asker) settle(ctx context.Context, a *admission.Attributes, h *hook, err error, took time.Duration, opened func()) error {
 	p.Metrics.asked(h, p.step, a.Operation, err, took)
-	a.Wait(p.step == "admit", took)
+	a.Wait(p.changes(), took)
 	var failed *callError
 	var refused *rejection
 	switch {

@@ -21,6 +21,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
+
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 const (
@@ -45,7 +47,7 @@ func connection(name string, to registrationv1.WebhookClientConfig, resolve Reso
 		if transport, err = transportTo(name, to, config, resolve); err != nil {
 			return nil, err
 		}
-		return rest.UnversionedRESTClientForConfigAndClient(config, &http.Client{Transport: bounded{transport}, Timeout: mostTime})
+		return rest.UnversionedRESTClientForConfigAndClient(config, &http.Client{Transport: bounded{trace.Transport(transport)}, Timeout: mostTime})
 	})
 	return client, func() {
 		if _, err := client(); err == nil {

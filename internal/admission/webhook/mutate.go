@@ -29,7 +29,7 @@ const (
 
 // Mutating is the plug-in that asks the webhooks of MutatingWebhookConfigurations.
 func Mutating(cfg Config) admission.Plugin {
-	p := &mutating{newAsker(cfg, "mutatingwebhookconfigurations", "admit")}
+	p := &mutating{newAsker(cfg, "mutatingwebhookconfigurations", stepAdmit)}
 	return admission.Plugin{Name: MutatingName, Admit: p.admit}
 }
 

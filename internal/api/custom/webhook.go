@@ -25,6 +25,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 const (
@@ -69,7 +71,7 @@ func (w *webhook) connect() (*http.Client, error) {
 			return dialer.DialContext(ctx, network, at.Host)
 		}
 	}
-	return &http.Client{Transport: transport}, nil
+	return &http.Client{Transport: trace.Transport(transport)}, nil
 }
 
 // validAuthorities says whether a bundle has a certificate, or is empty.

@@ -20,6 +20,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/joint"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 const (
@@ -75,7 +76,12 @@ func (c *call) answer(h *Handler, f format, result api.Result, err error, status
 	if result.Revision != 0 && c.user.Ours() {
 		c.w.Header().Set(joint.RevisionHeader, api.Version(result.Revision))
 	}
+	told := trace.From(c.r.Context())
+	told.Event("About to write a response")
+	defer told.Event("Writing http response done")
+	_, span := trace.Start(c.r.Context(), "SerializeObject")
 	data, err := h.object(c, f, result)
+	span.Set("mediaType", f.media).End()
 	if err != nil {
 		c.fail(encodingFailed(err))
 		return

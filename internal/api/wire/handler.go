@@ -31,6 +31,7 @@ import (
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/impersonate"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 // Config is what a Handler is made from. Node may be nil when nothing runs pods; the rest is needed.
@@ -58,6 +59,8 @@ type Config struct {
 	Limits    Limits
 	// Fairness lets requests in; nil: Limits.Reading and Limits.Changing bound those in flight (--enable-priority-and-fairness).
 	Fairness *fairness.Controller
+	// Tracing tells where the time of requests goes; nil: nobody asks.
+	Tracing *trace.Provider
 	// Hooks name what is done once after the API has begun to answer, by upstream's names without "poststarthook/" and in upstream's order. The health
 	// pages fail until Done was called for each, or SetReady; nil: all of upstream's.
 	Hooks []string
@@ -103,6 +106,7 @@ type Handler struct {
 	stop              context.CancelFunc // ends watches and what follows
 	view              atomic.Pointer[view]
 	impersonator      *impersonate.Impersonator
+	traced            http.Handler // nil without Tracing
 	speaks            languages
 	began             time.Time  // of this program's documents, which never change
 	randMu            sync.Mutex // guards Config.Rand
@@ -137,6 +141,7 @@ func New(cfg Config) *Handler {
 		},
 		Clock: cfg.Clock, Constrained: !cfg.OldImpersonation, Metrics: cfg.Metrics.impersonations(),
 	})
+	h.traced = h.trace()
 	h.closing, h.stop = context.WithCancel(context.Background())
 	for _, name := range cfg.Hooks {
 		h.hooks = append(h.hooks, &hook{name: name})
@@ -207,7 +212,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.crossOrigin(w, r) {
 		return
 	}
-	if h.authenticate(w, r, &v) {
+	if h.Tracing != nil {
+		h.serveTraced(w, r, &v)
+	} else if h.authenticate(w, r, &v) {
 		h.serve(w, r, &v)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/impersonate"
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 // impersonate makes the call that of the user whom its sender may act as and wants to, if any. The audit trail tells of both. false: it was refused.
@@ -20,9 +21,11 @@ func (h *Handler) impersonate(c *call) bool {
 		return true
 	}
 	defer c.answered.record.Timed(audit.Impersonation)()
+	ctx, span := trace.Start(c.r.Context(), "constrainedimpersonation")
+	defer span.End()
 	constraint, sender := "", c.user
 	if err == nil {
-		c.user, constraint, err = h.impersonator.As(c.r.Context(), sender, *wanted, attributesOf(c.r, &c.path))
+		c.user, constraint, err = h.impersonator.As(ctx, sender, *wanted, attributesOf(c.r, &c.path))
 	}
 	if err != nil {
 		c.user = sender

@@ -13,6 +13,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 // Limits bound what clients can take from a server. A field that is 0 has its default, but for the calls in flight, of which there may be any number.
@@ -137,6 +139,7 @@ func (c *call) readBody() ([]byte, error) {
 		return nil, apierrors.NewBadRequest("the body could not be read: " + err.Error())
 	}
 	c.metrics.body(c, buf.Len())
+	trace.From(r.Context()).EventOf("limitedReadBody succeeded", "len", buf.Len())
 	return buf.Bytes(), nil
 }
 

@@ -86,6 +86,7 @@ func (h *Handler) serveResource(c *call) {
 			"get": h.get, "list": h.list, "watch": h.watch, "create": h.create, "update": h.update, "patch": h.patch,
 			"delete": h.delete, "deletecollection": h.deleteCollection,
 		}
+		defer c.begin().End()
 		verbs[c.path.verb](c)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/fairness"
 	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 // mostPatience is the longest that a call waits for its turn, and leastSampled how many objects tell how large those of a kind are.
@@ -56,7 +57,9 @@ func (h *Handler) takeTurn(c *call, patience time.Duration) (release func(), ret
 		asked.Load = &load{h, c}
 	}
 	timed := c.answered.record.Timed(audit.Queue)
-	let := h.Fairness.Enter(c.r.Context(), &c.ticket, asked, patience)
+	ctx, span := trace.Start(c.r.Context(), "priorityandfairness")
+	let := h.Fairness.Enter(ctx, &c.ticket, asked, patience)
+	span.End()
 	timed()
 	header := c.w.Header()
 	header[fairness.SchemaHeader], header[fairness.LevelHeader] = c.ticket.Matched()

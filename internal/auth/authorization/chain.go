@@ -15,6 +15,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/webhook/authorize"
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 // Own are the authorizers that read this cluster's objects. All fields are needed.
@@ -117,6 +118,7 @@ func connect(w *apiserver.WebhookConfiguration) (url string, client *http.Client
 		return "", nil, fmt.Errorf("kubeconfig file %s: %w", path, err)
 	}
 	cfg.Timeout = w.Timeout.Duration
+	cfg.Wrap(trace.Transport)
 	if client, err = rest.HTTPClientFor(cfg); err != nil {
 		return "", nil, fmt.Errorf("kubeconfig file %s: %w", path, err)
 	}
