@@ -30,7 +30,7 @@ func alone(dataDir string) Environment {
 func runAlone(t *testing.T, env Environment) (stop func()) {
 	t.Helper()
 	ready := make(chan struct{})
-	env.Log = slog.New(notify{slog.DiscardHandler, "ready", ready})
+	env.Log = slog.New(notify{env.Log.Handler(), "ready", ready})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, env) }()
@@ -47,7 +47,7 @@ func runAlone(t *testing.T, env Environment) (stop func()) {
 	}
 }
 
-// notify closes a channel when a message is logged for the first time.
+// notify closes a channel when a message is logged for the first time, and passes on what it is told.
 type notify struct {
 	slog.Handler
 	message string
@@ -55,12 +55,14 @@ type notify struct {
 }
 
 func (n notify) Enabled(context.Context, slog.Level) bool { return true }
-func (n notify) WithAttrs([]slog.Attr) slog.Handler       { return n }
-func (n notify) Handle(_ context.Context, r slog.Record) error {
+func (n notify) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return notify{n.Handler.WithAttrs(attrs), n.message, n.seen}
+}
+func (n notify) Handle(ctx context.Context, r slog.Record) error {
 	if r.Message == n.message {
 		close(n.seen)
 	}
-	return nil
+	return n.Handler.Handle(ctx, r)
 }
 
 // TestSnapshots saves a cluster while it runs and while it does not, and restores it.
