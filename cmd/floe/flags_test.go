@@ -76,7 +76,7 @@ func TestFlagsWithoutAChoice(t *testing.T) {
 		"--allow-privileged":                    "",
 		"--emulation-forward-compatible":        "must be false",
 		"--cert-dir=/x":                         "floe does not have this flag of kube-apiserver: certificates",
-		"--tracing-config-file=/x":              "unknown flag",
+		"--kubelet-timeout=5s":                  "unknown flag",
 	} {
 		flags, _ := flagsOf()
 		if err := flags.Parse([]string{given}); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
