@@ -25,6 +25,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -164,7 +165,9 @@ func TestTracing(t *testing.T) {
 	c.start(t)
 	hook, parents := hookServer(t)
 	with := func(config *rest.Config, trace string) *kubernetes.Clientset {
-		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return asking{next, "00-" + trace + "-b7ad6b7169203331-01"} })
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return asking{next, "00-" + trace + "-b7ad6b7169203331-01"}
+		})
 		client, err := kubernetes.NewForConfig(config)
 		if err != nil {
 			t.Fatal(err)
@@ -180,6 +183,14 @@ func TestTracing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	watching, err := admin.CoreV1().ConfigMaps("default").Watch(t.Context(), metav1.ListOptions{}) // what is told is not held back
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first := <-watching.ResultChan(); first.Type != watch.Added {
+		t.Errorf("watched %v", first)
+	}
+	watching.Stop()
 	if _, err := anonymous.Discovery().ServerVersion(); err != nil {
 		t.Fatal(err)
 	}

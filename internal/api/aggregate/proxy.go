@@ -16,6 +16,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds/apiregistration"
+	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 // Config is what a Proxy is made from. Services and Resolve are needed; all must be safe for concurrent use.
@@ -87,7 +88,7 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, user auth.User, sv
 		identify(next.Header, user)
 		next.Header.Set("Connection", "Upgrade") // and nothing that the next hop would take away
 	}
-	handler := proxy.NewUpgradeAwareHandler(at, &identified{transport, user}, true, upgrade, plainly{})
+	handler := proxy.NewUpgradeAwareHandler(at, &identified{trace.Transport(transport), user}, true, upgrade, plainly{})
 	handler.RejectForwardingRedirects = !p.ForwardRedirects
 	handler.FlushInterval = -1 // what comes goes on at once
 	handler.ServeHTTP(w, next)
