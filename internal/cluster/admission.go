@@ -42,7 +42,7 @@ func (s *server) pluginNeeds(authorize auth.Authorizer, settings configuration.S
 	newest := api.NewObjects(s.store, s.kinds)
 	catalog := func() *kinds.Catalog { return s.api.Catalog() }
 	return pluginNeeds{
-		accounts: serviceaccount.Config{Clock: s.Clock, Newest: func(namespace, name string) kinds.Object {
+		accounts: serviceaccount.Config{NoVolume: !s.Config.Node.Disabled, Clock: s.Clock, Newest: func(namespace, name string) kinds.Object {
 			return newest.Get(corev1.SchemeGroupVersion.WithResource("serviceaccounts"), namespace, name)
 		}},
 		authorize: authorize, settings: settings,

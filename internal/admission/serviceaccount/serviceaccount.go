@@ -46,6 +46,8 @@ type Config struct {
 	Clock clock.Clock
 	// Newest returns an object's newest durable state; nil when there is none. It is safe for concurrent use.
 	Newest func(namespace, name string) kinds.Object
+	// NoVolume: pods get no volume with a token, because the nodes that run them have no projected volumes.
+	NoVolume bool
 }
 
 // New returns the plug-in.
@@ -54,7 +56,7 @@ func New(cfg Config) admission.Plugin {
 	return admission.Plugin{Name: "ServiceAccount", Admit: p.admit, Validate: p.validate}
 }
 
-type plugin struct{ cfg Config }
+type plugin struct{ Config }
 
 // podOf returns the pod of a write that the plug-in looks at; nil when it is none.
 func podOf(a *admission.Attributes) *corev1.Pod {
@@ -86,7 +88,7 @@ func (p *plugin) admit(ctx context.Context, a *admission.Attributes) error {
 	if err != nil {
 		return err
 	}
-	if automounts(account, pod) {
+	if !p.NoVolume && automounts(account, pod) {
 		mountToken(a, pod)
 	}
 	if len(pod.Spec.ImagePullSecrets) == 0 {
@@ -133,13 +135,13 @@ func (p *plugin) validate(ctx context.Context, a *admission.Attributes) error {
 func (p *plugin) account(ctx context.Context, a *admission.Attributes, pod *corev1.Pod) (*corev1.ServiceAccount, error) {
 	name := pod.Spec.ServiceAccountName
 	obj := a.See.Get(corev1.SchemeGroupVersion.WithResource("serviceaccounts"), a.Namespace, name)
-	for try := 1; obj == nil && name == defaultName && p.cfg.Newest != nil && try < looks; try++ {
+	for try := 1; obj == nil && name == defaultName && p.Newest != nil && try < looks; try++ {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-p.cfg.Clock.After(apart):
+		case <-p.Clock.After(apart):
 		}
-		obj = p.cfg.Newest(a.Namespace, name)
+		obj = p.Newest(a.Namespace, name)
 	}
 	if account, ok := obj.(*corev1.ServiceAccount); ok {
 		return account, nil

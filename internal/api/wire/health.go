@@ -79,7 +79,7 @@ func (h *Handler) serveHealth(c *call, path string) {
 	query := c.r.URL.Query()
 	unknown := sets.New(query["exclude"]...)
 	var out strings.Builder
-	failed := false
+	failed, reasons := false, map[string][]string{} // the checks that fail, by why
 	for _, k := range list {
 		if slices.Contains(query["exclude"], k.name) {
 			unknown.Delete(k.name)
@@ -94,7 +94,10 @@ func (h *Handler) serveHealth(c *call, path string) {
 		}
 		failed = true
 		fmt.Fprintf(&out, "[-]%s failed: reason withheld\n", k.name)
-		h.Log.Info("a health check fails", "path", path, "check", k.name, "reason", reason)
+		reasons[reason] = append(reasons[reason], k.name)
+	}
+	for reason, checks := range reasons {
+		h.Log.Info("health checks fail", "path", path, "checks", strings.Join(checks, ","), "reason", reason)
 	}
 	if len(unknown) > 0 {
 		fmt.Fprintf(&out, "warn: some health checks cannot be excluded: no matches for %s\n", quoted(sets.List(unknown)))
