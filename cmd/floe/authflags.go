@@ -17,6 +17,7 @@ func authenticationFlags(flags *pflag.FlagSet, cfg *cluster.Authentication) {
 	flags.StringVar(&cfg.ConfigFile, "authentication-config", cfg.ConfigFile,
 		"AuthenticationConfiguration (apiserver.config.k8s.io/v1): issuers of tokens outside of the cluster, and where requests without a credential are taken. Read again when it changes")
 	oidcFlags(flags, &cfg.OIDC)
+	tokenWebhookFlags(flags, &cfg.Webhook)
 	proxyFlags(flags, &cfg.RequestHeader)
 	accountFlags(flags, &cfg.ServiceAccounts)
 }
@@ -41,6 +42,13 @@ func oidcFlags(flags *pflag.FlagSet, cfg *cluster.OIDC) {
 	flags.StringVar(&cfg.GroupsPrefix, "oidc-groups-prefix", cfg.GroupsPrefix, "what comes before groups' names")
 	flags.StringSliceVar(&cfg.SigningAlgs, "oidc-signing-algs", cfg.SigningAlgs, "algorithms that tokens may be signed by: RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512")
 	flags.StringArrayVar(&cfg.RequiredClaims, "oidc-required-claim", cfg.RequiredClaims, "NAME=VALUE that must stand in a token (may be given again)")
+}
+
+// tokenWebhookFlags are those of a server that is asked whose a token is.
+func tokenWebhookFlags(flags *pflag.FlagSet, cfg *cluster.TokenWebhook) {
+	flags.StringVar(&cfg.ConfigFile, "authentication-token-webhook-config-file", cfg.ConfigFile, "kubeconfig file of a server that is asked, by TokenReviews, whose a token is that nobody else knows")
+	flags.StringVar(&cfg.Version, "authentication-token-webhook-version", cfg.Version, "version of these reviews: v1 or v1beta1")
+	flags.DurationVar(&cfg.CacheTTL.Duration, "authentication-token-webhook-cache-ttl", cfg.CacheTTL.Duration, "how long its answers are remembered; 0: not at all")
 }
 
 // proxyFlags are those of front proxies.

@@ -12,11 +12,11 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// CacheFor is how long a good token is believed without being checked again, as upstream's. One that is not good is checked each time.
+// CacheFor is how long a good token is believed without being checked again, as upstream's, where nothing else is said.
 const CacheFor = 10 * time.Second
 
 const (
-	maxCached   = 32_768           // tokens, some 600 bytes each
+	maxCached   = 32_768           // tokens that are good, some 600 bytes each, and as many that are nobody's, some 60 bytes each
 	sharedLimit = 30 * time.Second // for one check, which several requests may wait for
 )
 
@@ -25,10 +25,13 @@ type Cache struct {
 	check   TokenChecker
 	clock   clock.PassiveClock
 	metrics *Metrics
+	keep    time.Duration     // how long a good token is believed; 0: not at all
+	refuse  time.Duration     // how long one that nobody knows is refused; 0: it is checked each time
 	secret  [sha256.Size]byte // so that nobody can tell which tokens share a place
 
 	mu    sync.RWMutex
 	good  map[[sha256.Size]byte]cached    // guarded by mu; at most maxCached; by the token's hash, so that no secret is kept
+	bad   map[[sha256.Size]byte]time.Time // guarded by mu; at most maxCached, apart from the good, so that guesses push out none; until when
 	under map[[sha256.Size]byte]*checking // guarded by mu: checks that are under way, at most one for each request in flight
 }
 
@@ -45,9 +48,21 @@ type checking struct {
 	err  error
 }
 
-// NewCache returns a cache before check. Its users are in the group of all who are known. m nil: nothing is counted.
+// NewCache returns a cache before check, which keeps good tokens for CacheFor and no others. Its users are in the group of all who are known. m nil: nothing is
+// counted.
 func NewCache(check TokenChecker, clk clock.PassiveClock, m *Metrics) *Cache {
-	c := &Cache{check: check, clock: clk, metrics: m, good: map[[sha256.Size]byte]cached{}, under: map[[sha256.Size]byte]*checking{}}
+	c := NewCacheFor(check, clk, CacheFor, 0)
+	c.metrics = m
+	return c
+}
+
+// NewCacheFor is NewCache for a checker that is dear to ask: good tokens are kept for one time, those that are nobody's for another, 0 or less not at all, and
+// errors never. Nothing is counted.
+func NewCacheFor(check TokenChecker, clk clock.PassiveClock, good, nobodys time.Duration) *Cache {
+	c := &Cache{
+		check: check, clock: clk, keep: good, refuse: nobodys,
+		good: map[[sha256.Size]byte]cached{}, bad: map[[sha256.Size]byte]time.Time{}, under: map[[sha256.Size]byte]*checking{},
+	}
 	_, _ = rand.Read(c.secret[:]) // it never fails
 	return c
 }
@@ -71,9 +86,13 @@ func (c *Cache) Check(ctx context.Context, token string, audiences []string) (Id
 	key := c.key(token, audiences)
 	c.mu.RLock()
 	known, ok := c.good[key]
+	refused := began.Before(c.bad[key])
 	c.mu.RUnlock()
-	if ok && began.Before(known.until) {
+	if ok = ok && began.Before(known.until); ok || refused {
 		c.metrics.cached("hit", c.clock.Since(began))
+		if !ok {
+			return Identity{}, false, nil
+		}
 		return known.id, true, nil
 	}
 	defer func() { c.metrics.cached("miss", c.clock.Since(began)) }()
@@ -113,17 +132,30 @@ func (c *Cache) ask(ctx context.Context, key [sha256.Size]byte, shared *checking
 	shared.id, shared.ok, shared.err = c.check(ctx, token, audiences)
 	if shared.err != nil || !shared.ok {
 		shared.id, shared.ok = Identity{}, false
+		if shared.err == nil && c.refuse > 0 {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			remember(c.bad, key, c.clock.Now().Add(c.refuse))
+		}
 		return
 	}
 	shared.id.User = authenticated(shared.id.User)
-	until := c.clock.Now().Add(CacheFor)
+	if c.keep <= 0 {
+		return
+	}
+	until := c.clock.Now().Add(c.keep)
 	if end := shared.id.Until; !end.IsZero() && end.Before(until) {
 		until = end
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.good) >= maxCached {
-		clear(c.good) // those in use come back with their next request
+	remember(c.good, key, cached{shared.id, until})
+}
+
+// remember keeps a map bounded.
+func remember[V any](in map[[sha256.Size]byte]V, key [sha256.Size]byte, value V) {
+	if len(in) >= maxCached {
+		clear(in) // those in use come back with their next request
 	}
-	c.good[key] = cached{shared.id, until}
+	in[key] = value
 }

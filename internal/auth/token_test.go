@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -169,5 +170,30 @@ func TestAnonymousAt(t *testing.T) {
 		if user, ok, err := auth.AnonymousAt(c.only...)(r); ok != c.want || err != nil || ok && user.Name != auth.Anonymous {
 			t.Errorf("%s at %v: got %v, %v, %v", c.path, c.only, user, ok, err)
 		}
+	}
+}
+
+// TestCacheKeepsRefusalsApart: who guesses more tokens than are remembered makes no good one be checked again, and the newest guess is still refused unasked.
+func TestCacheKeepsRefusalsApart(t *testing.T) {
+	asked := 0
+	cache := auth.NewCacheFor(func(_ context.Context, token string, _ []string) (auth.Identity, bool, error) {
+		asked++
+		return auth.Identity{User: auth.User{Name: "jane"}}, token == "good", nil
+	}, clocktesting.NewFakePassiveClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), time.Minute, time.Minute)
+	check := func(token string) {
+		t.Helper()
+		if id, ok, err := cache.Check(t.Context(), token, nil); err != nil || ok != (token == "good") || !ok && id.User.Name != "" {
+			t.Fatalf("%s: %+v, %t, %v", token, id, ok, err)
+		}
+	}
+	check("good")
+	const guesses = 40_000
+	for i := range guesses {
+		check(fmt.Sprint("guess", i))
+	}
+	check("good")
+	check(fmt.Sprint("guess", guesses-1))
+	if asked != guesses+1 {
+		t.Errorf("asked %d times, want %d", asked, guesses+1)
 	}
 }

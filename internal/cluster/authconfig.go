@@ -31,6 +31,8 @@ type Authentication struct {
 	ConfigFile string `json:"configFile,omitempty"`
 	// OIDC is one issuer of tokens outside of the cluster.
 	OIDC OIDC `json:"oidc,omitempty"`
+	// Webhook is another server that is asked whose a token is, after everybody else.
+	Webhook TokenWebhook `json:"webhook,omitempty"`
 	// RequestHeader says which front proxies are believed.
 	RequestHeader RequestHeader `json:"requestHeader,omitempty"`
 	// ServiceAccounts says how tokens of service accounts are made and checked.
@@ -110,6 +112,27 @@ func (a *Authentication) validateOIDC() (errs []error) {
 	return errs
 }
 
+// TokenWebhook says which server is asked whose a token is.
+type TokenWebhook struct {
+	// ConfigFile is a kubeconfig file that names the server. Empty: none is asked. It is read once.
+	ConfigFile string `json:"configFile,omitempty"`
+	// Version of the TokenReviews that are sent and expected: v1 or v1beta1, the default.
+	Version string `json:"version,omitempty"`
+	// CacheTTL is how long an answer is remembered; 0: not at all. Default 2m.
+	CacheTTL metav1.Duration `json:"cacheTTL,omitempty"`
+}
+
+func defaultTokenWebhook() TokenWebhook {
+	return TokenWebhook{Version: "v1beta1", CacheTTL: metav1.Duration{Duration: 2 * time.Minute}}
+}
+
+func (w *TokenWebhook) validate() error {
+	if w.ConfigFile != "" && w.Version != "v1" && w.Version != "v1beta1" {
+		return fmt.Errorf(`authentication.webhook.version: unsupported authentication webhook version %q, supported versions are "v1", "v1beta1"`, w.Version)
+	}
+	return nil
+}
+
 // RequestHeader says which front proxies are believed, and what they say in which headers.
 type RequestHeader struct {
 	// ClientCAFile holds the authorities (PEM) of proxies' certificates. It is read again when it changes. Empty: no proxy is believed.
@@ -142,7 +165,7 @@ type ServiceAccounts struct {
 }
 
 func defaultAuthentication() Authentication {
-	return Authentication{Anonymous: true, OIDC: defaultOIDC(), ServiceAccounts: ServiceAccounts{Lookup: true, ExtendTokenExpiration: true}}
+	return Authentication{Anonymous: true, OIDC: defaultOIDC(), Webhook: defaultTokenWebhook(), ServiceAccounts: ServiceAccounts{Lookup: true, ExtendTokenExpiration: true}}
 }
 
 func (a *Authentication) validate() (errs []error) {
@@ -150,6 +173,9 @@ func (a *Authentication) validate() (errs []error) {
 		errs = append(errs, fmt.Errorf("authentication.serviceAccounts.%w", err))
 	}
 	errs = append(errs, a.validateOIDC()...)
+	if err := a.Webhook.validate(); err != nil {
+		errs = append(errs, err)
+	}
 	for _, err := range a.RequestHeader.validate() {
 		errs = append(errs, fmt.Errorf("authentication.requestHeader.%w", err))
 	}

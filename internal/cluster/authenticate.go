@@ -16,6 +16,8 @@ import (
 	"github.com/floe-k8s/floe/internal/auth/oidc"
 	"github.com/floe-k8s/floe/internal/auth/proxy"
 	"github.com/floe-k8s/floe/internal/auth/tokenfile"
+	"github.com/floe-k8s/floe/internal/auth/webhook"
+	"github.com/floe-k8s/floe/internal/auth/webhook/authenticate"
 	"github.com/floe-k8s/floe/internal/pki"
 )
 
@@ -53,6 +55,13 @@ func (s *server) users(accounts *accountTokens) (*users, error) {
 		return nil, err
 	}
 	checkers = append(checkers, auth.ForAPI(accounts.Tokens.Audiences, outside.Check))
+	if cfg.Webhook.ConfigFile != "" {
+		asked, err := s.tokenWebhook(accounts.Tokens.Audiences)
+		if err != nil {
+			return nil, err
+		}
+		checkers = append(checkers, asked)
+	}
 	tokens := auth.NewCache(auth.AnyToken(checkers...), s.Clock, s.seen).Check
 	list = append(list, auth.Certificates(auth.NewVerifier(authorities), s.Clock, s.seen), auth.Bearer(tokens), auth.BearerProtocol(tokens))
 	known := auth.Known(auth.Any(list...))
@@ -99,6 +108,21 @@ func (s *server) outside(accounts *accountTokens) (set *oidc.Set, strangers apis
 		return nil, strangers, fmt.Errorf("authentication.configFile: %s: %w", cfg.ConfigFile, err)
 	}
 	return set, strangers, nil
+}
+
+// tokenWebhook asks another server whose a token is.
+func (s *server) tokenWebhook(audiences []string) (auth.TokenChecker, error) {
+	cfg := &s.Config.Authentication.Webhook
+	url, client, err := webhook.Connect(cfg.ConfigFile, authenticate.Timeout)
+	if err != nil {
+		return nil, fmt.Errorf("authentication.webhook.configFile: %w", err)
+	}
+	if keep := cfg.CacheTTL.Duration; keep > 0 && keep < auth.CacheFor {
+		s.Log.Warn("the webhook cache ttl is shorter than the overall cache ttl for successful token authentication attempts", "ttl", keep, "overall", auth.CacheFor)
+	}
+	return authenticate.New(authenticate.Config{
+		URL: url, Client: client, Version: cfg.Version, Audiences: audiences, Keep: cfg.CacheTTL.Duration, Clock: s.Clock, Log: s.Log.With("component", "api"),
+	}), nil
 }
 
 // clientAuthorities are whose certificates name users: the cluster's own authority, and those of a file.

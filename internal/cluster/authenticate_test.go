@@ -3,6 +3,8 @@ package cluster
 import (
 	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,9 +16,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/auth/token"
+	"github.com/floe-k8s/floe/internal/auth/webhook/webhooktest"
 	"github.com/floe-k8s/floe/internal/pki"
 )
 
@@ -185,6 +190,56 @@ func TestAuthenticationFile(t *testing.T) {
 	}
 	s.Config.Authentication.ConfigFile += "x"
 	if _, _, err := s.outside(&accountTokens{Checker: &token.Checker{}}); err == nil || !strings.Contains(err.Error(), "failed to load authentication configuration from file") {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+// TestTokenWebhook: who shows a token that nobody else knows is who another server says, with its audiences; one that hangs, or is another, lets nobody in,
+// and keeps nobody out whom others know.
+func TestTokenWebhook(t *testing.T) {
+	good := webhooktest.Serve(t, webhooktest.Says(http.StatusCreated, "application/json",
+		`{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","status":{"authenticated":true,"user":{"username":"jane","groups":["ops"]}}}`))
+	other := webhooktest.Serve(t, webhooktest.Breaks)
+	for name, test := range map[string]struct {
+		at, trusts *webhooktest.Peer
+		want       string
+	}{
+		"good": {good, good, "jane ops,system:authenticated"}, "breaks": {other, other, "401 Unauthorized"}, "foreign": {good, nil, "401 Unauthorized"},
+	} {
+		dir := t.TempDir()
+		file, tokens := filepath.Join(dir, "webhook.yaml"), filepath.Join(dir, "tokens.csv")
+		config := clientcmdapi.NewConfig()
+		config.Clusters["c"] = &clientcmdapi.Cluster{Server: test.at.URL + "/review"}
+		if test.trusts != nil {
+			config.Clusters["c"].CertificateAuthorityData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: test.trusts.Certificate().Raw})
+		}
+		config.Contexts["x"], config.CurrentContext = &clientcmdapi.Context{Cluster: "c"}, "x"
+		if err := errors.Join(clientcmd.WriteToFile(*config, file), os.WriteFile(tokens, []byte("secret,joe,1\n"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		c := serveClusterAs(t, func(cfg *Config) {
+			cfg.Authentication.TokenFile, cfg.Authentication.Webhook.ConfigFile, cfg.Authentication.Webhook.Version = tokens, file, "v1"
+		})
+		a, before := newAsker(t, c), len(good.Asked())
+		for range 2 {
+			if got := a.whoami(t, nil, map[string]string{"Authorization": "Bearer of-elsewhere"}); got != test.want {
+				t.Errorf("%s: a token that nobody else knows: got %s, want %s", name, got, test.want)
+			}
+		}
+		if got := a.whoami(t, nil, map[string]string{"Authorization": "Bearer secret"}); got != "joe system:authenticated" {
+			t.Errorf("%s: a token of the file: %s", name, got)
+		}
+		if asked := good.Asked()[before:]; name == "good" && (len(asked) != 1 || !strings.Contains(asked[0], `"spec":{"token":"of-elsewhere","audiences":["https://kubernetes.default.svc.cluster.local"]}`)) {
+			t.Errorf("%s: asked %q", name, asked)
+		}
+	}
+	cfg := DefaultConfig()
+	cfg.Authentication.Webhook.ConfigFile, cfg.Authentication.Webhook.Version = "x", "v2"
+	if err := errors.Join(cfg.Authentication.validate()...); err == nil || !strings.Contains(err.Error(), `unsupported authentication webhook version "v2", supported versions are "v1", "v1beta1"`) {
+		t.Errorf("another version: %v", err)
+	}
+	s := &server{Environment: Environment{Config: cfg, Clock: clock.RealClock{}}}
+	if _, err := s.tokenWebhook(nil); err == nil || !strings.Contains(err.Error(), "authentication.webhook.configFile: kubeconfig file x: ") {
 		t.Errorf("no file: %v", err)
 	}
 }

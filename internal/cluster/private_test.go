@@ -34,7 +34,7 @@ func TestDataIsTheOwners(t *testing.T) {
 		}
 	}
 	dir := c.env.Config.DataDir
-	secret := map[string]bool{"pki/ca.key": false, "pki/sa.key": false, adminKubeconfig: false}
+	secret := map[string]bool{"pki/ca.key": false, "pki/sa.key": false, "pki/front-proxy-ca.key": false, adminKubeconfig: false}
 	folders := map[string]bool{".": false, "pki": false, logFolder: false}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

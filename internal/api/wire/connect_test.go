@@ -112,6 +112,17 @@ func connected(t *testing.T) *served {
 	return s
 }
 
+// dial is a connection of the test's own, which ends with it.
+func (s *served) dial(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 // TestExecOverSPDY: client-go's own executor reaches the container through the API.
 func TestExecOverSPDY(t *testing.T) {
 	s := connected(t)
@@ -137,11 +148,7 @@ func TestExecOverSPDY(t *testing.T) {
 func TestWebSocketsGoOn(t *testing.T) {
 	s := connected(t)
 	for _, place := range []string{"exec?command=sh&stdout=true", "proxy/socket"} {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		conn := s.dial(t)
 		fmt.Fprintf(conn, "GET /api/v1/namespaces/default/pods/web/%s HTTP/1.1\r\nHost: floe\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", place)
 		from := bufio.NewReader(conn)
 		resp, err := http.ReadResponse(from, nil)
@@ -253,11 +260,7 @@ func TestConnectRefusals(t *testing.T) {
 func TestConnectionsAreThrottled(t *testing.T) {
 	s := connected(t)
 	s.handler.MaxBytesPerSec = 8000
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := s.dial(t)
 	fmt.Fprintf(conn, "GET /api/v1/namespaces/default/pods/web/exec?command=sh&stdout=true HTTP/1.1\r\nHost: floe\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 	from := bufio.NewReader(conn)
 	if _, err := http.ReadResponse(from, nil); err != nil {

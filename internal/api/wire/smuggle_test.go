@@ -61,11 +61,7 @@ func listened(t *testing.T) (*served, *heard) {
 // raw sends text as it is over a connection of its own, and returns the answers as far as there are any.
 func (s *served) raw(t *testing.T, text string) string {
 	t.Helper()
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := s.dial(t)
 	if _, err := io.WriteString(conn, text); err != nil {
 		t.Fatal(err)
 	}
@@ -166,11 +162,7 @@ func TestProxiedHeadersAreOurs(t *testing.T) {
 // TestUpgradesThatAreRefusedEnd: when the target does not agree to another protocol, what the client sends next is not told to it.
 func TestUpgradesThatAreRefusedEnd(t *testing.T) {
 	s, h := listened(t)
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := s.dial(t)
 	fmt.Fprintf(conn, "GET %s/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", webProxy)
 	from := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(from, nil)

@@ -2,20 +2,18 @@ package authorization
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/apis/apiserver/validation"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/auth/webhook"
 	"github.com/floe-k8s/floe/internal/auth/webhook/authorize"
-	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
 // Own are the authorizers that read this cluster's objects. All fields are needed.
@@ -83,7 +81,10 @@ func everything(auth.User, string) ([]rbacv1.PolicyRule, bool, error) {
 // webhook makes one that asks the server of a kubeconfig file.
 func (b Builder) webhook(a *apiserver.AuthorizerConfiguration) (auth.Authorizer, auth.Resolver, error) {
 	w := a.Webhook
-	url, client, err := connect(w)
+	if w.ConnectionInfo.KubeConfigFile == nil {
+		return nil, nil, errors.New("no kubeconfig file")
+	}
+	url, client, err := webhook.Connect(*w.ConnectionInfo.KubeConfigFile, w.Timeout.Duration)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -104,27 +105,6 @@ func (b Builder) webhook(a *apiserver.AuthorizerConfiguration) (auth.Authorizer,
 	}
 	made := authorize.New(cfg)
 	return made.Authorize, made.Rules, nil
-}
-
-// connect reads a kubeconfig file: its current context says where and how.
-func connect(w *apiserver.WebhookConfiguration) (url string, client *http.Client, err error) {
-	if w.ConnectionInfo.KubeConfigFile == nil {
-		return "", nil, fmt.Errorf("no kubeconfig file")
-	}
-	path := *w.ConnectionInfo.KubeConfigFile
-	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: path}
-	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
-	if err != nil {
-		return "", nil, fmt.Errorf("kubeconfig file %s: %w", path, err)
-	}
-	cfg.Timeout = w.Timeout.Duration
-	cfg.Wrap(trace.Transport)
-	if client, err = rest.HTTPClientFor(cfg); err != nil {
-		return "", nil, fmt.Errorf("kubeconfig file %s: %w", path, err)
-	}
-	// An answer is that of the server which the file names, and of no other.
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return cfg.Host, client, nil
 }
 
 // matches compiles conditions; nil: there are none.

@@ -10,22 +10,17 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/cache"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/auth/webhook"
 )
 
 const (
 	mostAnswers   = 8192
 	longestCached = 10_000 // bytes of a question that the client chooses
-	attempts      = 5
-	firstPause    = 500 * time.Millisecond
-	pauseFactor   = 1.5
-	pauseJitter   = 0.2
 	oldReviews    = "v1beta1"
 )
 
@@ -50,12 +45,18 @@ type Config struct {
 // Authorizer asks another server. It is safe for concurrent use.
 type Authorizer struct {
 	cfg     Config
+	peer    webhook.Peer
 	answers *cache.LRUExpireCache // authorizationv1.SubjectAccessReviewStatus by question
 }
 
 // New returns an authorizer that remembers nothing yet.
 func New(cfg Config) *Authorizer {
-	return &Authorizer{cfg: cfg, answers: cache.NewLRUExpireCacheWithClock(mostAnswers, cfg.Clock)}
+	peer := webhook.Peer{
+		Name: cfg.Name, URL: cfg.URL, Client: cfg.Client, Clock: cfg.Clock,
+		Type:      schema.GroupVersionKind{Group: authorizationv1.GroupName, Version: cfg.Version, Kind: "SubjectAccessReview"},
+		Attempted: func(result string, took time.Duration) { cfg.Metrics.asked(cfg.Name, result, took) },
+	}
+	return &Authorizer{cfg: cfg, peer: peer, answers: cache.NewLRUExpireCacheWithClock(mostAnswers, cfg.Clock)}
 }
 
 // Rules implements auth.Resolver: nobody lists what another server allows.
@@ -81,7 +82,12 @@ func (a *Authorizer) Authorize(ctx context.Context, user auth.User, attrs auth.A
 	if known, ok := a.answers.Get(string(key)); ok {
 		return decide(known.(authorizationv1.SubjectAccessReviewStatus))
 	}
-	status, result, err := a.persist(ctx, review)
+	body, err := encode(review, a.cfg.Version)
+	if err != nil {
+		return a.cfg.OnFailure, "", fmt.Errorf("webhook %s: %w", a.cfg.Name, err)
+	}
+	var status authorizationv1.SubjectAccessReviewStatus // both versions have the same
+	result, err := a.peer.Ask(ctx, body, &status)
 	if err != nil {
 		if a.cfg.OnFailure == auth.NoOpinion && ctx.Err() == nil {
 			a.cfg.Metrics.failedOpen(a.cfg.Name, result)
@@ -117,63 +123,4 @@ func decide(s authorizationv1.SubjectAccessReviewStatus) (auth.Decision, string,
 		return auth.Allow, s.Reason, nil
 	}
 	return auth.NoOpinion, s.Reason, nil
-}
-
-// persist sends a question until it is answered, or there is no hope. result names the last attempt's outcome as metrics do.
-func (a *Authorizer) persist(ctx context.Context, review *authorizationv1.SubjectAccessReview) (status authorizationv1.SubjectAccessReviewStatus, result string, err error) {
-	pause := wait.Backoff{Duration: firstPause, Factor: pauseFactor, Jitter: pauseJitter, Steps: attempts}
-	for n := 1; ; n++ {
-		began := a.cfg.Clock.Now()
-		status, err = a.send(ctx, review)
-		result = outcome(ctx, err)
-		a.cfg.Metrics.asked(a.cfg.Name, result, a.cfg.Clock.Since(began))
-		if err == nil || ctx.Err() != nil || n == attempts || !mayPass(err) {
-			return status, result, err
-		}
-		if err := a.pause(ctx, pause.Step()); err != nil {
-			return status, result, err
-		}
-	}
-}
-
-func (a *Authorizer) pause(ctx context.Context, d time.Duration) error {
-	over := make(chan struct{})
-	timer := a.cfg.Clock.AfterFunc(d, func() { close(over) })
-	defer timer.Stop()
-	select {
-	case <-over:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("webhook %s: %w", a.cfg.Name, ctx.Err())
-	}
-}
-
-func outcome(ctx context.Context, err error) string {
-	switch {
-	case err == nil:
-		return "success"
-	case ctx.Err() != nil:
-		return "canceled"
-	case utilnet.IsTimeout(err), errors.Is(err, context.DeadlineExceeded), apierrors.IsTimeout(err), code(err) == http.StatusGatewayTimeout:
-		return "timeout"
-	}
-	return "error"
-}
-
-func code(err error) int {
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		return int(status.Status().Code)
-	}
-	return 0
-}
-
-// mayPass says whether another attempt may succeed.
-func mayPass(err error) bool {
-	if utilnet.IsConnectionReset(err) || utilnet.IsHTTP2ConnectionLost(err) ||
-		apierrors.IsInternalError(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) {
-		return true
-	}
-	_, wait := apierrors.SuggestsClientDelay(err)
-	return wait
 }

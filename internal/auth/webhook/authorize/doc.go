@@ -9,9 +9,7 @@
 //
 //   - What is not answered is never allowed: an error, a refused status, an answer that is no review, or one that says yes and no at once (a Deny).
 //   - An answer is remembered for the time that was set for yes or for no, at most 8,192 of them, and not when the client could blow up the question.
-//   - A question takes no longer than its request. Each attempt has the timeout; there are at most five, half a second apart and then half as long again each
-//     time, and only for what may pass: broken connections, 429, 500, 504, and answers that name a delay. Silence is not asked again.
-//   - No answer takes more than 1 MiB of memory.
+//   - How often and how long is asked, and how much of an answer is read, are the laws of package webhook.
 //
 // # What it leaves to others
 //

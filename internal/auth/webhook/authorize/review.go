@@ -1,29 +1,17 @@
 package authorize
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"mime"
-	"net/http"
-	"strconv"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	authorizationv1beta1 "k8s.io/api/authorization/v1beta1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 
 	"github.com/floe-k8s/floe/internal/auth"
 )
-
-// largestAnswer is in bytes.
-const largestAnswer = 1 << 20
 
 // question is what is asked about a user and their wish.
 func question(user auth.User, attrs *auth.Attributes) *authorizationv1.SubjectAccessReview {
@@ -115,61 +103,4 @@ func encode(review *authorizationv1.SubjectAccessReview, version string) ([]byte
 		old.Spec.Extra[key] = authorizationv1beta1.ExtraValue(values)
 	}
 	return json.Marshal(old)
-}
-
-// send asks once.
-func (a *Authorizer) send(ctx context.Context, review *authorizationv1.SubjectAccessReview) (status authorizationv1.SubjectAccessReviewStatus, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("webhook %s: %w", a.cfg.Name, err)
-		}
-	}()
-	body, err := encode(review, a.cfg.Version)
-	if err != nil {
-		return status, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.cfg.URL, bytes.NewReader(body))
-	if err != nil {
-		return status, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	resp, err := a.cfg.Client.Do(req)
-	if err != nil {
-		return status, err
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer+1))
-	switch {
-	case err != nil:
-		return status, err
-	case len(data) > largestAnswer:
-		return status, fmt.Errorf("the answer has more than %d bytes", largestAnswer)
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		wait, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		return status, apierrors.NewGenericServerResponse(resp.StatusCode, "post", schema.GroupResource{}, "", string(data[:min(len(data), 1024)]), wait, true)
-	}
-	return decode(data, resp.Header.Get("Content-Type"), a.cfg.Version)
-}
-
-// decode reads an answer, which is a review of the version that was sent. Both versions have the same status.
-func decode(data []byte, media, version string) (status authorizationv1.SubjectAccessReviewStatus, err error) {
-	if kind, _, err := mime.ParseMediaType(media); media != "" && (err != nil || kind != "application/json" && kind != "text/plain") {
-		return status, fmt.Errorf("the answer is %q, not JSON", media)
-	}
-	var answer struct {
-		metav1.TypeMeta
-		Status *authorizationv1.SubjectAccessReviewStatus `json:"status"`
-	}
-	if err := json.Unmarshal(data, &answer); err != nil {
-		return status, fmt.Errorf("the answer is no SubjectAccessReview: %w", err)
-	}
-	want := "authorization.k8s.io/" + version
-	if answer.Kind != "" && answer.Kind != "SubjectAccessReview" || answer.APIVersion != "" && answer.APIVersion != want { // that it says neither is accepted, as upstream
-		return status, fmt.Errorf("the answer is a %q of %q, not a SubjectAccessReview of %s", answer.Kind, answer.APIVersion, want)
-	}
-	if answer.Status == nil {
-		return status, fmt.Errorf("the answer has no status")
-	}
-	return *answer.Status, nil
 }
