@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,6 +61,10 @@ func TestAggregation(t *testing.T) {
 	until(t, "that the server answers", func() (bool, error) {
 		text, err := k.RESTClient().Get().AbsPath(apiServices, svc.Name).DoRaw(ctx)
 		return err == nil && strings.Contains(string(text), `"reason":"Passed","message":"all checks passed"`), err
+	})
+	until(t, "that discovery shows it", func() (bool, error) {
+		groups, err := k.Discovery().ServerGroups()
+		return err == nil && slices.ContainsFunc(groups.Groups, func(g metav1.APIGroup) bool { return g.Name == "x.example.com" }), err
 	})
 	raw := rest.CopyConfig(c.config)
 	raw.Impersonate = rest.ImpersonationConfig{UserName: "jane", Groups: []string{"system:masters"}, Extra: map[string][]string{"a/b": {"c"}}}

@@ -244,6 +244,7 @@ func (s *server) parts() ([]part, error) {
 		{"api", func(ctx context.Context) error { return s.door.Serve(ctx, s.listener, tlsConfig) }},
 		{"bootstrap", s.bootstrap},
 		{"expiry", s.expire},
+		s.afterBootstrap(part{"aggregated discovery", s.discover}),
 		{"issuers", s.others.Run},
 		{"collector", s.tuneCollector},
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/proxy"
@@ -34,12 +35,17 @@ type Config struct {
 // Proxy leads requests on. It is safe for concurrent use.
 type Proxy struct {
 	Config
+	added atomic.Pointer[Added]
 	mu    sync.Mutex
 	known map[string]*connection // by API service; guarded by mu
 }
 
 // New returns a proxy that has no connections.
-func New(cfg Config) *Proxy { return &Proxy{Config: cfg, known: map[string]*connection{}} }
+func New(cfg Config) *Proxy {
+	p := &Proxy{Config: cfg, known: map[string]*connection{}}
+	p.added.Store(&Added{})
+	return p
+}
 
 // Find returns the API service by which somebody else answers for a group and version, shared and immutable; nil: nobody does.
 func (p *Proxy) Find(gv schema.GroupVersion) *apiregistrationv1.APIService {

@@ -29,7 +29,11 @@ type discovery struct {
 	versions []schema.GroupVersion
 	kinds    map[schema.GroupVersion][]*kinds.Kind
 	groups   map[string][]schema.GroupVersion
-	types    func() map[schema.GroupVersionKind]bool // that a body may say it is; made when first asked for
+	// shown and members are versions and groups with those that somebody else answers for, which are in added.
+	shown   []schema.GroupVersion
+	members map[string][]schema.GroupVersion
+	added   map[schema.GroupVersion]apidiscoveryv2.APIVersionDiscovery
+	types   func() map[schema.GroupVersionKind]bool // that a body may say it is; made when first asked for
 	// core and named are everything below /api and /apis together, made when first asked for.
 	core, named func() aggregated
 }
@@ -50,6 +54,7 @@ func newDiscovery(list []*kinds.Kind) discovery {
 		}
 		d.kinds[gv] = append(d.kinds[gv], k)
 	}
+	d.shown, d.members = d.versions, d.groups
 	d.types = sync.OnceValue(func() map[schema.GroupVersionKind]bool { return typesOf(list) })
 	d.core = sync.OnceValue(func() aggregated { return d.aggregate(true) })
 	d.named = sync.OnceValue(func() aggregated { return d.aggregate(false) })
@@ -116,8 +121,8 @@ func (d discovery) legacy(parts []string, host string) runtime.Object {
 		return d.resources(schema.GroupVersion{Version: parts[1]})
 	case len(parts) == 1 && parts[0] == "apis":
 		list := &metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: []metav1.APIGroup{}}
-		for _, gv := range d.versions {
-			if gv.Group != "" && d.groups[gv.Group][0] == gv {
+		for _, gv := range d.shown {
+			if gv.Group != "" && d.members[gv.Group][0] == gv {
 				list.Groups = append(list.Groups, d.group(gv.Group))
 			}
 		}
@@ -137,7 +142,7 @@ func (d discovery) legacy(parts []string, host string) runtime.Object {
 
 func (d discovery) group(name string) metav1.APIGroup {
 	g := metav1.APIGroup{Name: name}
-	for _, gv := range d.groups[name] {
+	for _, gv := range d.members[name] {
 		g.Versions = append(g.Versions, metav1.GroupVersionForDiscovery{GroupVersion: gv.String(), Version: gv.Version})
 	}
 	if len(g.Versions) > 0 {
@@ -191,12 +196,12 @@ func storageHash(k *kinds.Kind) string {
 // aggregate makes everything that is served below /api (core) or /apis.
 func (d discovery) aggregate(core bool) aggregated {
 	list := &apidiscoveryv2.APIGroupDiscoveryList{Items: []apidiscoveryv2.APIGroupDiscovery{}}
-	for _, gv := range d.versions {
-		if (gv.Group == "") != core || d.groups[gv.Group][0] != gv {
+	for _, gv := range d.shown {
+		if (gv.Group == "") != core || d.members[gv.Group][0] != gv {
 			continue
 		}
 		group := apidiscoveryv2.APIGroupDiscovery{ObjectMeta: metav1.ObjectMeta{Name: gv.Group}}
-		for _, gv := range d.groups[gv.Group] {
+		for _, gv := range d.members[gv.Group] {
 			group.Versions = append(group.Versions, d.version(gv))
 		}
 		list.Items = append(list.Items, group)
@@ -207,6 +212,9 @@ func (d discovery) aggregate(core bool) aggregated {
 }
 
 func (d discovery) version(gv schema.GroupVersion) apidiscoveryv2.APIVersionDiscovery {
+	if v, ok := d.added[gv]; ok {
+		return v
+	}
 	v := apidiscoveryv2.APIVersionDiscovery{Version: gv.Version, Freshness: apidiscoveryv2.DiscoveryFreshnessCurrent}
 	for _, k := range d.kinds[gv] {
 		r := apidiscoveryv2.APIResourceDiscovery{

@@ -3,6 +3,7 @@ package wire_test
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	apidiscoveryv2 "k8s.io/api/apidiscovery/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"k8s.io/utils/clock"
 
@@ -28,6 +31,7 @@ type aggregated struct {
 	service *apiregistrationv1.APIService
 	address *url.URL
 	calls   atomic.Int32  // that the server has seen
+	form    atomic.Int32  // of discovery: 0 the new one
 	ended   chan struct{} // told of each watch that the server saw end
 	proxy   *aggregate.Proxy
 }
@@ -108,6 +112,14 @@ func (a *aggregated) answer(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 		a.ended <- struct{}{}
+	case r.URL.Path == "/apis" && a.form.Load() == 0:
+		w.Header().Set("Content-Type", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+		fmt.Fprint(w, `{"items":[{"metadata":{"name":"x.example.com"},"versions":[{"version":"v1","resources":[{"resource":"whole","scope":"Namespaced",`+
+			`"responseKind":{"kind":"Thing"},"subresources":[{"subresource":"status"}]}]}]}]}`)
+	case r.URL.Path == "/apis":
+		http.NotFound(w, r)
+	case r.URL.Path == "/apis/x.example.com/v1" && a.form.Load() == 1:
+		fmt.Fprint(w, `{"resources":[{"name":"legacy","namespaced":true,"kind":"Thing","verbs":["get"]},{"name":"legacy/status","kind":"Thing"}]}`)
 	case strings.HasSuffix(r.URL.Path, "/elsewhere"):
 		http.Redirect(w, r, "https://elsewhere.example.com/", http.StatusFound)
 	case r.Method == http.MethodPost:
@@ -259,6 +271,72 @@ func TestAggregatedWatch(t *testing.T) {
 	}
 	resp.Body.Close()
 	<-a.ended
+}
+
+// TestAggregatedDiscovery: groups of others stand at their places in both forms of discovery, stale while nobody answers for them.
+func TestAggregatedDiscovery(t *testing.T) {
+	a := aggregating(t, func(a *aggregated) { a.service.Spec.GroupPriorityMinimum, a.service.Spec.VersionPriority = 17725, 10 })
+	groups := func() (out []string) {
+		var list metav1.APIGroupList
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(a.get(t, "GET /apis"), "200 ")), &list); err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range list.Groups {
+			out = append(out, g.Name)
+		}
+		return out
+	}
+	whole := func() (out apidiscoveryv2.APIGroupDiscovery) {
+		var list apidiscoveryv2.APIGroupDiscoveryList
+		text := a.get(t, "GET /apis\nAccept: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(text, "200 ")), &list); err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range list.Items {
+			if g.Name == "x.example.com" {
+				out = g
+			}
+		}
+		return out
+	}
+	own := groups()
+	local := &apiregistrationv1.APIService{Spec: apiregistrationv1.APIServiceSpec{Group: "apps", Version: "v1"}}
+	discover := func() { a.proxy.Discover(t.Context(), []*apiregistrationv1.APIService{local, a.service}) }
+	discover()
+	at := slices.Index(own, "events.k8s.io") + 1
+	if got, want := groups(), slices.Insert(slices.Clone(own), at, "x.example.com"); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := a.get(t, "GET /apis/x.example.com"); got != `200 {"kind":"APIGroup","apiVersion":"v1","name":"x.example.com",`+
+		`"versions":[{"groupVersion":"x.example.com/v1","version":"v1"}],"preferredVersion":{"groupVersion":"x.example.com/v1","version":"v1"}}` {
+		t.Error(got)
+	}
+	for i, want := range []string{"whole", "legacy"} {
+		a.form.Store(int32(i))
+		discover()
+		g := whole()
+		if len(g.Versions) != 1 || g.Versions[0].Freshness != "Current" || len(g.Versions[0].Resources) != 1 {
+			t.Fatalf("%s: %+v", want, g)
+		}
+		r := g.Versions[0].Resources[0]
+		if r.Resource != want || r.Scope != "Namespaced" || r.ResponseKind.Kind != "Thing" || len(r.Subresources) != 1 || r.Subresources[0].Subresource != "status" {
+			t.Errorf("%s: %+v", want, r)
+		}
+	}
+	before := a.proxy.Added()
+	if discover(); a.proxy.Added() != before {
+		t.Error("the same was taken for news")
+	}
+	a.service = a.service.DeepCopy()
+	a.service.Status.Conditions = nil
+	discover()
+	if g := whole(); len(g.Versions) != 1 || g.Versions[0].Freshness != "Stale" || len(g.Versions[0].Resources) != 0 {
+		t.Errorf("stale: %+v", g)
+	}
+	a.proxy.Discover(t.Context(), nil)
+	if got := groups(); !slices.Equal(got, own) {
+		t.Errorf("gone: got %v, want %v", got, own)
+	}
 }
 
 // TestAggregatedUpgrade: connections become what the server and its client make of them.
