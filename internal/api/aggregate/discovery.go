@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 const (
 	maxDiscovery = 16 << 20 // bytes of what one server says of itself
 	maxFetches   = 8        // at once
+	documents    = "/openapi/v3"
 	wholeForm    = "as=APIGroupDiscoveryList"
 	accepted     = "application/json;g=apidiscovery.k8s.io;v=v2;" + wholeForm + ",application/json;g=apidiscovery.k8s.io;v=v2beta1;" + wholeForm
 )
@@ -31,12 +33,28 @@ type Added struct {
 	Versions []Version // in the order of their places: of the group, of the version, and names
 }
 
+// Documents are where this server leads to OpenAPI documents of others, by their paths, such as apis/GROUP/VERSION.
+func (a *Added) Documents() map[string]string {
+	found := map[string]string{}
+	if a == nil {
+		return found
+	}
+	for _, v := range a.Versions {
+		if v.Document != "" {
+			found["apis/"+v.String()] = v.Document
+		}
+	}
+	return found
+}
+
 // Version is a group and version that somebody else answers for, with its places among all: those of the API service.
 type Version struct {
 	schema.GroupVersion
 	GroupPlace, VersionPlace int32
 	// Discovery is what its server says it has. It is stale, and empty, while the server does not answer.
 	Discovery apidiscoveryv2.APIVersionDiscovery
+	// Document is where this server leads to its server's OpenAPI document, with what tells one text from the next; "": it has none.
+	Document string
 }
 
 // Added is what was last seen; it is never nil.
@@ -60,7 +78,7 @@ func (p *Proxy) Discover(ctx context.Context, all []*apiregistrationv1.APIServic
 		places <- struct{}{}
 		under.Go(func() {
 			defer func() { <-places }()
-			v.Discovery = p.discover(ctx, v.GroupVersion)
+			p.discover(ctx, v)
 		})
 	}
 	under.Wait()
@@ -73,27 +91,47 @@ func (p *Proxy) Discover(ctx context.Context, all []*apiregistrationv1.APIServic
 	}
 }
 
-// discover is what the server of a group and version says it has.
-func (p *Proxy) discover(ctx context.Context, gv schema.GroupVersion) apidiscoveryv2.APIVersionDiscovery {
-	svc := p.Find(gv)
+// discover asks the server of one group and version what it has.
+func (p *Proxy) discover(ctx context.Context, v *Version) {
+	v.Discovery = apidiscoveryv2.APIVersionDiscovery{Version: v.Version, Freshness: apidiscoveryv2.DiscoveryFreshnessStale}
+	svc := p.Find(v.GroupVersion)
 	if svc == nil || !available(svc) {
-		return stale(gv)
+		return
 	}
 	transport, err := p.transport(svc)
 	if err != nil {
-		return stale(gv)
+		return
 	}
 	client := &http.Client{Transport: transport, Timeout: discoveryTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	found, err := p.whole(ctx, client, svc)
 	if err != nil {
-		return stale(gv)
+		return
 	}
-	found.Version, found.Freshness = gv.Version, apidiscoveryv2.DiscoveryFreshnessCurrent
-	return found
+	v.Discovery = found
+	v.Discovery.Version, v.Discovery.Freshness = v.Version, apidiscoveryv2.DiscoveryFreshnessCurrent
+	v.Document = p.document(ctx, client, svc)
 }
 
-func stale(gv schema.GroupVersion) apidiscoveryv2.APIVersionDiscovery {
-	return apidiscoveryv2.APIVersionDiscovery{Version: gv.Version, Freshness: apidiscoveryv2.DiscoveryFreshnessStale}
+// document is where the server says that its OpenAPI document is. One that is elsewhere than clients look for it is none.
+func (p *Proxy) document(ctx context.Context, client *http.Client, svc *apiregistrationv1.APIService) string {
+	body, _, code, err := p.fetch(ctx, client, svc, documents, "application/json")
+	if err != nil || code != http.StatusOK {
+		return ""
+	}
+	var index struct {
+		Paths map[string]struct {
+			URL string `json:"serverRelativeURL"`
+		} `json:"paths"`
+	}
+	path := "apis/" + svc.Spec.Group + "/" + svc.Spec.Version
+	if json.Unmarshal(body, &index) != nil {
+		return ""
+	}
+	at, err := url.Parse(index.Paths[path].URL)
+	if err != nil || at.Scheme != "" || at.Host != "" || at.Path != documents+"/"+path {
+		return ""
+	}
+	return at.String()
 }
 
 // whole asks for everything at once, and of a server that does not know that form for the group and version alone.

@@ -48,14 +48,22 @@ func (h *Handler) serveOpenAPI(c *call) {
 				index[path] = link{openAPIURL(path, openapi.AddedHash(list))}
 			}
 		}
+		others := c.view.outside.Documents()
+		for path, at := range others {
+			if _, own := index[path]; !own {
+				index[path] = link{at}
+			}
+		}
 		data, tag := mustJSON(map[string]any{"paths": index})
 		c.w.Header().Set("Content-Type", "text/plain; charset=utf-8") // upstream lets net/http guess
 		since := h.began
-		if len(c.view.added) > 0 { // it may change within the second that a date is exact to
+		if len(c.view.added)+len(others) > 0 { // it may change within the second that a date is exact to
 			since = time.Time{}
 			c.w.Header().Set("ETag", `"`+tag+`"`)
 		}
 		http.ServeContent(c.w, c.r, "", since, bytes.NewReader(data))
+	case isDocument && h.outsideDocument(below) != nil:
+		h.Aggregate.Serve(c.w, c.r, c.user, h.outsideDocument(below))
 	case isDocument:
 		h.serveOpenAPI3(c, below)
 	default:

@@ -14,10 +14,22 @@ import (
 
 // outside is who else answers for a path below /apis/GROUP/VERSION, which this server itself does not answer for; nil: nobody.
 func (h *Handler) outside(r *http.Request) *apiregistrationv1.APIService {
+	return h.outsideAt(r.URL.Path)
+}
+
+// outsideDocument is who else has the OpenAPI document of a path such as apis/GROUP/VERSION; nil: nobody.
+func (h *Handler) outsideDocument(path string) *apiregistrationv1.APIService {
+	if strings.Count(path, "/") != 2 || !aggregate.Plain(path) {
+		return nil
+	}
+	return h.outsideAt("/" + path)
+}
+
+func (h *Handler) outsideAt(path string) *apiregistrationv1.APIService {
 	if h.Aggregate == nil {
 		return nil
 	}
-	path, below := strings.CutPrefix(r.URL.Path, "/apis/")
+	path, below := strings.CutPrefix(path, "/apis/")
 	group, path, versioned := strings.Cut(path, "/")
 	version, _, _ := strings.Cut(path, "/")
 	gv := schema.GroupVersion{Group: group, Version: version}

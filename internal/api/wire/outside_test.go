@@ -116,6 +116,8 @@ func (a *aggregated) answer(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
 		fmt.Fprint(w, `{"items":[{"metadata":{"name":"x.example.com"},"versions":[{"version":"v1","resources":[{"resource":"whole","scope":"Namespaced",`+
 			`"responseKind":{"kind":"Thing"},"subresources":[{"subresource":"status"}]}]}]}]}`)
+	case r.URL.Path == "/openapi/v3":
+		fmt.Fprint(w, `{"paths":{"apis/x.example.com/v1":{"serverRelativeURL":"/openapi/v3/apis/x.example.com/v1?hash=1"},"apis/y.example.com/v1":{"serverRelativeURL":"/y"}}}`)
 	case r.URL.Path == "/apis":
 		http.NotFound(w, r)
 	case r.URL.Path == "/apis/x.example.com/v1" && a.form.Load() == 1:
@@ -322,6 +324,13 @@ func TestAggregatedDiscovery(t *testing.T) {
 		if r.Resource != want || r.Scope != "Namespaced" || r.ResponseKind.Kind != "Thing" || len(r.Subresources) != 1 || r.Subresources[0].Subresource != "status" {
 			t.Errorf("%s: %+v", want, r)
 		}
+	}
+	const document = "/openapi/v3/apis/x.example.com/v1?hash=1"
+	if got := a.get(t, "GET /openapi/v3"); !strings.Contains(got, `"apis/x.example.com/v1":{"serverRelativeURL":"`+document+`"}`) || strings.Contains(got, "y.example.com") {
+		t.Error(got)
+	}
+	if got := a.get(t, "GET "+document); !strings.HasPrefix(got, "200 front-proxy-client true "+document+"\n") {
+		t.Error(got)
 	}
 	before := a.proxy.Added()
 	if discover(); a.proxy.Added() != before {
