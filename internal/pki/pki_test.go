@@ -132,3 +132,30 @@ func TestKubeconfigHoldsTheIdentity(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFrontProxyAuthority: who this server is to others is said by another authority than who users are.
+func TestFrontProxyAuthority(t *testing.T) {
+	dir, clk := filepath.Join(t.TempDir(), "pki"), testclock.NewFakePassiveClock(start)
+	own, err := Open(dir, clk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, err := OpenFrontProxy(dir, clk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := OpenFrontProxy(dir, clk)
+	if err != nil || string(again.CertPEM()) != string(front.CertPEM()) {
+		t.Errorf("the second start made another authority, or none: %v", err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "front-proxy-ca.key")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("front-proxy-ca.key: %v, error %v, want 0600", info, err)
+	}
+	id, err := front.Client("front-proxy-client")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leaf(t, id).Verify(x509.VerifyOptions{Roots: own.Pool(), CurrentTime: start, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err == nil {
+		t.Error("the cluster's authority vouches for it")
+	}
+}
