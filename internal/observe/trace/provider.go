@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	service = "apiserver" // as upstream names it
+	service   = "apiserver" // as upstream names it
 	lastFlush = 5 * time.Second
 )
 
