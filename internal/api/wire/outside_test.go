@@ -217,8 +217,9 @@ func TestAggregatedFailures(t *testing.T) {
 		"not trusted": {func(a *aggregated) { a.service.Spec.CABundle = nil }, "503 error trying to reach service: tls: failed to verify certificate: x509: certificate signed by unknown authority"},
 		"another's": {func(a *aggregated) { a.service.Spec.CABundle = authorityOf(t).CertPEM() },
 			"503 error trying to reach service: tls: failed to verify certificate: x509: certificate signed by unknown authority"},
-		"no bundle":              {func(a *aggregated) { a.service.Spec.CABundle = []byte("x") }, "500 unable to load root certificates: unable to parse bytes as PEM block"},
-		"no certificate of ours": {func(a *aggregated) { a.proxy.Certificate = nil }, "503 error trying to reach service: remote error: tls: certificate required"},
+		"no bundle": {func(a *aggregated) { a.service.Spec.CABundle = []byte("x") }, "500 unable to load root certificates: unable to parse bytes as PEM block"},
+		// TLS 1.3 refuses a client's certificate after the handshake: whether this side reads the alert or finds the connection gone is a race.
+		"no certificate of ours": {func(a *aggregated) { a.proxy.Certificate = nil }, "503 error trying to reach service: "},
 		"all trusted":            {func(a *aggregated) { a.service.Spec.CABundle, a.service.Spec.InsecureSkipTLSVerify = nil, true }, "200 front-proxy-client"},
 	} {
 		if got := aggregating(t, c.change).get(t, "GET /apis/x.example.com/v1/things"); !strings.HasPrefix(got, c.want) {
