@@ -13,19 +13,21 @@ type Collector struct {
 	Release    func()                // collects, and gives free memory to the system, as debug.FreeOSMemory; nil: it is left to the runtime
 }
 
-// The collector lets the heap grow by a share of what is live before it runs again; resident memory follows the largest heap. Go's share is 100 %, which
-// costs little while a cluster is small: with 32 MiB live a collection takes some 15 ms of CPU. With ten thousand pods it would keep as much
-// garbage as there is to keep, and a table of a gigabyte would stand in 2.5 times its objects' bytes, so the share falls as the heap
+// The collector lets the heap grow by a share of what is live before it runs again; resident memory follows the largest heap until it is quiet, when what a
+// burst has left is given back. A collection takes some 15 ms of CPU with 32 MiB live: while a cluster is small the heap may grow by more than Go's 100 %,
+// which takes a twentieth off the CPU of each write. With ten thousand pods that would keep as much garbage as there is to keep, and a table of a
+// gigabyte would stand in 2.5 times its objects' bytes, so the share falls as the heap
 // grows. It costs CPU for each write instead: with a million objects of 1 KiB, 3 collections of 0.4 s for every 200,000 writes more than at 100 %.
 const (
-	collectorMost  = 100
+	goPercent      = 100 // until the first collection
+	collectorMost  = 200
 	collectorLeast = 33       // 1.25 times the objects' bytes, caches, and a third of that: below twice the objects' bytes
-	collectorRoom  = 32 << 20 // bytes by which the heap may grow in any case, up to its own size
+	collectorRoom  = 48 << 20 // bytes by which the heap may grow in any case, up to collectorMost
 )
 
 // collectorPercent returns the collector's setting (GOGC) for a heap of which so many bytes are live.
 func collectorPercent(live uint64) int {
-	return int(max(collectorLeast, collectorMost*collectorRoom/max(live, collectorRoom)))
+	return int(min(collectorMost, max(collectorLeast, 100*collectorRoom/max(live, 1))))
 }
 
 // collectorFollows says whether a setting is far enough from the one in force: each change stops the process for a moment.
@@ -47,7 +49,7 @@ func (s *server) tuneCollector(ctx context.Context) error {
 	defer tick.Stop()
 	collected := make(chan struct{}, 1) // one token is enough
 	afterNextCollection(collected)
-	percent, last := collectorMost, readHeap()
+	percent, last := goPercent, readHeap()
 	for looks := 1; ; {
 		select {
 		case <-collected:

@@ -10,7 +10,7 @@ func TestCollectorPercent(t *testing.T) {
 		live uint64
 		want int
 	}{
-		{0, 100}, {20 << 20, 100}, {32 << 20, 100}, {40 << 20, 80}, {64 << 20, 50}, {96 << 20, 33}, {1 << 30, 33}, {1 << 40, 33},
+		{0, 200}, {20 << 20, 200}, {24 << 20, 200}, {40 << 20, 120}, {64 << 20, 75}, {96 << 20, 50}, {160 << 20, 33}, {1 << 30, 33}, {1 << 40, 33},
 	} {
 		if got := collectorPercent(c.live); got != c.want {
 			t.Errorf("%d MiB live: got %d, want %d", c.live>>20, got, c.want)
