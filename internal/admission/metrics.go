@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/observe"
 )
 
 // The phases of a wish, as metrics name them. What a plug-in charges is part of its validation.
@@ -18,6 +20,7 @@ const (
 // Metrics tell how long plug-ins take, each and all together, by upstream's names. Other than upstream's, pure plug-ins are counted for the kinds that they
 // concern only. A nil *Metrics counts nothing, at no cost; others are safe for concurrent use.
 type Metrics struct {
+	observe.Collectors
 	clock   clock.PassiveClock
 	steps   *prometheus.HistogramVec
 	summary *prometheus.SummaryVec // of the same
@@ -41,7 +44,7 @@ type observed struct {
 func NewMetrics(now clock.PassiveClock) *Metrics {
 	const step, plugin = "apiserver_admission_step_admission_duration_seconds", "apiserver_admission_controller_admission_duration_seconds"
 	by, buckets := []string{"type", "operation", "rejected"}, []float64{0.005, 0.025, 0.1, 0.5, 1, 2.5}
-	return &Metrics{
+	m := &Metrics{
 		clock: now, into: map[observed][]prometheus.Observer{},
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: step, Help: "Time that all admission plug-ins take together.", Buckets: buckets}, by),
 		summary: prometheus.NewSummaryVec(prometheus.SummaryOpts{
@@ -51,24 +54,8 @@ func NewMetrics(now clock.PassiveClock) *Metrics {
 			Name: plugin, Help: "Time that an admission plug-in takes.", Buckets: buckets,
 		}, append([]string{"name"}, by...)),
 	}
-}
-
-// Describe implements prometheus.Collector.
-func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
-	for _, c := range m.each() {
-		c.Describe(to)
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (m *Metrics) Collect(to chan<- prometheus.Metric) {
-	for _, c := range m.each() {
-		c.Collect(to)
-	}
-}
-
-func (m *Metrics) each() []prometheus.Collector {
-	return []prometheus.Collector{m.steps, m.summary, m.plugins}
+	m.Collectors = observe.Collectors{m.steps, m.summary, m.plugins}
+	return m
 }
 
 // time asks, and counts how long the answer took and whether it was a refusal. plugin "" is all of them.

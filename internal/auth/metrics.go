@@ -7,10 +7,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/observe"
 )
 
 // Metrics count what is authenticated, under upstream's names. A nil *Metrics counts nothing. It is safe for concurrent use.
 type Metrics struct {
+	observe.Collectors
 	users, attempts, fetches, requests *prometheus.CounterVec
 	took, cacheTook                    *prometheus.HistogramVec
 	active                             *prometheus.GaugeVec
@@ -26,7 +29,7 @@ func NewMetrics() *Metrics {
 	}
 	doubling := prometheus.ExponentialBuckets(0.001, 2, 15)
 	const cache = "authentication_token_cache_"
-	return &Metrics{
+	m := &Metrics{
 		users:    counter("authenticated_user_requests", "Requests of users, by the kind of their names.", "username"),
 		attempts: counter("authentication_attempts", "Requests by how authentication ended.", "result"),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -41,24 +44,8 @@ func NewMetrics() *Metrics {
 			Buckets: []float64{0, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 345600, 604800, 2592000, 7776000, 15552000, 31104000},
 		}),
 	}
-}
-
-func (m *Metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.users, m.attempts, m.took, m.fetches, m.requests, m.cacheTook, m.active, m.left}
-}
-
-// Describe implements prometheus.Collector.
-func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, c := range m.all() {
-		c.Describe(out)
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (m *Metrics) Collect(out chan<- prometheus.Metric) {
-	for _, c := range m.all() {
-		c.Collect(out)
-	}
+	m.Collectors = observe.Collectors{m.users, m.attempts, m.took, m.fetches, m.requests, m.cacheTook, m.active, m.left}
+	return m
 }
 
 // Measure counts what a finds.

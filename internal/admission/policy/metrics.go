@@ -1,9 +1,16 @@
 package policy
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/floe-k8s/floe/internal/observe"
+)
 
 // Metrics count what policies decide, by upstream's names. Make one for both plug-ins and register it; it is safe for concurrent use.
-type Metrics struct{ validated, mutated checks }
+type Metrics struct {
+	observe.Collectors
+	validated, mutated checks
+}
 
 // checks are those of one sort of policies.
 type checks struct {
@@ -25,23 +32,7 @@ func NewMetrics() *Metrics {
 			}, by),
 		}
 	}
-	return &Metrics{of("validating"), of("mutating")}
-}
-
-// Describe implements prometheus.Collector.
-func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
-	for _, c := range m.each() {
-		c.Describe(to)
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (m *Metrics) Collect(to chan<- prometheus.Metric) {
-	for _, c := range m.each() {
-		c.Collect(to)
-	}
-}
-
-func (m *Metrics) each() []prometheus.Collector {
-	return []prometheus.Collector{m.validated.total, m.validated.took, m.mutated.total, m.mutated.took}
+	m := &Metrics{validated: of("validating"), mutated: of("mutating")}
+	m.Collectors = observe.Collectors{m.validated.total, m.validated.took, m.mutated.total, m.mutated.took}
+	return m
 }

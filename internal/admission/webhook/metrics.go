@@ -12,6 +12,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/admission/expression"
+	"github.com/floe-k8s/floe/internal/observe"
 )
 
 // mostCode is the highest code that is told: hooks choose theirs freely.
@@ -19,6 +20,7 @@ const mostCode = 600
 
 // Metrics count what webhooks are asked, by upstream's names. Make one for both plug-ins and register it; it is safe for concurrent use.
 type Metrics struct {
+	observe.Collectors
 	requests, rejections, failOpen *prometheus.CounterVec
 	took                           *prometheus.HistogramVec
 	conditionErrors, exclusions    *prometheus.CounterVec
@@ -36,7 +38,7 @@ func NewMetrics() *Metrics {
 	histogram := func(name, help string, buckets []float64, by ...string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: prefix + name, Help: help, Buckets: buckets}, by)
 	}
-	return &Metrics{
+	m := &Metrics{
 		requests:   counter("webhook_request_total", "Calls of admission webhooks.", "name", "type", "operation", "code", "rejected"),
 		rejections: counter("webhook_rejection_count", "Wishes that admission webhooks refused, or that were refused for want of an answer.", "name", "type", "operation", "error_type", "rejection_code"),
 		failOpen:   counter("webhook_fail_open_count", "Calls of admission webhooks that failed, and did not matter.", "name", "type"),
@@ -47,6 +49,8 @@ func NewMetrics() *Metrics {
 		conditionTook: histogram("match_condition_evaluation_seconds", "Time until match conditions were evaluated.",
 			[]float64{0.001, 0.005, 0.01, 0.025, 0.1, 0.2, 0.25}, "name", "kind", "type", "operation"),
 	}
+	m.Collectors = observe.Collectors{m.requests, m.rejections, m.failOpen, m.took, m.conditionErrors, m.exclusions, m.conditionTook}
+	return m
 }
 
 // asked counts a call.
@@ -98,22 +102,4 @@ func (m *Metrics) conditions(name, step string, does admission.Operation, took t
 	if !v.Matches && v.Err == nil {
 		m.exclusions.WithLabelValues(labels...).Inc()
 	}
-}
-
-// Describe implements prometheus.Collector.
-func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
-	for _, c := range m.each() {
-		c.Describe(to)
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (m *Metrics) Collect(to chan<- prometheus.Metric) {
-	for _, c := range m.each() {
-		c.Collect(to)
-	}
-}
-
-func (m *Metrics) each() []prometheus.Collector {
-	return []prometheus.Collector{m.requests, m.rejections, m.failOpen, m.took, m.conditionErrors, m.exclusions, m.conditionTook}
 }

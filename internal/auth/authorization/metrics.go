@@ -7,10 +7,12 @@ import (
 
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/webhook/authorize"
+	"github.com/floe-k8s/floe/internal/observe"
 )
 
 // Metrics count decisions, and what webhooks are asked, by upstream's names. Make one for a Builder and register it; it is safe for concurrent use.
 type Metrics struct {
+	observe.Collectors
 	decisions *prometheus.CounterVec
 	webhooks  *authorize.Metrics
 }
@@ -19,9 +21,11 @@ var _ prometheus.Collector = (*Metrics)(nil)
 
 // NewMetrics returns metrics that nothing has been counted in.
 func NewMetrics() *Metrics {
-	return &Metrics{webhooks: authorize.NewMetrics(), decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+	m := &Metrics{webhooks: authorize.NewMetrics(), decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "apiserver_authorization_decisions_total", Help: "Decisions of each authorizer that has one.",
 	}, []string{"type", "name", "decision"})}
+	m.Collectors = observe.Collectors{m.decisions, m.webhooks}
+	return m
 }
 
 // count makes an authorizer count its decisions. Its series are looked up once, since every request passes here.
@@ -48,16 +52,4 @@ func (m *Metrics) asking() *authorize.Metrics {
 		return nil
 	}
 	return m.webhooks
-}
-
-// Describe implements prometheus.Collector.
-func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
-	m.decisions.Describe(to)
-	m.webhooks.Describe(to)
-}
-
-// Collect implements prometheus.Collector.
-func (m *Metrics) Collect(to chan<- prometheus.Metric) {
-	m.decisions.Collect(to)
-	m.webhooks.Collect(to)
 }

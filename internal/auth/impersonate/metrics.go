@@ -6,10 +6,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/observe"
 )
 
 // Metrics count attempts and the rights that they ask for, by upstream's names. Make one for an Impersonator and register it; it is safe for concurrent use.
 type Metrics struct {
+	observe.Collectors
 	attempts, questions    *prometheus.CounterVec
 	attemptsTook, askTooks *prometheus.HistogramVec
 }
@@ -26,12 +28,14 @@ func NewMetrics() *Metrics {
 		buckets := prometheus.ExponentialBuckets(0.001, 2, 15)
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "apiserver_impersonation_" + name + "_duration_seconds", Help: help, Buckets: buckets}, by)
 	}
-	return &Metrics{
+	m := &Metrics{
 		attempts:     counter("attempts", "Attempts to act as another user."),
 		attemptsTook: histogram("attempts", "Time until an attempt to act as another user was decided."),
 		questions:    counter("authorization_attempts", "Rights that such attempts asked for."),
 		askTooks:     histogram("authorization_attempts", "Time until such a right was decided."),
 	}
+	m.Collectors = observe.Collectors{m.attempts, m.attemptsTook, m.questions, m.askTooks}
+	return m
 }
 
 func (m *Metrics) attempt(mode, decision string, took time.Duration) {
@@ -51,22 +55,4 @@ func (m *Metrics) asked(mode string, decision auth.Decision, took time.Duration)
 	}
 	m.questions.WithLabelValues(mode, label).Inc()
 	m.askTooks.WithLabelValues(mode, label).Observe(seconds(took))
-}
-
-// Describe implements prometheus.Collector.
-func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
-	for _, c := range m.each() {
-		c.Describe(to)
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (m *Metrics) Collect(to chan<- prometheus.Metric) {
-	for _, c := range m.each() {
-		c.Collect(to)
-	}
-}
-
-func (m *Metrics) each() []prometheus.Collector {
-	return []prometheus.Collector{m.attempts, m.attemptsTook, m.questions, m.askTooks}
 }

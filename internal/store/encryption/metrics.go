@@ -1,9 +1,14 @@
 package encryption
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/floe-k8s/floe/internal/observe"
+)
 
 // Metrics are those of encryption, with upstream's names. They are safe for concurrent use.
 type Metrics struct {
+	observe.Collectors
 	operations, reloads *prometheus.CounterVec
 }
 
@@ -11,7 +16,7 @@ var _ prometheus.Collector = (*Metrics)(nil)
 
 // NewMetrics returns metrics that nothing has been counted in.
 func NewMetrics() *Metrics {
-	return &Metrics{
+	m := &Metrics{
 		operations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apiserver_storage_transformation_operations_total", Help: "Values that were sealed (to_storage) and opened (from_storage).",
 		}, []string{"resource", "transformation_type", "transformer_prefix", "status"}),
@@ -19,6 +24,8 @@ func NewMetrics() *Metrics {
 			Name: "apiserver_encryption_config_controller_automatic_reloads_total", Help: "Reloads of the encryption configuration.",
 		}, []string{"status"}),
 	}
+	m.Collectors = observe.Collectors{m.operations, m.reloads}
+	return m
 }
 
 // transformed counts one value. Values that no rule names are not counted, as upstream.
@@ -31,16 +38,4 @@ func (m *Metrics) transformed(way, prefix, resource string, err error) {
 		status = "Unknown"
 	}
 	m.operations.WithLabelValues(resource, way, prefix, status).Inc()
-}
-
-// Describe implements prometheus.Collector.
-func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
-	m.operations.Describe(out)
-	m.reloads.Describe(out)
-}
-
-// Collect implements prometheus.Collector.
-func (m *Metrics) Collect(out chan<- prometheus.Metric) {
-	m.operations.Collect(out)
-	m.reloads.Collect(out)
 }

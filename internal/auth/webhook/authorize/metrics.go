@@ -4,10 +4,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/floe-k8s/floe/internal/observe"
 )
 
 // Metrics count questions, by upstream's names. One serves many Authorizers; register it. It is safe for concurrent use.
 type Metrics struct {
+	observe.Collectors
 	evaluations, open *prometheus.CounterVec
 	durations         *prometheus.HistogramVec
 }
@@ -20,7 +23,7 @@ func NewMetrics() *Metrics {
 	counter := func(name, help string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "apiserver_authorization_webhook_" + name + "_total", Help: help}, by)
 	}
-	return &Metrics{
+	m := &Metrics{
 		evaluations: counter("evaluations", "Questions that were sent to authorization webhooks."),
 		open:        counter("evaluations_fail_open", "Questions that a webhook failed to answer and that others decided."),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -28,6 +31,8 @@ func NewMetrics() *Metrics {
 			Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
 		}, by),
 	}
+	m.Collectors = observe.Collectors{m.evaluations, m.open, m.durations}
+	return m
 }
 
 func (m *Metrics) asked(name, result string, took time.Duration) {
@@ -41,18 +46,4 @@ func (m *Metrics) failedOpen(name, result string) {
 	if m != nil {
 		m.open.WithLabelValues(name, result).Inc()
 	}
-}
-
-// Describe implements prometheus.Collector.
-func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
-	m.evaluations.Describe(to)
-	m.open.Describe(to)
-	m.durations.Describe(to)
-}
-
-// Collect implements prometheus.Collector.
-func (m *Metrics) Collect(to chan<- prometheus.Metric) {
-	m.evaluations.Collect(to)
-	m.open.Collect(to)
-	m.durations.Collect(to)
 }
