@@ -3,14 +3,12 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 
 	"k8s.io/utils/clock"
 
@@ -23,7 +21,6 @@ import (
 	"github.com/floe-k8s/floe/internal/api/fairness"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
-	"github.com/floe-k8s/floe/internal/auth/authorization"
 	"github.com/floe-k8s/floe/internal/auth/oidc"
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/client"
@@ -31,7 +28,6 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/accounttokens"
 	"github.com/floe-k8s/floe/internal/controller/bootstrap"
 	"github.com/floe-k8s/floe/internal/controller/engine"
-	"github.com/floe-k8s/floe/internal/features"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe/trace"
@@ -70,7 +66,7 @@ type server struct {
 	custom    *custom.Keeper              // of what CustomResourceDefinitions define
 	begun     chan struct{}               // closed by bootstrap
 	leaving   context.Context             // ends when the server is told to end, before its parts do; set before they run
-	follow    func(context.Context) error // the authorization file; nil: there is none. Set by openAPI
+	follow    func(context.Context) error // the authorization file; nil: there is none. Set by openTrust
 	running   running
 	queues    *engine.Metrics
 	lasting   accounttokens.Issue // makes the tokens of secrets; set by tokens
@@ -135,6 +131,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 	return runSequence(gone, env.Clock, env.Log, parts)
 }
 
+// openAPI reads the store and puts together what serves it. Nothing runs yet.
 func (s *server) openAPI(ctx context.Context) (err error) {
 	s.store, err = store.Open(ctx, s.log, store.Config{Collections: api.Collections(slices.Concat(s.kinds, all.Kept())), Clock: s.Clock})
 	if err != nil {
@@ -147,33 +144,21 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if s.nodes, err = newNodeDoor(s.authority, s.renewer); err != nil {
 		return err
 	}
-	cfg := s.Config.API
-	served, err := cfg.of(s.kinds)
+	served, err := s.Config.API.of(s.kinds)
 	if err != nil {
 		return err
 	}
-	decisions := authorization.NewMetrics()
-	may, follow, err := s.authorizers(decisions)
+	trust, err := s.openTrust()
 	if err != nil {
 		return err
 	}
-	s.follow = follow
-	tokens, err := s.tokens()
-	if err != nil {
-		return err
-	}
-	users, err := s.users(&tokens)
-	if err != nil {
-		return err
-	}
-	s.others = users.outside
 	if err := s.openAudit(); err != nil {
 		return err
 	}
 	s.api = api.New(api.Config{
-		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: may.Authorize, Rules: may.Rules,
-		Answers: s.answers(may.Authorize, may.Rules, users), Tokens: tokens.Tokens,
-		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(s.pluginNeeds(may.Authorize, served.admit)), NoAdmission: served.off, AdmissionMetrics: s.admitted,
+		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: trust.may.Authorize, Rules: trust.may.Rules,
+		Answers: s.answers(trust.may.Authorize, trust.may.Rules, trust.users), Tokens: trust.tokens.Tokens,
+		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(s.pluginNeeds(trust.may.Authorize, served.admit)), NoAdmission: served.off, AdmissionMetrics: s.admitted,
 		Audit: s.audit,
 	})
 	s.custom = custom.New(custom.Config{
@@ -183,46 +168,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if err := s.custom.Load(); err != nil {
 		return err
 	}
-	if cfg.fair() {
-		s.fairness = fairness.New(fairness.Config{
-			Clock: s.Clock, Log: s.Log.With("component", "fairness"), Seats: cfg.MaxRequestsInflight + cfg.MaxMutatingRequestsInflight,
-		})
-	}
-	metrics := wire.NewMetrics()
-	tellFeatures(metrics, served.gates)
-	s.profile()
-	if err := s.listen(ctx); err != nil {
-		return err
-	}
-	external, err := s.externalAddress()
-	if err != nil {
-		return errors.Join(err, s.listener.Close())
-	}
-	s.door = wire.New(wire.Config{
-		Metrics: metrics, Gather: without(s.registry(metrics, decisions), cfg.DisabledMetrics), Serves: served.apis.Serves,
-		Limits: wire.Limits{
-			Reading: cfg.MaxRequestsInflight, Changing: cfg.MaxMutatingRequestsInflight,
-			Call: cfg.RequestTimeout.Duration, Watch: cfg.watchLasts(),
-			Streams: cfg.HTTP2MaxStreamsPerConnection,
-		},
-		OldImpersonation: !served.gates.Enabled(features.ConstrainedImpersonation),
-		Fairness:         s.fairness, Tracing: s.tracing, Aggregate: s.servers.Proxy,
-		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,
-		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
-		Documents:     tokens.documents(s.Config.Authentication.ServiceAccounts.JWKSURI, external, s.Log),
-		Authenticator: users.requests, Edge: cfg.edge(), ExternalAddress: external, Checks: s.sealingChecks(), LiveGrace: cfg.LivezGracePeriod.Duration, MaxBytesPerSec: cfg.MaxConnectionBytesPerSec,
-	})
-	return nil
-}
-
-// listen takes the API's port.
-func (s *server) listen(ctx context.Context) (err error) {
-	address := net.JoinHostPort(s.Config.BindAddress, strconv.Itoa(s.Config.SecurePort))
-	config := net.ListenConfig{Control: s.Config.Serving.socket}
-	if s.listener, err = config.Listen(ctx, "tcp", address); err != nil {
-		return fmt.Errorf("the API cannot listen on %s: %w (another server there? choose --secure-port)", address, err)
-	}
-	return nil
+	return s.openDoor(ctx, served, trust)
 }
 
 // parts lists what runs, in the order in which it starts.
