@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -95,15 +94,6 @@ func Known(a Authenticator) Authenticator {
 		}
 		return user, ok, err
 	}
-}
-
-// NoTokens refuses every bearer token, since nothing in this cluster issues one.
-func NoTokens(r *http.Request) (User, bool, error) {
-	scheme, token, _ := strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
-	if strings.EqualFold(scheme, "bearer") && strings.TrimSpace(token) != "" {
-		return User{}, false, errors.New("invalid bearer token")
-	}
-	return User{}, false, nil
 }
 
 // AnonymousAt is AnonymousUser for the paths that are given; for all when none is.

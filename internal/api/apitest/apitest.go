@@ -6,9 +6,12 @@ package apitest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +28,7 @@ import (
 	"github.com/floe-k8s/floe/internal/auth/node"
 	"github.com/floe-k8s/floe/internal/auth/rbac"
 	"github.com/floe-k8s/floe/internal/auth/rbac/policy"
+	"github.com/floe-k8s/floe/internal/auth/rbac/rbactest"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe"
@@ -93,10 +97,10 @@ func New(t testing.TB) *Cluster {
 			t.Error(err)
 		}
 	})
-	may := rbac.New(rbac.Fixed(policy.Objects()))
+	may := rbac.New(rbactest.Fixed(policy.Objects()))
 	c := &Cluster{Log: log, Clock: clk, Rules: may.Rules}
 	answers := review.Answers(review.Config{
-		Authenticator: auth.First(auth.NoTokens, auth.AnonymousUser), Clock: clk, Components: components,
+		Authenticator: auth.First(noTokens, auth.AnonymousUser), Clock: clk, Components: components,
 		Authorizer: func(ctx context.Context, user auth.User, attrs auth.Attributes) (auth.Decision, string, error) {
 			return c.API.Authorizer(ctx, user, attrs)
 		},
@@ -124,4 +128,13 @@ func tokens() kinds.Tokens {
 			return "eyJh.eyJh." + w.Account.Name, nil
 		},
 	}
+}
+
+// noTokens refuses every bearer token, since nothing in this cluster issues one.
+func noTokens(r *http.Request) (auth.User, bool, error) {
+	scheme, token, _ := strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
+	if strings.EqualFold(scheme, "bearer") && strings.TrimSpace(token) != "" {
+		return auth.User{}, false, errors.New("invalid bearer token")
+	}
+	return auth.User{}, false, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/rbac"
 	"github.com/floe-k8s/floe/internal/auth/rbac/policy"
+	"github.com/floe-k8s/floe/internal/auth/rbac/rbactest"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -23,7 +24,7 @@ func controller(name string) auth.User {
 
 // TestFirstPolicy asks what the roles that every cluster begins with let the well-known identities do.
 func TestFirstPolicy(t *testing.T) {
-	a := rbac.New(rbac.Fixed(policy.Objects()))
+	a := rbac.New(rbactest.Fixed(policy.Objects()))
 	on := func(verb, group, resource, sub string) auth.Attributes {
 		return auth.Attributes{Verb: verb, Group: group, Resource: resource, Subresource: sub, Namespace: "default"}
 	}
@@ -65,8 +66,8 @@ func TestFirstPolicy(t *testing.T) {
 }
 
 // one is a policy in which everybody in group g has the rule.
-func one(rule rbacv1.PolicyRule) rbac.Fixed {
-	return rbac.Fixed{
+func one(rule rbacv1.PolicyRule) rbactest.Fixed {
+	return rbactest.Fixed{
 		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: []rbacv1.PolicyRule{rule}},
 		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "b"}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"}, Subjects: []rbacv1.Subject{{Kind: "Group", Name: "g"}}},
 	}
@@ -118,7 +119,7 @@ func TestReasons(t *testing.T) {
 	bind := func(namespace, name, kind, role string, subject rbacv1.Subject) kinds.Object {
 		return &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, RoleRef: rbacv1.RoleRef{Kind: kind, Name: role}, Subjects: []rbacv1.Subject{subject}}
 	}
-	a := rbac.New(rbac.Fixed{
+	a := rbac.New(rbactest.Fixed{
 		role("one", "r"), bind("one", "b", "Role", "r", rbacv1.Subject{Kind: "ServiceAccount", Name: "robot"}), bind("two", "b", "Role", "r", rbacv1.Subject{Kind: "User", Name: "u"}),
 		bind("two", "c", "ClusterRole", "gone", rbacv1.Subject{Kind: "User", Name: "u"}), bind("one", "d", "Role", "r", rbacv1.Subject{Kind: "User", Name: "u"}),
 	})
@@ -142,7 +143,7 @@ func TestReasons(t *testing.T) {
 
 // changing is a policy of which a test says when it has changed.
 type changing struct {
-	rbac.Fixed
+	rbactest.Fixed
 	revision uint64
 }
 
@@ -177,7 +178,7 @@ func TestTheNewestPolicyHolds(t *testing.T) {
 }
 
 func TestADecisionAllocatesNothing(t *testing.T) {
-	a := rbac.New(rbac.Fixed(policy.Objects()))
+	a := rbac.New(rbactest.Fixed(policy.Objects()))
 	user := controller("namespace-controller")
 	attrs := auth.Attributes{Verb: "update", Resource: "namespaces", Subresource: "finalize", Name: "x", Namespace: "x"}
 	ctx := context.Background()
@@ -224,7 +225,7 @@ func BenchmarkAuthorize(b *testing.B) {
 			Subjects: []rbacv1.Subject{{Kind: "User", Name: fmt.Sprint("u", i)}},
 		})
 	}
-	a := rbac.New(rbac.Fixed(objects))
+	a := rbac.New(rbactest.Fixed(objects))
 	user := controller("namespace-controller")
 	attrs := auth.Attributes{Verb: "update", Resource: "namespaces", Subresource: "finalize", Name: "x"}
 	b.ReportAllocs()

@@ -1,4 +1,5 @@
-package rbac
+// Package rbactest gives tests what the authorizer by roles reads, without a store.
+package rbactest
 
 import (
 	"iter"
@@ -7,27 +8,17 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/floe-k8s/floe/internal/auth"
+	"github.com/floe-k8s/floe/internal/auth/rbac"
 	"github.com/floe-k8s/floe/internal/kinds"
 	kindsrbac "github.com/floe-k8s/floe/internal/kinds/rbac"
 )
 
-// Allow says whether one of the rules allows what a request wants.
-func Allow(rules []rbacv1.PolicyRule, attrs *auth.Attributes) bool {
-	for i := range rules {
-		if allows(&rules[i], attrs) {
-			return true
-		}
-	}
-	return false
-}
-
 // Fixed is a table that never changes.
 type Fixed []kinds.Object
 
-var _ Table = Fixed(nil)
+var _ rbac.Table = Fixed(nil)
 
-// Get implements Table.
+// Get implements rbac.Table.
 func (f Fixed) Get(res schema.GroupVersionResource, namespace, name string) kinds.Object {
 	for _, obj := range f {
 		if resourceOf(obj) == res && obj.GetNamespace() == namespace && obj.GetName() == name {
@@ -37,7 +28,7 @@ func (f Fixed) Get(res schema.GroupVersionResource, namespace, name string) kind
 	return nil
 }
 
-// Lookup implements Table, for the index of subjects.
+// Lookup implements rbac.Table, for the index of subjects.
 func (f Fixed) Lookup(res schema.GroupVersionResource, _, value string) iter.Seq[kinds.Object] {
 	return func(yield func(kinds.Object) bool) {
 		for _, obj := range f {
@@ -48,18 +39,22 @@ func (f Fixed) Lookup(res schema.GroupVersionResource, _, value string) iter.Seq
 	}
 }
 
-// Changed implements Table.
+// Changed implements rbac.Table.
 func (Fixed) Changed(schema.GroupVersionResource) uint64 { return 1 }
 
 func resourceOf(obj kinds.Object) schema.GroupVersionResource {
 	switch obj.(type) {
 	case *rbacv1.Role:
-		return roles
+		return resource("roles")
 	case *rbacv1.ClusterRole:
-		return clusterRoles
+		return resource("clusterroles")
 	case *rbacv1.RoleBinding:
-		return roleBindings
+		return resource("rolebindings")
 	default:
-		return clusterRoleBindings
+		return resource("clusterrolebindings")
 	}
+}
+
+func resource(name string) schema.GroupVersionResource {
+	return rbacv1.SchemeGroupVersion.WithResource(name)
 }
