@@ -128,22 +128,13 @@ func embed(s *spec.Schema, refs string) {
 
 // metadataModels are the schemas that every object's metadata is made of.
 func metadataModels() (map[string]*spec.Schema, error) {
-	const document = "apis/apiextensions.k8s.io/v1"
-	described, ok := openapi.Version3(document, openapi.JSON)
-	if !ok {
-		return nil, fmt.Errorf("there is no document %s", document)
-	}
-	var doc struct {
-		Components struct {
-			Schemas map[string]*spec.Schema `json:"schemas"`
-		} `json:"components"`
-	}
-	if err := json.Unmarshal(described.Read(), &doc); err != nil {
-		return nil, fmt.Errorf("the schemas of %s: %w", document, err)
+	schemas, err := openapi.SchemasIn[*spec.Schema]("apis/apiextensions.k8s.io/v1")
+	if err != nil {
+		return nil, err
 	}
 	out := map[string]*spec.Schema{}
 	for _, name := range [...]string{"ObjectMeta", "OwnerReference", "ManagedFieldsEntry", "FieldsV1", "Time"} {
-		if s := doc.Components.Schemas[metaModels+name]; s != nil {
+		if s := schemas[metaModels+name]; s != nil {
 			out[metaModels+name] = s
 		}
 	}

@@ -1,7 +1,6 @@
 package managed
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -51,7 +50,7 @@ func (t *Tracker) Apply(w Write, kind Applied, live Object, patch map[string]int
 	}
 	before := live.DeepCopyObject().(Object)
 	before.GetObjectKind().SetGroupVersionKind(kind.GVK)
-	one := oneKind{kind}
+	one := oneKind{Applied: kind}
 	manager, err := managedfields.NewDefaultFieldManager(types, one, one, one, kind.GVK, kind.GVK.GroupVersion(), w.Subresource, w.filters(kind.Others))
 	if err != nil {
 		return nil, err
@@ -166,26 +165,32 @@ func (t *Tracker) Types(document string) (managedfields.TypeConverter, error) {
 // typesOf makes the types of a document, and keeps them.
 func (t *Tracker) typesOf(document string) (managedfields.TypeConverter, error) {
 	made, _ := t.documents.LoadOrStore(document, sync.OnceValues(func() (managedfields.TypeConverter, error) {
-		described, ok := openapi.Version3(document, openapi.JSON)
-		if !ok {
-			return nil, fmt.Errorf("server-side apply of %s: there are no schemas", document)
+		schemas, err := openapi.SchemasIn[*spec.Schema](document)
+		if err != nil {
+			return nil, fmt.Errorf("server-side apply: %w", err)
 		}
-		var doc struct {
-			Components struct {
-				Schemas map[string]*spec.Schema `json:"schemas"`
-			} `json:"components"`
-		}
-		if err := json.Unmarshal(described.Read(), &doc); err != nil {
-			return nil, fmt.Errorf("the schemas of %s: %w", document, err)
-		}
-		return managedfields.NewTypeConverter(doc.Components.Schemas, false)
+		return managedfields.NewTypeConverter(schemas, false)
 	}))
 	return made.(func() (managedfields.TypeConverter, error))()
+}
+
+// unasked is what a runtime.ObjectConvertor has beside ConvertToVersion, and the field manager does not ask for.
+type unasked struct{}
+
+// Convert implements runtime.ObjectConvertor.
+func (unasked) Convert(in, out, _ interface{}) error {
+	return fmt.Errorf("%T is not converted to %T", in, out)
+}
+
+// ConvertFieldLabel implements runtime.ObjectConvertor.
+func (unasked) ConvertFieldLabel(_ schema.GroupVersionKind, label, value string) (string, string, error) {
+	return label, value, nil
 }
 
 // oneKind is what the field manager wants of a scheme, for one kind in the version that is applied and those that it is shown in.
 type oneKind struct {
 	Applied
+	unasked
 }
 
 var (
@@ -193,16 +198,6 @@ var (
 	_ runtime.ObjectDefaulter = oneKind{}
 	_ runtime.ObjectCreater   = oneKind{}
 )
-
-// Convert implements runtime.ObjectConvertor; the field manager does not ask for it.
-func (k oneKind) Convert(in, out, _ interface{}) error {
-	return fmt.Errorf("%T is not converted to %T", in, out)
-}
-
-// ConvertFieldLabel implements runtime.ObjectConvertor; the field manager does not ask for it.
-func (k oneKind) ConvertFieldLabel(_ schema.GroupVersionKind, label, value string) (string, string, error) {
-	return label, value, nil
-}
 
 // ConvertToVersion implements runtime.ObjectConvertor: it makes objects of the type of the target's version.
 func (k oneKind) ConvertToVersion(in runtime.Object, target runtime.GroupVersioner) (runtime.Object, error) {

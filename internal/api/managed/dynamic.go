@@ -74,12 +74,15 @@ func (w Write) managerOf(kind Dynamic) (*managedfields.FieldManager, error) {
 	for _, gv := range kind.Versions {
 		others = append(others, Version{GVK: gv.WithKind(kind.GVK.Kind)})
 	}
-	one := oneDynamic{kind}
+	one := oneDynamic{kind: kind}
 	return managedfields.NewDefaultCRDFieldManager(types, one, one, one, kind.GVK, kind.GVK.GroupVersion(), w.Subresource, w.filters(others))
 }
 
 // oneDynamic is what the field manager wants of a scheme, for one dynamic kind.
-type oneDynamic struct{ Dynamic }
+type oneDynamic struct {
+	kind Dynamic
+	unasked
+}
 
 var (
 	_ runtime.ObjectConvertor = oneDynamic{}
@@ -87,36 +90,26 @@ var (
 	_ runtime.ObjectCreater   = oneDynamic{}
 )
 
-// Convert implements runtime.ObjectConvertor; the field manager does not ask for it.
-func (k oneDynamic) Convert(in, out, _ interface{}) error {
-	return fmt.Errorf("%T is not converted to %T", in, out)
-}
-
-// ConvertFieldLabel implements runtime.ObjectConvertor; the field manager does not ask for it.
-func (k oneDynamic) ConvertFieldLabel(_ schema.GroupVersionKind, label, value string) (string, string, error) {
-	return label, value, nil
-}
-
 // ConvertToVersion implements runtime.ObjectConvertor.
 func (k oneDynamic) ConvertToVersion(in runtime.Object, target runtime.GroupVersioner) (runtime.Object, error) {
 	have := in.GetObjectKind().GroupVersionKind()
 	want, ok := target.KindForGroupVersionKinds([]schema.GroupVersionKind{have})
 	obj, isObject := in.(Object)
 	switch {
-	case !ok || !isObject || !slices.Contains(k.Versions, want.GroupVersion()):
+	case !ok || !isObject || !slices.Contains(k.kind.Versions, want.GroupVersion()):
 		return nil, runtime.NewNotRegisteredErrForTarget("floe", nil, target)
 	case have.GroupVersion() == want.GroupVersion():
 		return in.DeepCopyObject(), nil
 	}
-	return k.Dynamic.Convert(obj, want.Version)
+	return k.kind.Convert(obj, want.Version)
 }
 
 // Default implements runtime.ObjectDefaulter.
 func (k oneDynamic) Default(in runtime.Object) {
-	if obj, ok := in.(Object); ok && k.Dynamic.Default != nil {
-		k.Dynamic.Default(obj)
+	if obj, ok := in.(Object); ok && k.kind.Default != nil {
+		k.kind.Default(obj)
 	}
 }
 
 // New implements runtime.ObjectCreater.
-func (k oneDynamic) New(schema.GroupVersionKind) (runtime.Object, error) { return k.Dynamic.New(), nil }
+func (k oneDynamic) New(schema.GroupVersionKind) (runtime.Object, error) { return k.kind.New(), nil }

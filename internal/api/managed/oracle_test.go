@@ -1,7 +1,6 @@
 package managed_test
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand"
@@ -87,19 +86,11 @@ func published(t *testing.T, k *kinds.Kind) managedfields.TypeConverter {
 	if k.GVK.Group == "" {
 		path = "api/" + k.GVK.Version
 	}
-	described, ok := openapi.Version3(path, openapi.JSON)
-	if !ok {
-		t.Fatalf("no document %s", path)
-	}
-	var doc struct {
-		Components struct {
-			Schemas map[string]*spec.Schema `json:"schemas"`
-		} `json:"components"`
-	}
-	if err := json.Unmarshal(described.Read(), &doc); err != nil {
+	schemas, err := openapi.SchemasIn[*spec.Schema](path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	types, err := managedfields.NewTypeConverter(doc.Components.Schemas, false)
+	types, err := managedfields.NewTypeConverter(schemas, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ const schemaRefs = "#/components/schemas/"
 // ErrNoSchema for a kind without one.
 func SchemaOf(k *kinds.Kind) (*spec.Schema, error) {
 	if k.Dynamic != nil {
-		known, err := schemasIn(strings.TrimPrefix(modelRoot, "/")) // which has those that added kinds refer to
+		known, err := SchemasIn[json.RawMessage](strings.TrimPrefix(modelRoot, "/")) // which has those that added kinds refer to
 		if err != nil {
 			return nil, fmt.Errorf("the schema of %s: %w", k.GVK, err)
 		}
@@ -31,16 +31,17 @@ func SchemaOf(k *kinds.Kind) (*spec.Schema, error) {
 		if err := json.Unmarshal(k.Dynamic.Model().V3, own); err != nil {
 			return nil, fmt.Errorf("the schema of %s: %w", k.GVK, err)
 		}
-		return known.expand(own, nil)
+		return schemas(known).expand(own, nil)
 	}
 	path := "apis/" + k.GVK.GroupVersion().String()
 	if k.GVK.Group == "" {
 		path = "api/" + k.GVK.Version
 	}
-	known, err := schemasIn(path)
+	found, err := SchemasIn[json.RawMessage](path)
 	if err != nil {
 		return nil, fmt.Errorf("the schema of %s: %w", k.GVK, err)
 	}
+	known := schemas(found)
 	name := known.nameOf(k.GVK)
 	if name == "" {
 		return nil, fmt.Errorf("the schema of %s: %w", k.GVK, ErrNoSchema)
@@ -48,17 +49,16 @@ func SchemaOf(k *kinds.Kind) (*spec.Schema, error) {
 	return known.expand(spec.RefSchema(schemaRefs+name), nil)
 }
 
-// schemas are those of one document by their names, of which few are read.
-type schemas map[string]json.RawMessage
-
-func schemasIn(path string) (schemas, error) {
+// SchemasIn reads the schemas of the document of a path, such as apis/apps/v1, by their names: as json.RawMessage of which few are read, or as
+// *spec.Schema. ErrNoSchema when there is no such document.
+func SchemasIn[S any](path string) (map[string]S, error) {
 	found, ok := Version3(path, JSON)
 	if !ok {
 		return nil, fmt.Errorf("%s: %w", path, ErrNoSchema)
 	}
 	var doc struct {
 		Components struct {
-			Schemas schemas `json:"schemas"`
+			Schemas map[string]S `json:"schemas"`
 		} `json:"components"`
 	}
 	if err := json.Unmarshal(found.Read(), &doc); err != nil {
@@ -66,6 +66,9 @@ func schemasIn(path string) (schemas, error) {
 	}
 	return doc.Components.Schemas, nil
 }
+
+// schemas are those of one document by their names, of which few are read.
+type schemas map[string]json.RawMessage
 
 // nameOf is the name of a type's schema; "" when there is none.
 func (s schemas) nameOf(gvk schema.GroupVersionKind) string {
