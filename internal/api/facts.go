@@ -7,8 +7,14 @@ import (
 	"github.com/floe-k8s/floe/internal/store"
 )
 
-// ownersPath is metadata.ownerReferences.uid of every kind.
-var ownersPath = []int32{1, 13, 4}
+// Fields of every kind: metadata.ownerReferences, their UIDs and whether they are controllers, and metadata.namespace.
+var (
+	ownersPath    = []int32{1, 13}
+	ownerUIDPath  = []int32{1, 13, 4}
+	namespacePath = []int32{1, 3}
+)
+
+const ownerControls = 6 // in an owner reference
 
 // factOf returns a fact of a stored object; "" when it is not set. ok is false when the bytes are no object.
 func factOf(header string, f *kinds.Fact, item *store.Item) (value string, ok bool) {
@@ -50,11 +56,49 @@ func ownerIndex(header string) store.Index {
 		if err != nil {
 			return nil
 		}
-		if !walk(raw, ownersPath, func(v []byte) { uids = append(uids, string(v)) }) {
+		if !walk(raw, ownerUIDPath, func(v []byte) { uids = append(uids, string(v)) }) {
 			return nil
 		}
 		return uids
 	}}
+}
+
+// orphanIndex is kinds.OrphanIndex.
+func orphanIndex(header string) store.Index {
+	return store.Index{Name: kinds.OrphanIndex, Values: func(item *store.Item) []string {
+		raw, err := unwrap(header, item.Value)
+		if err != nil {
+			return nil
+		}
+		var namespace string
+		owned := false
+		whole := walk(raw, namespacePath, func(v []byte) { namespace = string(v) }) &&
+			walk(raw, ownersPath, func(ref []byte) { owned = owned || controls(ref) })
+		if !whole || owned {
+			return nil
+		}
+		return []string{namespace}
+	}}
+}
+
+// controls says whether an owner reference is that of a controller.
+func controls(ref []byte) (is bool) {
+	for len(ref) > 0 {
+		number, kind, n := protowire.ConsumeTag(ref)
+		if n < 0 {
+			return is
+		}
+		ref = ref[n:]
+		if number == ownerControls && kind == protowire.VarintType {
+			v, _ := protowire.ConsumeVarint(ref)
+			is = v != 0
+		}
+		if n = protowire.ConsumeFieldValue(number, kind, ref); n < 0 {
+			return is
+		}
+		ref = ref[n:]
+	}
+	return is
 }
 
 // walk calls each with every text at a path of field numbers in a message, in order. It returns false when the message is damaged; each may have been called then.

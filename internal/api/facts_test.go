@@ -37,8 +37,11 @@ func TestFactsAreTheFields(t *testing.T) {
 		},
 		"owned": func(p *corev1.Pod) {
 			for i := range 3 {
-				p.OwnerReferences = append(p.OwnerReferences, metav1.OwnerReference{UID: types.UID(fmt.Sprint("u", i))})
+				p.OwnerReferences = append(p.OwnerReferences, metav1.OwnerReference{UID: types.UID(fmt.Sprint("u", i)), Controller: new(bool)})
 			}
+		},
+		"controlled": func(p *corev1.Pod) {
+			p.OwnerReferences = []metav1.OwnerReference{{UID: "u1"}, *metav1.NewControllerRef(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u2"}}, k.GVK)}
 		},
 	} {
 		item := storedPod(t, k, change)
@@ -57,6 +60,13 @@ func TestFactsAreTheFields(t *testing.T) {
 		}
 		if got := ownerIndex(header).Values(item); !slices.Equal(got, owners) {
 			t.Errorf("%s: owners: got %q, want %q", name, got, owners)
+		}
+		var orphans []string
+		if metav1.GetControllerOf(obj) == nil {
+			orphans = []string{"default"}
+		}
+		if got := orphanIndex(header).Values(item); !slices.Equal(got, orphans) {
+			t.Errorf("%s: orphans: got %q, want %q", name, got, orphans)
 		}
 	}
 }

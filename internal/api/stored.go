@@ -46,6 +46,9 @@ func Collections(list []*kinds.Kind) []store.Collection {
 			return obj, len(item.Value) * 3, err // about what the fields of a decoded object take
 		}}
 		c.Indexes = append(c.Indexes, ownerIndex(header))
+		if k.Adopted {
+			c.Indexes = append(c.Indexes, orphanIndex(header))
+		}
 		for _, f := range k.Facts {
 			if f.Index {
 				c.Indexes = append(c.Indexes, indexOf(header, f))

@@ -221,6 +221,8 @@ type Kind struct {
 	Facts []Fact
 	// Indexes let readers look objects up by what takes more than a fact.
 	Indexes []Index
+	// Adopted kinds have OrphanIndex, for controllers that take objects without one as theirs.
+	Adopted bool
 	// Rights says what of obj, which was admitted and is not yet prepared, the user must not write although they may write objects of the kind: an API status
 	// error. old is nil for a new object. nil: nothing. A write through a subresource is not asked for.
 	Rights func(env Env, obj, old Object, see Reader) error
@@ -280,9 +282,13 @@ type Index struct {
 	Values func(obj Object) []string
 }
 
+// OrphanIndex is an index of Adopted kinds: the namespace of each object that no controller owns.
+const OrphanIndex = "orphan"
+
 // Indexed says whether readers can look the kind's objects up by the named index.
 func (k *Kind) Indexed(name string) bool {
-	return slices.ContainsFunc(k.Facts, func(f Fact) bool { return f.Index && f.Name == name }) ||
+	return k.Adopted && name == OrphanIndex ||
+		slices.ContainsFunc(k.Facts, func(f Fact) bool { return f.Index && f.Name == name }) ||
 		slices.ContainsFunc(k.Indexes, func(i Index) bool { return i.Name == name })
 }
 

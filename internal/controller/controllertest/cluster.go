@@ -337,6 +337,10 @@ func indexed(obj kinds.Object, index string) []string {
 			uids = append(uids, string(ref.UID))
 		}
 		return uids
+	case kinds.OrphanIndex:
+		if metav1.GetControllerOf(obj) == nil {
+			return []string{obj.GetNamespace()}
+		}
 	case "spec.nodeName":
 		if pod, ok := obj.(*corev1.Pod); ok {
 			return []string{pod.Spec.NodeName}

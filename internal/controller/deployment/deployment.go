@@ -21,7 +21,6 @@ package deployment
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -29,15 +28,18 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/controller/claim"
 	"github.com/floe-k8s/floe/internal/controller/engine"
+	"github.com/floe-k8s/floe/internal/controller/pods"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-func deployments() client.Resource { return appsv1.SchemeGroupVersion.WithResource("deployments") }
-func sets() client.Resource        { return appsv1.SchemeGroupVersion.WithResource("replicasets") }
-func pods() client.Resource        { return corev1.SchemeGroupVersion.WithResource("pods") }
+func deployments() client.Resource  { return appsv1.SchemeGroupVersion.WithResource("deployments") }
+func sets() client.Resource         { return appsv1.SchemeGroupVersion.WithResource("replicasets") }
+func kind() schema.GroupVersionKind { return appsv1.SchemeGroupVersion.WithKind("Deployment") }
 
 // New returns the controller.
 func New() engine.Controller {
@@ -49,8 +51,8 @@ func New() engine.Controller {
 				obj := c.Newest()
 				return []engine.Key{key(obj.GetNamespace(), obj.GetName())}
 			}},
-			{Resource: sets(), Keys: setKeys},
-			{Resource: pods(), Keys: podKeys},
+			{Resource: sets(), Keys: claim.Keys(deployments(), kind(), selectorOf)},
+			{Resource: pods.Resource(), Keys: podKeys},
 		},
 		Outputs: []engine.Output{
 			{Resource: deployments(), Fields: []string{"status", "metadata.annotations[deployment.kubernetes.io/revision]"}},
@@ -64,32 +66,15 @@ func key(namespace, name string) engine.Key {
 	return engine.Key{Resource: deployments(), Namespace: namespace, Name: name}
 }
 
-func setKeys(view client.View, c client.Change) []engine.Key {
-	var keys []engine.Key
-	for _, obj := range []kinds.Object{c.New, c.Old} {
-		if obj == nil {
-			continue
-		}
-		if ref := metav1.GetControllerOf(obj); ref != nil {
-			if ref.Kind == "Deployment" {
-				keys = append(keys, key(obj.GetNamespace(), ref.Name))
-			}
-			continue
-		}
-		for d := range view.List(deployments(), obj.GetNamespace()) {
-			sel, err := metav1.LabelSelectorAsSelector(d.(*appsv1.Deployment).Spec.Selector)
-			if err == nil && !sel.Empty() && sel.Matches(labels.Set(obj.GetLabels())) {
-				keys = append(keys, key(d.GetNamespace(), d.GetName()))
-			}
-		}
-	}
-	return keys
+// selectorOf is what a deployment claims sets by.
+func selectorOf(d kinds.Object) labels.Selector {
+	return claim.Selector(d.(*appsv1.Deployment).Spec.Selector)
 }
 
 // podKeys wakes the deployment whose pod has gone or ended: Recreate waits for that. Other pod changes reach it through
 // the status of the set.
 func podKeys(view client.View, c client.Change) []engine.Key {
-	if c.New != nil && running(c.New.(*corev1.Pod)) {
+	if c.New != nil && !pods.Ended(c.New.(*corev1.Pod)) {
 		return nil
 	}
 	obj := c.Newest()
@@ -105,54 +90,28 @@ func podKeys(view client.View, c client.Change) []engine.Key {
 	return nil
 }
 
-func running(p *corev1.Pod) bool {
-	return p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
-}
-
 func reconcile(view client.View, k engine.Key, now time.Time) (engine.Plan, error) {
 	d, ok := view.Get(deployments(), k.Namespace, k.Name).(*appsv1.Deployment)
 	if !ok {
 		return engine.Plan{}, nil
 	}
-	sel, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
-	if err != nil {
-		return engine.Plan{}, fmt.Errorf("deployment %s: selector: %w", k, err)
+	sel := selectorOf(d)
+	if sel == nil {
+		return engine.Plan{}, nil // nothing that validation lets in
 	}
-	owned, writes := claim(view, d, sel)
+	owned, writes := claim.Objects[*appsv1.ReplicaSet](claim.Owner{Object: d, GVK: kind(), Selector: sel}, view, sets(), nil)
 	if len(writes) > 0 {
 		return engine.Plan{Writes: writes}, nil // and again, when they show
 	}
 	in := Input{Deployment: d, Sets: owned, Running: map[string]int{}}
 	for _, rs := range owned {
-		for p := range view.Lookup(pods(), "owner", string(rs.UID)) {
-			if running(p.(*corev1.Pod)) {
+		for p := range view.Lookup(pods.Resource(), client.OwnerIndex, string(rs.UID)) {
+			if !pods.Ended(p.(*corev1.Pod)) {
 				in.Running[rs.Name]++
 			}
 		}
 	}
 	return plan(view, in, Decide(in, now)), nil
-}
-
-// claim returns the sets of d, or first the writes that adopt and release.
-func claim(view client.View, d *appsv1.Deployment, sel labels.Selector) (owned []*appsv1.ReplicaSet, writes []engine.Write) {
-	for obj := range view.List(sets(), d.Namespace) {
-		rs := obj.(*appsv1.ReplicaSet)
-		ref, matches := metav1.GetControllerOf(rs), sel.Matches(labels.Set(rs.Labels))
-		switch {
-		case ref != nil && ref.UID != d.UID:
-		case ref != nil && (matches || d.DeletionTimestamp != nil):
-			owned = append(owned, rs)
-		case ref != nil:
-			next := rs.DeepCopy()
-			next.OwnerReferences = slices.DeleteFunc(next.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == d.UID })
-			writes = append(writes, engine.NewUpdate(sets(), next, ""))
-		case matches && d.DeletionTimestamp == nil && rs.DeletionTimestamp == nil:
-			next := rs.DeepCopy()
-			next.OwnerReferences = append(next.OwnerReferences, *metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment")))
-			writes = append(writes, engine.NewUpdate(sets(), next, ""))
-		}
-	}
-	return owned, writes
 }
 
 // plan turns a decision into writes and events.

@@ -8,7 +8,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -87,20 +86,6 @@ func TestStatus(t *testing.T) {
 	}
 	if st := status(s, pods, nil, 0, now.Add(time.Minute)).Status; st.AvailableReplicas != 1 {
 		t.Errorf("available %d, want 1", st.AvailableReplicas)
-	}
-}
-
-func TestClaimAdoptsAndReleases(t *testing.T) {
-	s := set(1, 0)
-	strayed := pod("strayed", func(p *corev1.Pod) {
-		p.OwnerReferences, p.Labels = []metav1.OwnerReference{ownerRef(s)}, nil
-	})
-	claimed, writes := claim(s, labels.SelectorFromSet(s.Spec.Selector.MatchLabels), []*corev1.Pod{pod("orphan", nil), strayed})
-	if len(claimed) != 1 || claimed[0].Name != "orphan" || len(writes) != 2 {
-		t.Fatalf("claimed %v with %d writes", claimed, len(writes))
-	}
-	if !metav1.IsControlledBy(writes[0].Object, s) || metav1.IsControlledBy(writes[1].Object, s) {
-		t.Errorf("orphan not adopted, or strayed not released")
 	}
 }
 

@@ -13,22 +13,25 @@
 package replicaset
 
 import (
-	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/controller/claim"
 	"github.com/floe-k8s/floe/internal/controller/engine"
+	"github.com/floe-k8s/floe/internal/controller/pods"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-func pods() client.Resource { return corev1.SchemeGroupVersion.WithResource("pods") }
-func sets() client.Resource { return appsv1.SchemeGroupVersion.WithResource("replicasets") }
+func sets() client.Resource         { return appsv1.SchemeGroupVersion.WithResource("replicasets") }
+func kind() schema.GroupVersionKind { return appsv1.SchemeGroupVersion.WithKind("ReplicaSet") }
 
 // New returns the controller.
 func New() engine.Controller {
@@ -37,11 +40,11 @@ func New() engine.Controller {
 		User: "system:serviceaccount:kube-system:replicaset-controller",
 		Inputs: []engine.Input{
 			{Resource: sets(), Keys: func(_ client.View, c client.Change) []engine.Key { return []engine.Key{keyOf(c.Newest())} }},
-			{Resource: pods(), Keys: podKeys},
+			{Resource: pods.Resource(), Keys: claim.Keys(sets(), kind(), selectorOf)},
 		},
 		Outputs: []engine.Output{
 			{Resource: sets(), Fields: []string{"status"}},
-			{Resource: pods(), Fields: []string{"metadata.ownerReferences[ReplicaSet]"}},
+			{Resource: pods.Resource(), Fields: []string{"metadata.ownerReferences[ReplicaSet]"}},
 		},
 		Workers: 5, Reconcile: reconcile,
 	}
@@ -51,27 +54,9 @@ func keyOf(obj kinds.Object) engine.Key {
 	return engine.Key{Resource: sets(), Namespace: obj.GetNamespace(), Name: obj.GetName()}
 }
 
-// podKeys wakes the sets that own the pod or did, and for an orphan those that would adopt it.
-func podKeys(view client.View, c client.Change) []engine.Key {
-	var keys []engine.Key
-	for _, obj := range []kinds.Object{c.New, c.Old} {
-		if obj == nil {
-			continue
-		}
-		if ref := metav1.GetControllerOf(obj); ref != nil {
-			if ref.Kind == "ReplicaSet" {
-				keys = append(keys, engine.Key{Resource: sets(), Namespace: obj.GetNamespace(), Name: ref.Name})
-			}
-			continue
-		}
-		for set := range view.List(sets(), obj.GetNamespace()) {
-			sel, err := metav1.LabelSelectorAsSelector(set.(*appsv1.ReplicaSet).Spec.Selector)
-			if err == nil && !sel.Empty() && sel.Matches(labels.Set(obj.GetLabels())) {
-				keys = append(keys, keyOf(set))
-			}
-		}
-	}
-	return keys
+// selectorOf is what a set claims pods by.
+func selectorOf(set kinds.Object) labels.Selector {
+	return claim.Selector(set.(*appsv1.ReplicaSet).Spec.Selector)
 }
 
 func reconcile(view client.View, key engine.Key, now time.Time) (engine.Plan, error) {
@@ -80,15 +65,13 @@ func reconcile(view client.View, key engine.Key, now time.Time) (engine.Plan, er
 		return engine.Plan{}, nil
 	}
 	set := obj.(*appsv1.ReplicaSet)
-	sel, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
-	if err != nil {
-		return engine.Plan{}, fmt.Errorf("replica set %s: selector: %w", key, err)
+	sel := selectorOf(set)
+	if sel == nil {
+		return engine.Plan{}, nil // nothing that validation lets in
 	}
-	all := []*corev1.Pod{}
-	for p := range view.List(pods(), key.Namespace) {
-		all = append(all, p.(*corev1.Pod))
-	}
-	claimed, writes := claim(set, sel, all)
+	owner := claim.Owner{Object: set, GVK: kind(), Selector: sel}
+	all, writes := claim.Objects(owner, view, pods.Resource(), pods.Active)
+	claimed := slices.DeleteFunc(all, pods.Ended)
 	peers := peerCounts(view, set)
 	d := Decide(set, claimed, peers, now)
 	plan := engine.Plan{Writes: writes, After: d.After}
@@ -107,53 +90,13 @@ func reconcile(view client.View, key engine.Key, now time.Time) (engine.Plan, er
 	return plan, nil
 }
 
-// claim sorts out whose pods all are: it returns those of set that are not ended, and what adopts and
-// releases.
-func claim(set *appsv1.ReplicaSet, sel labels.Selector, all []*corev1.Pod) (claimed []*corev1.Pod, writes []engine.Write) {
-	for _, p := range all {
-		ref := metav1.GetControllerOf(p)
-		matches := sel.Matches(labels.Set(p.Labels))
-		ended := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-		switch {
-		case ref != nil && ref.UID != set.UID:
-		case ref != nil && matches:
-			if !ended {
-				claimed = append(claimed, p)
-			}
-		case ref != nil && set.DeletionTimestamp == nil: // owned, and does not match any more
-			writes = append(writes, engine.NewUpdate(pods(), disowned(p, set.UID), ""))
-		case ref == nil && matches && !ended && set.DeletionTimestamp == nil && p.DeletionTimestamp == nil:
-			next := p.DeepCopy()
-			next.OwnerReferences = append(next.OwnerReferences, ownerRef(set))
-			writes = append(writes, engine.NewUpdate(pods(), next, ""))
-			claimed = append(claimed, p)
-		}
-	}
-	return claimed, writes
-}
-
-func disowned(p *corev1.Pod, uid types.UID) *corev1.Pod {
-	next := p.DeepCopy()
-	next.OwnerReferences = nil
-	for _, ref := range p.OwnerReferences {
-		if ref.UID != uid {
-			next.OwnerReferences = append(next.OwnerReferences, ref)
-		}
-	}
-	return next
-}
-
-func ownerRef(set *appsv1.ReplicaSet) metav1.OwnerReference {
-	return *metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))
-}
-
 // peerCounts counts, by node, the active pods of all sets with the same controller as set, so that scaling down
 // first takes from nodes with many.
 func peerCounts(view client.View, set *appsv1.ReplicaSet) map[string]int {
 	counts := map[string]int{}
 	count := func(uid types.UID) {
-		for p := range view.Lookup(pods(), "owner", string(uid)) {
-			if pod := p.(*corev1.Pod); active(pod) && pod.Spec.NodeName != "" {
+		for p := range view.Lookup(pods.Resource(), client.OwnerIndex, string(uid)) {
+			if pod := p.(*corev1.Pod); pods.Active(pod) && pod.Spec.NodeName != "" {
 				counts[pod.Spec.NodeName]++
 			}
 		}
@@ -163,7 +106,7 @@ func peerCounts(view client.View, set *appsv1.ReplicaSet) map[string]int {
 		count(set.UID)
 		return counts
 	}
-	for peer := range view.Lookup(sets(), "owner", string(ref.UID)) {
+	for peer := range view.Lookup(sets(), client.OwnerIndex, string(ref.UID)) {
 		count(peer.GetUID())
 	}
 	return counts
@@ -172,46 +115,10 @@ func peerCounts(view client.View, set *appsv1.ReplicaSet) map[string]int {
 // changes makes the pod writes of d, with their events.
 func changes(set *appsv1.ReplicaSet, d Decision) []engine.Write {
 	about := engine.Refer("apps/v1", "ReplicaSet", set)
-	var writes []engine.Write
-	batch, room := 1, 1
-	for range d.Create {
-		if room == 0 {
-			batch, room = batch+1, 1<<batch
-		}
-		room--
-		w := engine.NewCreate(pods(), newPod(set))
-		w.Batch = batch
-		w.Event = func(stored kinds.Object, err error) *engine.Event {
-			if err != nil {
-				return &engine.Event{About: about, Type: corev1.EventTypeWarning, Reason: "FailedCreate", Message: fmt.Sprintf("Error creating: %v", err)}
-			}
-			return &engine.Event{About: about, Type: corev1.EventTypeNormal, Reason: "SuccessfulCreate", Message: "Created pod: " + stored.GetName()}
-		}
-		writes = append(writes, w)
+	ref := *metav1.NewControllerRef(set, kind())
+	more := make([]*corev1.Pod, d.Create)
+	for i := range more {
+		more[i] = pods.FromTemplate(&set.Spec.Template, set, ref)
 	}
-	for _, p := range d.Delete {
-		w := engine.NewDelete(pods(), p, "")
-		w.Batch = 1
-		w.Event = func(_ kinds.Object, err error) *engine.Event {
-			if err != nil {
-				return &engine.Event{About: about, Type: corev1.EventTypeWarning, Reason: "FailedDelete", Message: fmt.Sprintf("Error deleting: %v", err)}
-			}
-			return &engine.Event{About: about, Type: corev1.EventTypeNormal, Reason: "SuccessfulDelete", Message: "Deleted pod: " + p.Name}
-		}
-		writes = append(writes, w)
-	}
-	return writes
-}
-
-func newPod(set *appsv1.ReplicaSet) *corev1.Pod {
-	t := set.Spec.Template.DeepCopy()
-	prefix := set.Name + "-"
-	if len(prefix) > 253 { // a prefix that is no valid name alone is left as upstream leaves it
-		prefix = set.Name
-	}
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: set.Namespace, GenerateName: prefix, Labels: t.Labels, Annotations: t.Annotations,
-			Finalizers: t.Finalizers, OwnerReferences: []metav1.OwnerReference{ownerRef(set)}},
-		Spec: t.Spec,
-	}
+	return append(pods.Creations(about, more, 1), pods.Deletions(about, d.Delete, 1)...)
 }

@@ -18,6 +18,7 @@ import (
 func ControllerRevision() *kinds.Kind {
 	return &kinds.Kind{
 		GVK: appsv1.SchemeGroupVersion.WithKind("ControllerRevision"), Resource: "controllerrevisions", Singular: "controllerrevision", Namespaced: true,
+		Adopted:   true,
 		MetaAgain: kinds.MetaChangeFirst,
 		New:       func() kinds.Object { return &appsv1.ControllerRevision{} },
 		NewList:   func() runtime.Object { return &appsv1.ControllerRevisionList{} },

@@ -16,7 +16,7 @@ import (
 func ReplicaSet() *kinds.Kind {
 	gvk := appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
 	return &kinds.Kind{
-		GVK: gvk, Resource: "replicasets", Singular: "replicaset", ShortNames: []string{"rs"}, Categories: []string{"all"}, Namespaced: true,
+		GVK: gvk, Adopted: true, Resource: "replicasets", Singular: "replicaset", ShortNames: []string{"rs"}, Categories: []string{"all"}, Namespaced: true,
 		New:     func() kinds.Object { return &appsv1.ReplicaSet{} },
 		NewList: func() runtime.Object { return &appsv1.ReplicaSetList{} },
 		Blank:   func(obj kinds.Object) { def(&obj.(*appsv1.ReplicaSet).Spec.Replicas, 0) },

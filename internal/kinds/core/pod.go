@@ -64,6 +64,7 @@ func Pod() *kinds.Kind {
 				"status.nominatedNodeName": pod.Status.NominatedNodeName,
 			}
 		},
+		Adopted: true,
 		Facts: []kinds.Fact{
 			{Name: "spec.nodeName", Path: []int32{2, 10}, Index: true}, {Name: "spec.restartPolicy", Path: []int32{2, 3}},
 			{Name: "spec.schedulerName", Path: []int32{2, 19}}, {Name: "spec.serviceAccountName", Path: []int32{2, 8}},
