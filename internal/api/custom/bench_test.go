@@ -108,6 +108,41 @@ func BenchmarkManyDefinitions(b *testing.B) {
 	}
 }
 
+// TestDefinitionsCostOthersNothing makes an object of another kind with one definition there and with two hundred: it takes as many pieces of memory.
+func TestDefinitionsCostOthersNothing(t *testing.T) {
+	s := serve(t)
+	defineUpTo := func(from, to int) {
+		for i := from; i < to; i++ {
+			text := fmt.Sprintf(`
+metadata: {name: things%[1]d.g%[2]d.example.com}
+spec:
+  group: g%[2]d.example.com
+  scope: Namespaced
+  names: {plural: things%[1]d, kind: Thing%[1]d}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]`, i, i%20)
+			if err := define(t, s.Cluster, text, established); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	req := api.Request{User: apitest.Administrator(), Namespace: "default", Kind: s.API.Kind(corev1.SchemeGroupVersion.WithResource("configmaps"))}
+	cost := func() float64 {
+		return testing.AllocsPerRun(400, func() {
+			obj := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "x"}, Data: map[string]string{"a": "b"}}
+			if _, err := s.API.Create(t.Context(), req, obj, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	defineUpTo(0, 1)
+	cost() // what is made once
+	few := cost()
+	defineUpTo(1, 200)
+	if much := cost(); much > few+8 {
+		t.Errorf("a write of another kind allocates %.0f times with one definition, %.0f times with two hundred", few, much)
+	}
+}
+
 // timed is how long f takes. The benchmark's clock stands still before and after.
 func timed(b *testing.B, f func()) time.Duration {
 	before := b.Elapsed()

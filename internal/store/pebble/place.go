@@ -81,7 +81,8 @@ func (l *Log) newest(key string) (place, error) {
 // group has far fewer records than they hold.
 func (l *Log) readPlace(key string) (_ place, err error) {
 	start := keyStart(nil, key)
-	iter, err := l.db.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: keyEnd(key)})
+	// Where a log has settled nearly all of it lies in the last level, whose filters pebble leaves aside unless told: it takes it that what is asked for is there.
+	iter, err := l.db.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: keyEnd(key), UseL6Filters: true})
 	if err != nil {
 		return place{}, err
 	}
