@@ -53,7 +53,11 @@ func apiFlags(flags *pflag.FlagSet, cfg *cluster.API) {
 	flags.StringSliceVar(&cfg.DisableAdmissionPlugins, "disable-admission-plugins", nil, "admission plug-ins to switch off, also those that are on by default")
 	flags.BoolVar(cfg.EnablePriorityAndFairness, "enable-priority-and-fairness", *cfg.EnablePriorityAndFairness,
 		"let requests in by flow schemas and priority levels, which share the sum of the next two; else each of these bounds its own")
-	flags.StringVar(&cfg.AdmissionControlConfigFile, "admission-control-config-file", "", "upstream's AdmissionConfiguration: settings of admission plug-ins (PodSecurity, ResourceQuota)")
+	flags.StringVar(&cfg.AdmissionControlConfigFile, "admission-control-config-file", "", "upstream's AdmissionConfiguration: settings of admission plug-ins")
+	flags.Int64Var(&cfg.DefaultNotReadyTolerationSeconds, "default-not-ready-toleration-seconds", cfg.DefaultNotReadyTolerationSeconds,
+		"seconds that pods which do not say so stay on a node that is not ready")
+	flags.Int64Var(&cfg.DefaultUnreachableTolerationSeconds, "default-unreachable-toleration-seconds", cfg.DefaultUnreachableTolerationSeconds,
+		"seconds that pods which do not say so stay on a node that nobody reaches")
 	flags.IntVar(&cfg.MaxRequestsInflight, "max-requests-inflight", cfg.MaxRequestsInflight, "requests in flight that change nothing, at most; 0 bounds nothing")
 	flags.IntVar(&cfg.MaxMutatingRequestsInflight, "max-mutating-requests-inflight", cfg.MaxMutatingRequestsInflight, "requests in flight that change something, at most; 0 bounds nothing")
 	flags.DurationVar(&cfg.RequestTimeout.Duration, "request-timeout", cfg.RequestTimeout.Duration, "how long a request may take that is no watch and follows nothing")

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -85,6 +87,15 @@ func (a *Attributes) Annotate(key, value string) {
 	if a.Annotated != nil {
 		a.Annotated(key, value)
 	}
+}
+
+// AnnotateAs is Annotate for what somebody else says. Nothing is kept under a key that is not valid: then it returns false.
+func (a *Attributes) AnnotateAs(key, value string) bool {
+	if strings.Count(key, "/") != 1 || len(validation.IsQualifiedName(key)) > 0 {
+		return false
+	}
+	a.Annotate(key, value)
+	return true
 }
 
 // Wait tells how long a webhook took.

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/admission"
+	"github.com/floe-k8s/floe/internal/features"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/all"
 )
@@ -32,6 +33,23 @@ func TestOrderHasEveryPlugin(t *testing.T) {
 	slices.Sort(order)
 	if !slices.Equal(names, order) {
 		t.Errorf("the order is of\n%q, the switches of\n%q", order, names)
+	}
+}
+
+// TestGatedPluginsAreOff: what does nothing does nothing by default upstream too, and nobody can switch it on.
+func TestGatedPluginsAreOff(t *testing.T) {
+	for plugin, gate := range map[string]string{
+		"PodGroupProtection": "GenericWorkload", "PodGroupWorkloadExists": "GenericWorkload", "JobValidation": "WorkloadWithJob", "ClusterTrustBundleAttest": "ClusterTrustBundle",
+	} {
+		if !slices.ContainsFunc(admission.Gated(), func(p admission.Plugin) bool { return p.Name == plugin }) {
+			t.Errorf("%s is no gated plug-in", plugin)
+		}
+		if known, ok := features.Known()[gate]; !ok || known.Default {
+			t.Errorf("%s, the gate of %s, is on by default: the plug-in has to do what it is for", gate, plugin)
+		}
+		if _, err := features.ParseGates([]string{gate + "=true"}); err == nil {
+			t.Errorf("%s, the gate of %s, can be switched on: the plug-in has to do what it is for", gate, plugin)
+		}
 	}
 }
 

@@ -30,7 +30,8 @@
 //
 // # What it leaves to others
 //
-// Each plug-in that is not pure has a package below this one; cluster makes them and hands them to api, which runs the chain. Four of them do I/O: package
-// webhook gives MutatingAdmissionWebhook and ValidatingAdmissionWebhook, package policy gives MutatingAdmissionPolicy and ValidatingAdmissionPolicy. Order has
-// their places; each is one Plugin value like any other, and takes the context of the request.
+// Each plug-in that is not pure has a package below this one; cluster makes them and hands them to api, which runs the chain. Three packages do I/O: webhook
+// gives MutatingAdmissionWebhook and ValidatingAdmissionWebhook, policy gives MutatingAdmissionPolicy and ValidatingAdmissionPolicy, imagepolicy gives
+// ImagePolicyWebhook. Order has their places; each is one Plugin value like any other, and takes the context of the request. Their settings: package
+// configuration.
 package admission

@@ -29,6 +29,10 @@ type API struct {
 	DisableAdmissionPlugins []string `json:"disableAdmissionPlugins,omitempty"`
 	// AdmissionControlConfigFile is upstream's AdmissionConfiguration: settings of single plug-ins.
 	AdmissionControlConfigFile string `json:"admissionControlConfigFile,omitempty"`
+	// DefaultNotReadyTolerationSeconds and DefaultUnreachableTolerationSeconds are how long pods that do not say so stay on a node that is not ready, or that
+	// nobody reaches; 0 or below: not at all. Default 300.
+	DefaultNotReadyTolerationSeconds    int64 `json:"defaultNotReadyTolerationSeconds"`
+	DefaultUnreachableTolerationSeconds int64 `json:"defaultUnreachableTolerationSeconds"`
 	// Authorization says who decides what users may do.
 	Authorization Authorization `json:"authorization,omitempty"`
 	// Audit says which requests are recorded, and where.
@@ -80,9 +84,11 @@ type API struct {
 
 func defaultAPI() API {
 	profiling, fair := true, true
+	stay := core.DefaultStay()
 	return API{
 		EnablePriorityAndFairness:    &fair,
 		HTTP2MaxStreamsPerConnection: 100, Profiling: &profiling,
+		DefaultNotReadyTolerationSeconds: stay.NotReady, DefaultUnreachableTolerationSeconds: stay.Unreachable,
 		Authorization:       defaultAuthorization(),
 		MaxRequestsInflight: 400, MaxMutatingRequestsInflight: 200,
 		Audit:          audit.DefaultConfig(),
@@ -133,7 +139,9 @@ func (a *API) of(list []*kinds.Kind) (served, error) {
 	s.gates, errs[0] = features.ParseGates(a.FeatureGates.List())
 	s.apis, errs[1] = features.ParseAPIs(a.RuntimeConfig.List(), versions)
 	s.off, errs[2] = features.ParsePlugins(a.EnableAdmissionPlugins, a.DisableAdmissionPlugins, api.Plugins(list, plugins(pluginNeeds{})))
-	s.admit, errs[3] = configuration.Read(a.AdmissionControlConfigFile)
+	if s.admit, errs[3] = configuration.Read(a.AdmissionControlConfigFile); errs[3] == nil && errs[2] == nil {
+		errs[3] = s.admit.Check(s.off)
+	}
 	return s, errors.Join(errs[:]...)
 }
 

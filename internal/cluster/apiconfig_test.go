@@ -11,12 +11,15 @@ import (
 // TestSwitchesOfTheAPI: what a file and flags say of features and versions is held against what there is.
 func TestSwitchesOfTheAPI(t *testing.T) {
 	for given, want := range map[string]string{
-		"featureGates: {WatchList: true}":                  "",
-		"featureGates: {Sunshine: true}":                   "unrecognized feature gate: Sunshine",
-		"featureGates: {WatchList: 3}":                     "WatchList: 3: must be true or false",
-		"runtimeConfig: {apps/v1: false}":                  "",
-		"runtimeConfig: {sunshine/v1: \"true\"}":           "unknown api groups sunshine/v1",
-		"enableAdmissionPlugins: [ImagePolicyWebhook]":     `floe does not have "ImagePolicyWebhook" yet`,
+		"featureGates: {WatchList: true}":              "",
+		"featureGates: {Sunshine: true}":               "unrecognized feature gate: Sunshine",
+		"featureGates: {WatchList: 3}":                 "WatchList: 3: must be true or false",
+		"runtimeConfig: {apps/v1: false}":              "",
+		"runtimeConfig: {sunshine/v1: \"true\"}":       "unknown api groups sunshine/v1",
+		"enableAdmissionPlugins: [ImagePolicyWebhook]": `couldn't init admission plugin "ImagePolicyWebhook": no config specified`,
+		"enableAdmissionPlugins: [EventRateLimit]":     `couldn't init admission plugin "EventRateLimit": limits: Invalid value: null: must not be empty`,
+		"enableAdmissionPlugins: [PodNodeSelector, PodTolerationRestriction, PodGroupProtection, ClusterTrustBundleAttest, JobValidation]": "",
+		"enableAdmissionPlugins: [NamespaceAutoProvision]": `floe does not have "NamespaceAutoProvision" yet`,
 		"disableAdmissionPlugins: [Priority]":              "",
 		"disableAdmissionPlugins: [NodeRestriction]":       "",
 		"authorization: {mode: [Node, RBAC]}":              "",

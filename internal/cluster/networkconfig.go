@@ -141,7 +141,9 @@ func (c *Config) kinds() all.Config {
 	if events == 0 {
 		events = core.EventsForEver
 	}
-	return all.Config{Services: c.Network.services(), EventTTL: events}
+	return all.Config{Services: c.Network.services(), EventTTL: events, Stay: &core.Stay{
+		NotReady: c.API.DefaultNotReadyTolerationSeconds, Unreachable: c.API.DefaultUnreachableTolerationSeconds,
+	}}
 }
 
 // services is what the kinds are told of it.

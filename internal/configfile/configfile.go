@@ -13,6 +13,7 @@ package configfile
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,14 +36,15 @@ const maxSize = 1 << 20
 // Read reads the file at path, which must be of one of the types wanted, into what into returns for it, and asks validate about that. into returns a pointer to
 // an empty value. Errors name path, and line and field where there are any.
 func Read[T any](path string, wanted []schema.GroupVersionKind, into *T, validate func(*T) field.ErrorList) error {
-	data, err := load(path)
+	data, err := Load(path)
 	if err != nil {
 		return err
 	}
 	return Decode(path, data, wanted, into, validate)
 }
 
-func load(path string) ([]byte, error) {
+// Load is what the file at path holds, which is no more than a configuration file may have.
+func Load(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -60,28 +62,42 @@ func load(path string) ([]byte, error) {
 
 // Decode is Read of what the file at path holds.
 func Decode[T any](path string, data []byte, wanted []schema.GroupVersionKind, into *T, validate func(*T) field.ErrorList) error {
+	return Source{Path: path, File: data}.decode(wanted, into, func() field.ErrorList { return validate(into) })
+}
+
+// Source is a document that is a file, or a part of one.
+type Source struct {
+	Path string // of the file, as errors name it
+	File []byte // what the file holds
+	At   string // the field whose value the document is, such as plugins[0].configuration; "": the whole file is
+}
+
+// DecodePart is Decode of a document that may be a part of a file. wanted may be empty: then the document has neither apiVersion nor kind.
+func DecodePart[T any](s Source, wanted []schema.GroupVersionKind, into *T, validate func(*T) field.ErrorList) error {
+	return s.decode(wanted, into, func() field.ErrorList { return validate(into) })
+}
+
+func (s Source) decode(wanted []schema.GroupVersionKind, into any, validate func() field.ErrorList) error {
 	var root yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder := yaml.NewDecoder(bytes.NewReader(s.File))
 	if err := decoder.Decode(&root); err != nil {
-		return fmt.Errorf("%s: %w", path, err) // it names the line
+		return fmt.Errorf("%s: %w", s.Path, err) // it names the line
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: more than one document", path)
+		return fmt.Errorf("%s: more than one document", s.Path)
 	}
-	doc, err := sigsyaml.YAMLToJSONStrict(data)
+	doc, err := sigsyaml.YAMLToJSONStrict(s.File)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", s.Path, err)
 	}
-	at := places{path: path, root: &root}
-	var found struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
+	at := places{path: s.Path, root: &root, within: s.At}
+	if doc, err = part(doc, s.At); err != nil {
+		return at.tell("", err)
 	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(doc, &found); err != nil {
-		return at.tell(fieldOf(err), err)
-	}
-	if !slices.Contains(wanted, schema.FromAPIVersionAndKind(found.APIVersion, found.Kind)) {
-		return at.tell("apiVersion", fmt.Errorf("apiVersion %q, kind %q: must be %s", found.APIVersion, found.Kind, names(wanted)))
+	if len(wanted) > 0 {
+		if err := at.typed(doc, wanted); err != nil {
+			return err
+		}
 	}
 	strict, err := kjson.UnmarshalStrict(doc, into)
 	if err != nil {
@@ -92,11 +108,59 @@ func Decode[T any](path string, data []byte, wanted []schema.GroupVersionKind, i
 		errs = append(errs, at.tell(fieldOf(err), err))
 	}
 	if len(errs) == 0 {
-		for _, err := range validate(into) {
+		for _, err := range validate() {
 			errs = append(errs, at.tell(err.Field, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// part is the value of a field of doc.
+func part(doc []byte, name string) ([]byte, error) {
+	for _, s := range step.FindAllString(name, -1) {
+		var list []json.RawMessage
+		var fields map[string]json.RawMessage
+		var err error
+		i, isIndex := index(s)
+		if isIndex {
+			err = json.Unmarshal(doc, &list)
+		} else {
+			err = json.Unmarshal(doc, &fields)
+		}
+		found := fields[s]
+		if isIndex && i < len(list) {
+			found = list[i]
+		}
+		if err != nil || found == nil {
+			return nil, fmt.Errorf("there is no %s", name)
+		}
+		doc = found
+	}
+	return doc, nil
+}
+
+// index reads a step such as [3].
+func index(s string) (int, bool) {
+	if !strings.HasPrefix(s, "[") {
+		return 0, false
+	}
+	i, err := strconv.Atoi(strings.Trim(s, "[]"))
+	return i, err == nil && i >= 0
+}
+
+// typed says what is wrong with a document's apiVersion and kind.
+func (p places) typed(doc []byte, wanted []schema.GroupVersionKind) error {
+	var found struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(doc, &found); err != nil {
+		return p.tell(fieldOf(err), err)
+	}
+	if !slices.Contains(wanted, schema.FromAPIVersionAndKind(found.APIVersion, found.Kind)) {
+		return p.tell("apiVersion", fmt.Errorf("apiVersion %q, kind %q: must be %s", found.APIVersion, found.Kind, names(wanted)))
+	}
+	return nil
 }
 
 func names(wanted []schema.GroupVersionKind) string {
@@ -124,8 +188,9 @@ func fieldOf(err error) string {
 
 // places knows on which line of a file a field stands.
 type places struct {
-	path string
-	root *yaml.Node
+	path   string
+	root   *yaml.Node
+	within string // the field of the file in which all others stand; "": they stand in the file itself
 }
 
 var step = regexp.MustCompile(`[^.\[\]]+|\[[^\]]*\]`)
@@ -142,7 +207,7 @@ func (p places) line(name string) int {
 		node = node.Content[0]
 	}
 	line := node.Line
-	for _, s := range step.FindAllString(name, -1) {
+	for _, s := range step.FindAllString(p.within+"."+name, -1) {
 		if node = child(node, strings.Trim(s, "[]"), &line); node == nil {
 			break
 		}

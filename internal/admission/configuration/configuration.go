@@ -3,49 +3,89 @@
 // # Laws
 //
 //   - Files are read strictly: a field that nobody knows or that comes twice, a plug-in that has no settings, a version or kind that is another's, is an error
-//     that names file and field.
-//   - A path in the file is relative to the file.
-//   - What is not said is upstream's default.
+//     that names file, line and field.
+//   - A path in the file is relative to the file; a kubeconfig file that settings name is what upstream makes of it: relative to the working directory, or refused.
+//   - What is not said is upstream's default. A plug-in that cannot work by default must not be on without settings.
+//   - A file that is nothing but imagePolicy or podNodeSelectorPluginConfig holds the settings of those plug-ins, as before there was an AdmissionConfiguration.
 package configuration
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"os"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validation"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/pod-security-admission/api"
-	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/floe-k8s/floe/internal/admission"
+	"github.com/floe-k8s/floe/internal/admission/eventratelimit"
+	"github.com/floe-k8s/floe/internal/admission/imagepolicy"
+	"github.com/floe-k8s/floe/internal/admission/placement"
 	"github.com/floe-k8s/floe/internal/admission/podsecurity"
 	"github.com/floe-k8s/floe/internal/admission/resourcequota"
+	"github.com/floe-k8s/floe/internal/admission/webhook"
+	"github.com/floe-k8s/floe/internal/configfile"
 )
 
 // Settings are those of all plug-ins that have some.
 type Settings struct {
 	PodSecurity podsecurity.Settings
 	Limited     []resourcequota.Limited // ResourceQuota's
+	Events      []eventratelimit.Limit  // EventRateLimit's
+	Images      *imagepolicy.Settings   // ImagePolicyWebhook's; nil: there are none
+	Placement   placement.Settings      // PodNodeSelector's and PodTolerationRestriction's
+	// MutatingWebhooks and ValidatingWebhooks are as whom the server calls them; nil: as nobody.
+	MutatingWebhooks, ValidatingWebhooks *webhook.Credentials
 }
 
 // Default is what holds without a file.
 func Default() Settings { return Settings{PodSecurity: podsecurity.DefaultSettings()} }
 
+// Check says what is missing for the plug-ins that are on.
+func (s Settings) Check(off []string) error {
+	switch {
+	case !slices.Contains(off, eventratelimit.Name) && len(s.Events) == 0:
+		return unusable(eventratelimit.Name, field.Invalid(field.NewPath("limits"), s.Events, "must not be empty"))
+	case !slices.Contains(off, imagepolicy.Name) && s.Images == nil:
+		return unusable(imagepolicy.Name, fmt.Errorf("no config specified"))
+	}
+	return nil
+}
+
+func unusable(plugin string, err error) error {
+	return fmt.Errorf("couldn't init admission plugin %q: %w; its settings come with --admission-control-config-file", plugin, err)
+}
+
 // file is apiserver.config.k8s.io/v1 AdmissionConfiguration.
 type file struct {
 	metav1.TypeMeta `json:",inline"`
-	Plugins         []struct {
-		Name          string                `json:"name"`
-		Path          string                `json:"path"`
-		Configuration *runtime.RawExtension `json:"configuration"`
-	} `json:"plugins"`
+	Plugins         []plugin `json:"plugins"`
+}
+
+type plugin struct {
+	Name          string                `json:"name"`
+	Path          string                `json:"path"`
+	Configuration *runtime.RawExtension `json:"configuration"`
+}
+
+// reads are how the settings of each plug-in are read. They set their own fields of the settings.
+type reads map[string]func(configfile.Source) error
+
+func (s *Settings) reads() reads {
+	return reads{
+		"PodSecurity": s.podSecurity, "ResourceQuota": s.resourceQuota, eventratelimit.Name: s.eventRateLimit,
+		imagepolicy.Name: s.imagePolicy, "PodNodeSelector": s.podNodeSelector, "PodTolerationRestriction": s.podTolerationRestriction,
+		webhook.MutatingName:        func(doc configfile.Source) error { return credentials(doc, &s.MutatingWebhooks) },
+		webhook.ValidatingName:      func(doc configfile.Source) error { return credentials(doc, &s.ValidatingWebhooks) },
+		"MutatingAdmissionPolicy":   policies,
+		"ValidatingAdmissionPolicy": policies,
+	}
 }
 
 // Read reads the file at path; "" names none.
@@ -54,170 +94,69 @@ func Read(path string) (Settings, error) {
 	if path == "" {
 		return settings, nil
 	}
+	data, err := configfile.Load(path)
+	if err != nil {
+		return settings, fmt.Errorf("unable to read admission control configuration: %w", err)
+	}
+	whole := configfile.Source{Path: path, File: data}
+	if older(data) {
+		return settings, settings.unversioned(whole)
+	}
+	read := settings.reads()
+	wanted := []schema.GroupVersionKind{
+		{Group: "apiserver.config.k8s.io", Version: "v1", Kind: "AdmissionConfiguration"}, {Group: "apiserver.k8s.io", Version: "v1alpha1", Kind: "AdmissionConfiguration"},
+	}
 	var f file
-	if err := readFile(path, &f.TypeMeta, &f, []string{"apiserver.config.k8s.io/v1", "apiserver.k8s.io/v1alpha1"}, "AdmissionConfiguration"); err != nil {
+	if err := configfile.DecodePart(whole, wanted, &f, func(f *file) field.ErrorList { return read.check(f.Plugins) }); err != nil {
 		return settings, err
 	}
-	read := map[string]func(name string, doc []byte) error{"PodSecurity": settings.podSecurity, "ResourceQuota": settings.resourceQuota}
-	seen := map[string]bool{}
 	for i, p := range f.Plugins {
-		at := fmt.Sprintf("%s: plugins[%d] (%s)", path, i, p.Name)
-		use, known := read[p.Name]
-		switch {
-		case !known:
-			return settings, fmt.Errorf("%s: floe reads no settings of this plug-in; it does those of PodSecurity and ResourceQuota", at)
-		case seen[p.Name]:
-			return settings, fmt.Errorf("%s: it comes twice", at)
-		}
-		seen[p.Name] = true
-		var doc []byte
+		doc := whole
 		switch {
 		case p.Configuration != nil:
-			doc, at = p.Configuration.Raw, at+".configuration"
+			doc.At = fmt.Sprintf("plugins[%d].configuration", i)
 		case p.Path != "":
-			at = p.Path
-			if !filepath.IsAbs(at) {
-				at = filepath.Join(filepath.Dir(path), at)
+			doc.Path = p.Path
+			if !filepath.IsAbs(p.Path) {
+				doc.Path = filepath.Join(filepath.Dir(path), p.Path)
 			}
-			var err error
-			if doc, err = os.ReadFile(at); err != nil {
+			if doc.File, err = configfile.Load(doc.Path); err != nil {
 				return settings, fmt.Errorf("%s: plugins[%d].path: %w", path, i, err)
 			}
 		default:
 			continue
 		}
-		if err := use(at, doc); err != nil {
-			return settings, err
+		if err := read[p.Name](doc); err != nil {
+			return settings, fmt.Errorf("admission plug-in %s: %w", p.Name, err)
 		}
 	}
 	return settings, nil
 }
 
-func readFile(path string, meta *metav1.TypeMeta, into any, versions []string, kind string) error {
-	doc, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("unable to read admission control configuration: %w", err)
-	}
-	return decode(path, doc, meta, into, versions, kind)
-}
-
-// decode reads a document, which must say one of the versions and the kind; meta is into's own.
-func decode(name string, doc []byte, meta *metav1.TypeMeta, into any, versions []string, kind string) error {
-	text, err := yaml.YAMLToJSONStrict(doc)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	strict, err := kjson.UnmarshalStrict(text, into)
-	if err == nil {
-		err = errors.Join(strict...)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	for _, v := range versions {
-		if meta.APIVersion == v && meta.Kind == kind {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s: apiVersion and kind are %q and %q, want %s and %s", name, meta.APIVersion, meta.Kind, strings.Join(versions, " or "), kind)
-}
-
-func (s *Settings) resourceQuota(name string, doc []byte) error {
-	var f struct {
-		metav1.TypeMeta  `json:",inline"`
-		LimitedResources []struct {
-			APIGroup      string                                     `json:"apiGroup,omitempty"`
-			Resource      string                                     `json:"resource"`
-			MatchContains []string                                   `json:"matchContains,omitempty"`
-			MatchScopes   []corev1.ScopedResourceSelectorRequirement `json:"matchScopes,omitempty"`
-		} `json:"limitedResources"`
-	}
-	versions := []string{"apiserver.config.k8s.io/v1", "resourcequota.admission.k8s.io/v1", "resourcequota.admission.k8s.io/v1beta1", "resourcequota.admission.k8s.io/v1alpha1"}
-	kind := "ResourceQuotaConfiguration"
-	if !bytes.Contains(doc, []byte(kind)) {
-		versions, kind = versions[1:], "Configuration" // its older name
-	}
-	if err := decode(name, doc, &f.TypeMeta, &f, versions, kind); err != nil {
-		return err
-	}
-	for i, l := range f.LimitedResources {
-		if l.Resource == "" {
-			return fmt.Errorf("%s: %w", name, field.Required(field.NewPath("limitedResources").Index(i).Child("resource"), ""))
-		}
-		s.Limited = append(s.Limited, resourcequota.Limited{Group: l.APIGroup, Resource: l.Resource, Contains: l.MatchContains, Scopes: l.MatchScopes})
-	}
-	return nil
-}
-
-// podSecurityFile is pod-security.admission.config.k8s.io/v1 PodSecurityConfiguration.
-type podSecurityFile struct {
-	metav1.TypeMeta `json:",inline"`
-	Defaults        struct {
-		Enforce        string `json:"enforce,omitempty"`
-		EnforceVersion string `json:"enforce-version,omitempty"`
-		Audit          string `json:"audit,omitempty"`
-		AuditVersion   string `json:"audit-version,omitempty"`
-		Warn           string `json:"warn,omitempty"`
-		WarnVersion    string `json:"warn-version,omitempty"`
-	} `json:"defaults"`
-	Exemptions struct {
-		Usernames      []string `json:"usernames,omitempty"`
-		Namespaces     []string `json:"namespaces,omitempty"`
-		RuntimeClasses []string `json:"runtimeClasses,omitempty"`
-	} `json:"exemptions"`
-}
-
-func (s *Settings) podSecurity(name string, doc []byte) error {
-	var f podSecurityFile
-	const group = "pod-security.admission.config.k8s.io/"
-	if err := decode(name, doc, &f.TypeMeta, &f, []string{group + "v1", group + "v1beta1", group + "v1alpha1"}, "PodSecurityConfiguration"); err != nil {
-		return err
-	}
-	var errs field.ErrorList
-	at := field.NewPath("defaults")
-	set := func(mode, level, version string, into *api.LevelVersion) {
-		var err error
-		if level != "" {
-			if into.Level, err = api.ParseLevel(level); err != nil {
-				errs = append(errs, field.Invalid(at.Child(mode), level, err.Error()))
-			}
-		}
-		if version != "" {
-			if into.Version, err = api.ParseVersion(version); err != nil {
-				errs = append(errs, field.Invalid(at.Child(mode+"-version"), version, err.Error()))
-			}
-		}
-	}
-	d, into := f.Defaults, &s.PodSecurity
-	set("enforce", d.Enforce, d.EnforceVersion, &into.Default.Enforce)
-	set("warn", d.Warn, d.WarnVersion, &into.Default.Warn)
-	set("audit", d.Audit, d.AuditVersion, &into.Default.Audit)
-	at = field.NewPath("exemptions")
-	errs = append(errs, names(at.Child("namespaces"), f.Exemptions.Namespaces, validation.ValidateNamespaceName)...)
-	errs = append(errs, names(at.Child("runtimeClasses"), f.Exemptions.RuntimeClasses, validation.NameIsDNSSubdomain)...)
-	errs = append(errs, names(at.Child("usernames"), f.Exemptions.Usernames, func(name string, _ bool) []string {
-		if name == "" {
-			return []string{"username must not be empty"}
-		}
-		return nil
-	})...)
-	into.Namespaces, into.RuntimeClasses, into.Users = f.Exemptions.Namespaces, f.Exemptions.RuntimeClasses, f.Exemptions.Usernames
-	if err := errs.ToAggregate(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
-// names judges names that each come once.
-func names(at *field.Path, list []string, rule validation.ValidateNameFunc) (errs field.ErrorList) {
+// check judges which plug-ins a file speaks of.
+func (r reads) check(list []plugin) (errs field.ErrorList) {
 	seen := map[string]bool{}
-	for i, name := range list {
-		if bad := rule(name, false); len(bad) > 0 {
-			errs = append(errs, field.Invalid(at.Index(i), name, strings.Join(bad, ", ")))
-		} else if seen[name] {
-			errs = append(errs, field.Duplicate(at.Index(i), name))
+	for i, p := range list {
+		at := field.NewPath("plugins").Index(i).Child("name")
+		_, known := r[p.Name]
+		switch {
+		case seen[p.Name]:
+			errs = append(errs, field.Duplicate(at, p.Name))
+		case !slices.Contains(admission.Order(), p.Name):
+			errs = append(errs, field.NotSupported(at, p.Name, admission.Order()))
+		case !known && (p.Configuration != nil || p.Path != ""):
+			errs = append(errs, field.Invalid(at, p.Name, "this plug-in has no settings; "+strings.Join(slices.Sorted(maps.Keys(r)), ", ")+" have"))
 		}
-		seen[name] = true
+		seen[p.Name] = true
 	}
 	return errs
+}
+
+// older says whether a file has settings alone, and no type.
+func older(data []byte) bool {
+	var fields map[string]any
+	if yaml.Unmarshal(data, &fields) != nil || fields["apiVersion"] != nil || fields["kind"] != nil {
+		return false // what is wrong with it is said when it is read
+	}
+	return fields["imagePolicy"] != nil || fields["podNodeSelectorPluginConfig"] != nil
 }

@@ -1,5 +1,6 @@
 // Package pods is the admission plug-ins that look at one pod, and perhaps its node, and need no settings:
 //
+//   - NodeDeclaredFeatureValidator: a bound pod is not changed in a way that its node does not serve.
 //   - AlwaysPullImages: nobody runs an image that another has pulled (off by default).
 //   - ExtendedResourceToleration: who asks for an extended resource tolerates the taint of nodes that keep to it (off by default).
 //   - PodTopologyLabels: a pod that is bound to a node gets its zone and region as labels.
@@ -26,6 +27,7 @@ import (
 // New returns the plug-ins.
 func New() []admission.Plugin {
 	return []admission.Plugin{
+		{Name: "NodeDeclaredFeatureValidator", Validate: servedByNode},
 		{Name: "AlwaysPullImages", Admit: pullAlways, Validate: pulledAlways},
 		{Name: "ExtendedResourceToleration", Admit: tolerateExtended},
 		{Name: "PodTopologyLabels", Admit: labelTopology},

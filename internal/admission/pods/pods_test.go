@@ -126,3 +126,53 @@ func TestPodResizeValidator(t *testing.T) {
 		}
 	}
 }
+
+// TestNodesDeclareFeatures: a bound pod changes only as its node serves it.
+func TestNodesDeclareFeatures(t *testing.T) {
+	const whole, first = "InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers"
+	cpu := func(n string) corev1.ResourceRequirements {
+		return corev1.ResourceRequirements{Requests: corev1.ResourceList{"cpu": resource.MustParse(n)}}
+	}
+	asWhole := func(pod *corev1.Pod) { r := cpu("2"); pod.Spec.Resources = &r }
+	atFirst := func(pod *corev1.Pod) { pod.Spec.InitContainers[0].Resources = cpu("2") }
+	sidecar := func(pod *corev1.Pod) { pod.Spec.InitContainers[1].Resources = cpu("2") }
+	always := corev1.ContainerRestartPolicyAlways
+	for name, c := range map[string]struct {
+		declares []string
+		change   func(*corev1.Pod)
+		part     string
+		want     string
+	}{
+		"the image":                    {nil, func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "b" }, "", ""},
+		"a container":                  {nil, func(pod *corev1.Pod) { pod.Spec.Containers[0].Resources = cpu("2") }, "resize", ""},
+		"a sidecar":                    {nil, sidecar, "resize", ""},
+		"the pod":                      {[]string{whole, first}, asWhole, "resize", ""},
+		"an init container":            {[]string{first}, atFirst, "resize", ""},
+		"the pod, undeclared":          {[]string{first}, asWhole, "resize", "pod update requires features " + whole + ` which are not available on node "n"`},
+		"an init container undeclared": {[]string{"Other"}, atFirst, "", "pod update requires features " + first + ` which are not available on node "n"`},
+		"both": {nil, func(pod *corev1.Pod) { asWhole(pod); atFirst(pod) }, "resize",
+			"pod update requires features " + whole + ", " + first + ` which are not available on node "n"`},
+		"another part":              {nil, asWhole, "status", ""},
+		"a pod that is on no node":  {nil, func(pod *corev1.Pod) { asWhole(pod); pod.Spec.NodeName = "" }, "resize", ""},
+		"on a node that is gone":    {nil, func(pod *corev1.Pod) { asWhole(pod); pod.Spec.NodeName = "gone" }, "resize", `node "gone" not found`},
+		"the same generation":       {nil, func(pod *corev1.Pod) { asWhole(pod); pod.Generation = 0 }, "resize", ""},
+		"what the pod had as whole": {nil, func(pod *corev1.Pod) { pod.Labels = map[string]string{"a": "b"} }, "", ""},
+	} {
+		old := runs("a", "")
+		old.Spec.InitContainers = []corev1.Container{{Name: "i"}, {Name: "s", RestartPolicy: &always}}
+		pod := old.DeepCopy()
+		pod.Generation = 1
+		c.change(pod)
+		a := ask(pod)
+		a.Operation, a.Old, a.Subresource = admission.Update, old, c.part
+		nodes := node(nil)
+		for _, obj := range nodes[corev1.SchemeGroupVersion.WithResource("nodes")] {
+			obj.(*corev1.Node).Status.DeclaredFeatures = c.declares
+		}
+		a.See = nodes
+		err := plugin(t, "NodeDeclaredFeatureValidator").Validate(context.Background(), a)
+		if want := `pods "web" is forbidden: ` + c.want; (err == nil) != (c.want == "") || err != nil && err.Error() != want {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,7 +12,6 @@ import (
 	registrationv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/admission"
@@ -27,15 +25,17 @@ import (
 // stepAdmit is what metrics call it when mutating webhooks are asked.
 const stepAdmit = "admit"
 
-// Config is what both plug-ins need. All fields but Metrics are required.
+// Config is what both plug-ins need. All fields are required but Mutating, Validating and Metrics.
 type Config struct {
 	Table      admission.Table
 	Catalog    func() *kinds.Catalog
 	Authorizer auth.Authorizer // whom match conditions ask
 	Resolve    Resolver
-	Clock      clock.PassiveClock
-	Log        *slog.Logger
-	Metrics    *Metrics // nil: nothing is counted
+	// Mutating and Validating are as whom the server calls the webhooks of each; nil: as nobody.
+	Mutating, Validating *Credentials
+	Clock                clock.PassiveClock
+	Log                  *slog.Logger
+	Metrics              *Metrics // nil: nothing is counted
 }
 
 // asker asks the hooks of one resource.
@@ -151,12 +151,9 @@ func (p *asker) tell(a *admission.Attributes, h *hook, response *admissionv1.Adm
 		return
 	}
 	for key, value := range response.AuditAnnotations {
-		key = h.name + "/" + key
-		if strings.Count(key, "/") != 1 || len(validation.IsQualifiedName(key)) > 0 {
+		if !a.AnnotateAs(h.name+"/"+key, value) {
 			p.Log.Warn("an audit annotation has no valid key", "webhook", h.name, "key", key)
-			continue
 		}
-		a.Annotate(key, value)
 	}
 	for _, text := range response.Warnings {
 		a.Warn(text)

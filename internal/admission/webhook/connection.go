@@ -38,16 +38,20 @@ const (
 type Resolver func(namespace, name string, port int32) (*url.URL, error)
 
 // connection returns what makes a hook's client when it is first needed, and what closes its idle connections.
-func connection(name string, to registrationv1.WebhookClientConfig, resolve Resolver) (client func() (*rest.RESTClient, error), end func()) {
+func connection(name string, to registrationv1.WebhookClientConfig, resolve Resolver, as *Credentials) (client func() (*rest.RESTClient, error), end func()) {
 	var transport *http.Transport
 	client = sync.OnceValues(func() (*rest.RESTClient, error) {
-		config := &rest.Config{UserAgent: userAgent, QPS: -1, WarningHandler: rest.NoWarnings{}}
+		config := &rest.Config{QPS: -1, WarningHandler: rest.NoWarnings{}}
 		config.NegotiatedSerializer, config.ContentType = codec(), runtime.ContentTypeJSON
 		var err error
 		if transport, err = transportTo(name, to, config, resolve); err != nil {
 			return nil, err
 		}
-		return rest.UnversionedRESTClientForConfigAndClient(config, &http.Client{Transport: bounded{trace.Transport(transport)}, Timeout: mostTime})
+		known, err := as.identify(hostOf(config.Host), transport)
+		if err != nil {
+			return nil, err
+		}
+		return rest.UnversionedRESTClientForConfigAndClient(config, &http.Client{Transport: bounded{trace.Transport(known)}, Timeout: mostTime})
 	})
 	return client, func() {
 		if _, err := client(); err == nil {
@@ -94,6 +98,16 @@ func transportTo(name string, to registrationv1.WebhookClientConfig, config *res
 		trust.NextProtos, transport.ForceAttemptHTTP2 = nil, true
 	}
 	return transport, nil
+}
+
+// hostOf is the host and port of where a hook answers.
+func hostOf(server string) string {
+	_, host, _ := strings.Cut(server, "://")
+	host, _, _ = strings.Cut(host, "/")
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		host = net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(defaultPort))
+	}
+	return host
 }
 
 // service completes config with a service's name, by which its server is known, and returns its host and port.

@@ -49,6 +49,7 @@ type source struct {
 	table   admission.Table
 	res     schema.GroupVersionResource
 	resolve Resolver
+	as      *Credentials
 	compile expression.Compiles
 }
 
@@ -119,6 +120,6 @@ func (s *source) hook(of string, number int, w admissionv1.MutatingWebhook) *hoo
 	if w.TimeoutSeconds != nil {
 		h.timeout = time.Duration(*w.TimeoutSeconds) * time.Second
 	}
-	h.client, h.close = connection(w.Name, w.ClientConfig, s.resolve)
+	h.client, h.close = connection(w.Name, w.ClientConfig, s.resolve, s.as)
 	return h
 }

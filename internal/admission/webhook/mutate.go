@@ -29,14 +29,14 @@ const (
 
 // Mutating is the plug-in that asks the webhooks of MutatingWebhookConfigurations.
 func Mutating(cfg Config) admission.Plugin {
-	p := &mutating{newAsker(cfg, "mutatingwebhookconfigurations", stepAdmit)}
+	p := &mutating{newAsker(cfg, cfg.Mutating, "mutatingwebhookconfigurations", stepAdmit)}
 	return admission.Plugin{Name: MutatingName, Admit: p.admit}
 }
 
-func newAsker(cfg Config, resource, step string) asker {
+func newAsker(cfg Config, as *Credentials, resource, step string) asker {
 	compiler := &expression.Compiler{}
 	res := registrationv1.SchemeGroupVersion.WithResource(resource)
-	s := &source{table: cfg.Table, res: res, resolve: cfg.Resolve, compile: compiler.Compile}
+	s := &source{table: cfg.Table, res: res, resolve: cfg.Resolve, as: as, compile: compiler.Compile}
 	return asker{cfg, admission.NewLatest(cfg.Table, s.renew, res), step}
 }
 

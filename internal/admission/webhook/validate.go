@@ -18,7 +18,7 @@ const ValidatingName = "ValidatingAdmissionWebhook"
 
 // Validating is the plug-in that asks the webhooks of ValidatingWebhookConfigurations.
 func Validating(cfg Config) admission.Plugin {
-	p := &validating{newAsker(cfg, "validatingwebhookconfigurations", "validating")}
+	p := &validating{newAsker(cfg, cfg.Validating, "validatingwebhookconfigurations", "validating")}
 	return admission.Plugin{Name: ValidatingName, Validate: p.validate}
 }
 

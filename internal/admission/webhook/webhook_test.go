@@ -78,11 +78,17 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	return newBenchAs(t, nil)
+}
+
+// newBenchAs is a bench whose hooks are called as somebody.
+func newBenchAs(t *testing.T, as *webhook.Credentials) *bench {
+	t.Helper()
 	b := &bench{notes: map[string]string{}, details: map[string]string{}}
 	served := kinds.NewCatalogs(all.Kinds()).Now()
 	cfg := webhook.Config{
 		Table: &b.table, Catalog: func() *kinds.Catalog { return served }, Authorizer: auth.AlwaysAllow, Clock: clock.RealClock{},
-		Log: slog.New(slog.DiscardHandler), Metrics: webhook.NewMetrics(),
+		Log: slog.New(slog.DiscardHandler), Metrics: webhook.NewMetrics(), Mutating: as, Validating: as,
 	}
 	cfg.Resolve = func(namespace, name string, port int32) (*url.URL, error) {
 		if name != "svc" || namespace != "hooks" || port != 8443 {

@@ -1,5 +1,5 @@
-// Package webhook asks another server about users, by reviews over HTTPS, as kube-apiserver does: who has a token (authenticate below), and who may do what
-// (authorize below). Here is what both share: whom to ask, asking, and asking again.
+// Package webhook asks another server by reviews over HTTPS, as kube-apiserver does: who has a token (authenticate below), who may do what (authorize below), and
+// which images pods may run (package admission/imagepolicy). Here is what they share: whom to ask, asking, and asking again.
 //
 // # Vocabulary
 //
@@ -8,8 +8,8 @@
 // # Laws
 //
 //   - What is no answer is an error: another status than 2xx, something that is no JSON, another kind, no status. What follows from an error is the asker's to say.
-//   - A question takes no longer than its request. Each attempt has the client's timeout; there are at most five, half a second apart and then half as long again
-//     each time, and only for what may pass: broken connections, 429, 500, 504, and answers that name a delay. Silence is not asked again.
+//   - A question takes no longer than its request. Each attempt has the client's timeout; there are at most five, half a second apart, if nobody says else, and then half as
+//     long again each time, and only for what may pass: broken connections, 429, 500, 504, and answers that name a delay. Silence is not asked again.
 //   - No answer takes more than 1 MiB of memory, and no redirect leads to another server.
 //
 // # What it leaves to others

@@ -28,7 +28,10 @@ const (
 	pauseJitter   = 0.2
 )
 
-// Peer is another server that answers questions of one kind. All fields are needed but Name and Attempted. It is safe for concurrent use, and not changed while
+// ErrNoStatus is what an answer is that has nothing to say.
+var ErrNoStatus = errors.New("the answer has no status")
+
+// Peer is another server that answers questions of one kind. All fields are needed but Name, Pause and Attempted. It is safe for concurrent use, and not changed while
 // it is used.
 type Peer struct {
 	Name string // stands in errors, unless it is ""
@@ -37,6 +40,8 @@ type Peer struct {
 	Client *http.Client
 	Type   schema.GroupVersionKind // of the reviews, as they are sent and expected
 	Clock  clock.WithDelayedExecution
+	// Pause is how long the second attempt waits, and each after it half as long again as the one before; 0: half a second, below 0: none waits.
+	Pause time.Duration
 	// Attempted is told of every attempt; nil: nobody is.
 	Attempted func(result string, took time.Duration)
 }
@@ -44,7 +49,11 @@ type Peer struct {
 // Ask sends a review, which is of the peer's type, until it is answered or there is no hope, and reads the answer's status into what status points to. After an
 // error status may hold anything. result names the last attempt's outcome as metrics do: success, canceled, timeout or error.
 func (p *Peer) Ask(ctx context.Context, review []byte, status any) (result string, err error) {
-	pause := wait.Backoff{Duration: firstPause, Factor: pauseFactor, Jitter: pauseJitter, Steps: attempts}
+	first := p.Pause
+	if first == 0 {
+		first = firstPause
+	}
+	pause := wait.Backoff{Duration: max(first, 0), Factor: pauseFactor, Jitter: pauseJitter, Steps: attempts}
 	for n := 1; ; n++ {
 		began := p.Clock.Now()
 		err = p.send(ctx, review, status)
@@ -123,7 +132,7 @@ func (p *Peer) decode(data []byte, media string, status any) error {
 		return fmt.Errorf("the answer is a %q of %q, not a %s of %s", answer.Kind, answer.APIVersion, p.Type.Kind, want)
 	}
 	if len(answer.Status) == 0 || string(answer.Status) == "null" {
-		return errors.New("the answer has no status")
+		return ErrNoStatus
 	}
 	if err := json.Unmarshal(answer.Status, status); err != nil {
 		return fmt.Errorf("the answer is no %s: %w", p.Type.Kind, err)

@@ -36,6 +36,8 @@ type Config struct {
 	Services core.ServiceNetwork
 	// EventTTL is how long an event is kept after it was last seen. 0 is core.EventTTL; core.EventsForEver keeps them.
 	EventTTL time.Duration
+	// Stay is how long pods stay on nodes that have become unwell; nil is core.DefaultStay.
+	Stay *core.Stay
 }
 
 // Kept returns the kinds that are stored and served to nobody.
@@ -47,6 +49,10 @@ func Kinds() []*kinds.Kind { return KindsFor(Config{}) }
 // KindsFor returns new values that the caller owns.
 func KindsFor(cfg Config) []*kinds.Kind {
 	event, autoscaler := core.Event(cfg.EventTTL), autoscaling.HorizontalPodAutoscaler() // each is served in two forms
+	stay := core.DefaultStay()
+	if cfg.Stay != nil {
+		stay = *cfg.Stay
+	}
 	return []*kinds.Kind{
 		core.Binding(),
 		core.ComponentStatus(),
@@ -58,7 +64,7 @@ func KindsFor(cfg Config) []*kinds.Kind {
 		core.Node(),
 		core.PersistentVolumeClaim(),
 		core.PersistentVolume(),
-		core.Pod(),
+		core.PodFor(stay),
 		core.PodTemplate(),
 		core.ReplicationController(),
 		core.ResourceQuota(),

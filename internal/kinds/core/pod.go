@@ -25,7 +25,10 @@ func trimmed(s string) string { return strings.TrimSpace(s) }
 //	Pending ── binding ──► Pending on a node ── status ──► Running ──► Succeeded or Failed
 //	   │ delete                   │ delete: deletionTimestamp, the node stops it and deletes with grace 0
 //	   └─► removed                └─► removed
-func Pod() *kinds.Kind {
+func Pod() *kinds.Kind { return PodFor(DefaultStay()) }
+
+// PodFor is v1 Pod in a cluster where pods stay so long on nodes that have become unwell.
+func PodFor(stay Stay) *kinds.Kind {
 	gvk := corev1.SchemeGroupVersion.WithKind("Pod")
 	return &kinds.Kind{
 		GVK: gvk, Resource: "pods", Singular: "pod", ShortNames: []string{"po"}, Categories: []string{"all"}, Namespaced: true, ReturnDeleted: true,
@@ -33,7 +36,7 @@ func Pod() *kinds.Kind {
 		New:           func() kinds.Object { return &corev1.Pod{} },
 		NewList:       func() runtime.Object { return &corev1.PodList{} },
 		Default:       defaultPod,
-		Admission:     podAdmission(),
+		Admission:     podAdmission(stay),
 		PrepareCreate: preparePod,
 		PrepareUpdate: func(_ kinds.Env, obj, old kinds.Object) {
 			pod, was := obj.(*corev1.Pod), old.(*corev1.Pod)

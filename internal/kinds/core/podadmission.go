@@ -3,7 +3,6 @@ package core
 import (
 	"fmt"
 	"maps"
-	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
@@ -16,15 +15,10 @@ import (
 )
 
 // podAdmission is what upstream's plug-ins that are on by default do with pods.
-func podAdmission() []kinds.Admission {
+func podAdmission(stay Stay) []kinds.Admission {
 	return []kinds.Admission{
 		{Plugin: "Priority", Admit: admitPriority},
-		{Plugin: "DefaultTolerationSeconds", Admit: func(_ kinds.Env, obj, _ kinds.Object, _ kinds.Reader) error {
-			spec := &obj.(*corev1.Pod).Spec
-			tolerate(spec, corev1.TaintNodeNotReady)
-			tolerate(spec, corev1.TaintNodeUnreachable)
-			return nil
-		}},
+		{Plugin: "DefaultTolerationSeconds", Admit: stay.tolerate},
 		{Plugin: "RuntimeClass", Admit: admitRuntimeClass},
 	}
 }
@@ -93,19 +87,6 @@ func priorityOf(pod *corev1.Pod, see kinds.Reader) (schedulingv1.PriorityClass, 
 	return class, nil
 }
 
-// tolerate lets a pod stay for five minutes on a node that has become unwell, unless it says otherwise.
-func tolerate(s *corev1.PodSpec, key string) {
-	for _, t := range s.Tolerations {
-		if (t.Key == key || t.Key == "") && (t.Effect == corev1.TaintEffectNoExecute || t.Effect == "") {
-			return
-		}
-	}
-	seconds := int64(300)
-	s.Tolerations = append(s.Tolerations, corev1.Toleration{
-		Key: key, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: &seconds,
-	})
-}
-
 // admitRuntimeClass gives a new pod what its runtime class says of overhead and placement.
 func admitRuntimeClass(_ kinds.Env, obj, old kinds.Object, see kinds.Reader) error {
 	pod := obj.(*corev1.Pod)
@@ -146,22 +127,6 @@ func placeByClass(pod *corev1.Pod, s *nodev1.Scheduling) error {
 	} else {
 		maps.Copy(pod.Spec.NodeSelector, s.NodeSelector)
 	}
-	pod.Spec.Tolerations = joinTolerations(pod.Spec.Tolerations, s.Tolerations)
+	pod.Spec.Tolerations = podspec.MergeTolerations(pod.Spec.Tolerations, s.Tolerations)
 	return nil
-}
-
-// joinTolerations keeps of both lists what none of the others covers; of equal ones the first.
-func joinTolerations(a, b []corev1.Toleration) (out []corev1.Toleration) {
-	all := append(append([]corev1.Toleration{}, a...), b...)
-	for i, t := range all {
-		covered := false
-		for j, other := range all {
-			same := reflect.DeepEqual(t, other)
-			covered = covered || same && j < i || !same && podspec.Covers(other, t)
-		}
-		if !covered {
-			out = append(out, *t.DeepCopy())
-		}
-	}
-	return out
 }

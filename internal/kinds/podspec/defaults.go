@@ -286,6 +286,14 @@ func QOSClass(s *corev1.PodSpec) corev1.PodQOSClass {
 	return corev1.PodQOSBurstable
 }
 
+// ClassOf is the class of service that a pod has, or will have.
+func ClassOf(pod *corev1.Pod) corev1.PodQOSClass {
+	if pod.Status.QOSClass != "" {
+		return pod.Status.QOSClass
+	}
+	return QOSClass(&pod.Spec)
+}
+
 // Selector returns a label selector in the string form of the scale subresource.
 func Selector(s *metav1.LabelSelector) string {
 	sel, err := metav1.LabelSelectorAsSelector(s)

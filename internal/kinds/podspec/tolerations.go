@@ -1,10 +1,12 @@
 package podspec
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
@@ -88,4 +90,33 @@ func Covers(a, b corev1.Toleration) bool {
 		return true
 	}
 	return (a.Operator == corev1.TolerationOpEqual || a.Operator == "") && b.Operator == corev1.TolerationOpEqual && a.Value == b.Value
+}
+
+// MergeTolerations returns what tolerates all that both lists do: their tolerations in order, without those that another covers, and of equal ones the first.
+// The result is the caller's, the lists are only read.
+func MergeTolerations(first, second []corev1.Toleration) (merged []corev1.Toleration) {
+	all := slices.Concat(first, second)
+	for i, t := range all {
+		kept := slices.ContainsFunc(merged, func(other corev1.Toleration) bool { return covers(other, t) })
+		later := slices.ContainsFunc(all[i+1:], func(other corev1.Toleration) bool { return !equality.Semantic.DeepEqual(t, other) && Covers(other, t) })
+		if !kept && !later {
+			merged = append(merged, *t.DeepCopy())
+		}
+	}
+	return merged
+}
+
+// AllCovered says whether each toleration of list is one of those allowed, or covered by one. None allowed: all are.
+func AllCovered(list, allowed []corev1.Toleration) bool {
+	return len(allowed) == 0 || !slices.ContainsFunc(list, func(t corev1.Toleration) bool {
+		return !slices.ContainsFunc(allowed, func(a corev1.Toleration) bool { return covers(a, t) })
+	})
+}
+
+// covers is Covers, of equal tolerations too.
+func covers(a, b corev1.Toleration) bool { return equality.Semantic.DeepEqual(a, b) || Covers(a, b) }
+
+// TolerationsOf reports what is wrong with tolerations that stand in no pod.
+func TolerationsOf(list []corev1.Toleration, path *field.Path) field.ErrorList {
+	return validateTolerations(list, false, path)
 }

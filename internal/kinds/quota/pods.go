@@ -146,9 +146,9 @@ func podInScope(want corev1.ScopedResourceSelectorRequirement, pod *corev1.Pod) 
 	case corev1.ResourceQuotaScopeNotTerminating:
 		return !deadlined(pod)
 	case corev1.ResourceQuotaScopeBestEffort:
-		return podClass(pod) == corev1.PodQOSBestEffort
+		return podspec.ClassOf(pod) == corev1.PodQOSBestEffort
 	case corev1.ResourceQuotaScopeNotBestEffort:
-		return podClass(pod) != corev1.PodQOSBestEffort
+		return podspec.ClassOf(pod) != corev1.PodQOSBestEffort
 	case corev1.ResourceQuotaScopePriorityClass:
 		if pod.Spec.PriorityClassName == "" {
 			return matches(want, nil)
@@ -158,14 +158,6 @@ func podInScope(want corev1.ScopedResourceSelectorRequirement, pod *corev1.Pod) 
 		return reachesAcross(pod.Spec.Affinity)
 	}
 	return false
-}
-
-// podClass is the class of service that a pod has, or will have.
-func podClass(pod *corev1.Pod) corev1.PodQOSClass {
-	if pod.Status.QOSClass != "" {
-		return pod.Status.QOSClass
-	}
-	return podspec.QOSClass(&pod.Spec)
 }
 
 // reachesAcross says whether a pod wants to be near to, or far from, pods of other namespaces.
