@@ -86,25 +86,26 @@ func (m inputs) of(a *admission.Attributes, form match.Form) (*expression.Input,
 }
 
 // call asks a hook and checks its answer. The error is a callError, a rejection (with the answer, whose annotations and warnings count), or an API status error.
-func (p *asker) call(ctx context.Context, h *hook, in *expression.Input, dryRun, changes bool) (*admissionv1.AdmissionResponse, error) {
+// waited is how long the hook took to answer, or to fail to; 0 when it was not asked at all.
+func (p *asker) call(ctx context.Context, h *hook, in *expression.Input, dryRun, changes bool) (response *admissionv1.AdmissionResponse, waited time.Duration, err error) {
 	if dryRun {
 		switch h.sideEffects {
 		case "":
 			//lint:ignore ST1005 upstream's words
-			return nil, h.broken(errors.New("Webhook SideEffects is nil"), apierrors.NewBadRequest("Webhook SideEffects is nil"))
+			return nil, 0, h.broken(errors.New("Webhook SideEffects is nil"), apierrors.NewBadRequest("Webhook SideEffects is nil"))
 		case registrationv1.SideEffectClassNone, registrationv1.SideEffectClassNoneOnDryRun:
 		default:
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("admission webhook %q does not support dry run", h.name))
+			return nil, 0, apierrors.NewBadRequest(fmt.Sprintf("admission webhook %q does not support dry run", h.name))
 		}
 	}
 	uid := types.UID(uuid.NewString())
 	ask, answer, err := question(h.versions, uid, in)
 	if err != nil {
-		return nil, h.broken(fmt.Errorf("could not create admission objects: %w", err), apierrors.NewBadRequest("error creating admission objects"))
+		return nil, 0, h.broken(fmt.Errorf("could not create admission objects: %w", err), apierrors.NewBadRequest("error creating admission objects"))
 	}
 	client, err := h.client()
 	if err != nil {
-		return nil, h.broken(fmt.Errorf("could not get REST client: %w", err), apierrors.NewInternalError(err))
+		return nil, 0, h.broken(fmt.Errorf("could not get REST client: %w", err), apierrors.NewInternalError(err))
 	}
 	ctx, span := trace.Start(ctx, "Call "+p.verb()+" webhook")
 	defer span.End()
@@ -123,22 +124,25 @@ func (p *asker) call(ctx context.Context, h *hook, in *expression.Input, dryRun,
 			post.Timeout((left + time.Second - 1).Truncate(time.Second)) // the hook is told whole seconds
 		}
 	}
-	if err := post.Do(ctx).Into(answer); err != nil {
+	begun := p.Clock.Now()
+	err = post.Do(ctx).Into(answer)
+	waited = p.Clock.Since(begun)
+	if err != nil {
 		status := &apierrors.StatusError{}
 		if !errors.As(err, &status) {
 			status = apierrors.NewServiceUnavailable("error calling webhook")
 		}
-		return nil, h.broken(fmt.Errorf("failed to call webhook: %w", err), status)
+		return nil, waited, h.broken(fmt.Errorf("failed to call webhook: %w", err), status)
 	}
 	span.Event("Request completed")
-	response, err := answered(answer, uid, changes)
+	response, err = answered(answer, uid, changes)
 	if err != nil {
-		return nil, h.broken(fmt.Errorf("received invalid webhook response: %w", err), apierrors.NewServiceUnavailable("error validating webhook response"))
+		return nil, waited, h.broken(fmt.Errorf("received invalid webhook response: %w", err), apierrors.NewServiceUnavailable("error validating webhook response"))
 	}
 	if !response.Allowed {
-		return response, &rejection{denial(h.name, response.Result)}
+		return response, waited, &rejection{denial(h.name, response.Result)}
 	}
-	return response, nil
+	return response, waited, nil
 }
 
 func (h *hook) broken(reason error, status *apierrors.StatusError) *callError {
@@ -174,7 +178,6 @@ func (p *asker) verb() string {
 // settle counts how a call went and says what it means for the wish: nil is that it goes on. opened is called when it goes on although the call failed.
 func (p *asker) settle(ctx context.Context, a *admission.Attributes, h *hook, err error, took time.Duration, opened func()) error {
 	p.Metrics.asked(h, p.step, a.Operation, err, took)
-	a.Wait(p.changes(), took)
 	var failed *callError
 	var refused *rejection
 	switch {

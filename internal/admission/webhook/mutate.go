@@ -69,7 +69,8 @@ func (p *mutating) admit(ctx context.Context, a *admission.Attributes) error {
 func (p *mutating) ask(ctx context.Context, a *admission.Attributes, h *hook, in *expression.Input, r *admission.Recall, see inputs, i int) error {
 	key := fmt.Sprintf("round_%d_index_%d", a.Round(), i)
 	begun := p.Clock.Now()
-	response, err := p.call(ctx, h, in, a.DryRun, true)
+	response, waited, err := p.call(ctx, h, in, a.DryRun, true)
+	a.Wait(true, waited)
 	p.tell(a, h, response)
 	changed := false
 	if err == nil {

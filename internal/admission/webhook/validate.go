@@ -30,7 +30,8 @@ type asked struct {
 	in       *expression.Input
 	response *admissionv1.AdmissionResponse
 	err      error
-	took     time.Duration
+	waited   time.Duration // for its answer
+	took     time.Duration // all in all
 }
 
 func (p *validating) validate(ctx context.Context, a *admission.Attributes) error {
@@ -66,7 +67,7 @@ func (p *validating) all(ctx context.Context, calls []asked, dryRun bool) {
 		c := &calls[i]
 		wait.Go(func() {
 			begun := p.Clock.Now()
-			c.response, c.err = p.call(ctx, c.hook, c.in, dryRun, false)
+			c.response, c.waited, c.err = p.call(ctx, c.hook, c.in, dryRun, false)
 			c.took = p.Clock.Since(begun)
 		})
 	}
@@ -76,6 +77,7 @@ func (p *validating) all(ctx context.Context, calls []asked, dryRun bool) {
 // verdict tells what all hooks have to say, in their order, and refuses for the first that does.
 func (p *validating) verdict(ctx context.Context, a *admission.Attributes, calls []asked) (err error) {
 	for i, c := range calls {
+		a.Wait(false, c.waited)
 		p.tell(a, c.hook, c.response)
 		refused := p.settle(ctx, a, c.hook, c.err, c.took, func() { a.Annotate(fmt.Sprintf("%sround_0_index_%d", validatingKey, i), c.hook.name) })
 		if err == nil {

@@ -287,7 +287,13 @@ func TestWhatGoesWrong(t *testing.T) {
 			failed + "received undecodable patch in webhook response: json: cannot unmarshal object into Go value of type jsonpatch.Patch"},
 		"a patch to nowhere": {review(t, func(*reviewv1.AdmissionRequest) *reviewv1.AdmissionResponse {
 			return patching(`[{"op":"remove","path":"/x"}]`)
-		}), nil, 500, "Internal error occurred: "},
+		}), nil, 500, `Internal error occurred: error in remove for path: '/x': Unable to remove nonexistent key: x: missing value`},
+		"a patch to an index that is not there": {review(t, func(*reviewv1.AdmissionRequest) *reviewv1.AdmissionResponse {
+			return patching(`[{"op":"replace","path":"/spec/containers/7/image","value":"x"}]`)
+		}), nil, 500, `Internal error occurred: replace operation does not apply: doc is missing path: /spec/containers/7/image: missing value`},
+		"a patch that asks": {review(t, func(*reviewv1.AdmissionRequest) *reviewv1.AdmissionResponse {
+			return patching(`[{"op":"test","path":"/metadata/name","value":"x"}]`)
+		}), nil, 500, `Internal error occurred: testing value /metadata/name failed: test failed`},
 		"a patch to another kind": {review(t, func(*reviewv1.AdmissionRequest) *reviewv1.AdmissionResponse {
 			return patching(`[{"op":"replace","path":"/kind","value":"Node"}]`)
 		}), nil, 500, "Internal error occurred: unable to convert "},
@@ -344,6 +350,24 @@ func TestWhatGoesWrong(t *testing.T) {
 				t.Errorf("the audit trail has %v", b.notes)
 			}
 		})
+	}
+}
+
+// TestHooksAreWaitedFor: what is told of waiting is the time of the calls alone. Of hooks that are not called it is none.
+func TestHooksAreWaitedFor(t *testing.T) {
+	b := newBench(t)
+	s := serve(t, review(t, func(*reviewv1.AdmissionRequest) *reviewv1.AdmissionResponse { return &reviewv1.AdmissionResponse{Allowed: true} }))
+	called, uncalled := hook("a.example.com", s), hook("b.example.com", s)
+	uncalled.FailurePolicy, uncalled.ClientConfig.CABundle = ptr(admissionv1.Ignore), []byte("x")
+	b.put(mutatingConfig("m", called, uncalled), validatingConfig("v", called, uncalled))
+	var told []string
+	a := b.wish(pod("web"))
+	a.Waited = func(changes bool, took time.Duration) { told = append(told, fmt.Sprintf("changes %t, waited %t", changes, took > 0)) }
+	if err := b.pass(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"changes true, waited true", "changes true, waited false", "changes false, waited true", "changes false, waited false"}; !slices.Equal(told, want) {
+		t.Errorf("told was %q, want %q", told, want)
 	}
 }
 

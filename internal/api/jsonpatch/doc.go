@@ -9,8 +9,8 @@
 //
 // # Laws
 //
-//   - The result is the library's, byte for byte: what was read is written with its names in order, the rest as it came. The tests hold this
-//     against the library itself. Where it fails by a panic (null in a list that is compared, a replacement of the whole by nothing), an
+//   - The result is the library's, byte for byte: what was read is written with its names in order, the rest as it came. So are the texts of
+//     errors, which clients are told. The tests hold this against the library itself. Where it fails by a panic (null in a list that is compared, a replacement of the whole by nothing), an
 //     error is returned.
 //   - The operations of one patch copy at most maxCopied bytes and make a document at most maxGrown bytes larger by that, which is measured whenever they have
 //     copied as much; a document is at most maxDepth deep.

@@ -2,6 +2,7 @@ package jsonpatch
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ type Operation map[string]*json.RawMessage
 // ErrTest: a patch asks whether something is so, and it is not.
 var ErrTest = errors.New("test failed")
 
+// What the operations find wrong is told in the library's words.
 var (
 	errMissing = errors.New("missing value")
 	errIndex   = errors.New("invalid index referenced")
@@ -35,15 +37,15 @@ func parse(data []byte) *node {
 }
 
 // Apply changes a document, an object or a list, by the operations of a patch, one after the other. When one of them does not apply, nothing is
-// returned but an error that says which. Nothing is kept of what is handed in.
+// returned but an error that says why. Nothing is kept of what is handed in.
 func (p Patch) Apply(document []byte) ([]byte, error) {
 	doc := patching{root: parse(document), size: len(document)}
 	if doc.root.opened('{') == nil && doc.root.opened('[') == nil {
 		return nil, ErrBadDocument
 	}
-	for i, op := range p {
+	for _, op := range p {
 		if err := doc.apply(op); err != nil {
-			return nil, fmt.Errorf("operation %d: %w", i, err)
+			return nil, err
 		}
 	}
 	return doc.root.encode()
@@ -57,13 +59,29 @@ type patching struct {
 	measured int // what was copied when the document was measured last
 }
 
-func (op Operation) text(field string) (string, error) {
+// kind says what the operation does; "unknown" when it does not say.
+func (op Operation) kind() string {
+	if text, err := op.text("op", nil); err == nil {
+		return text
+	}
+	return "unknown"
+}
+
+func (op Operation) path() (string, error) {
+	return op.text("path", fmt.Errorf("operation missing path field: %w", errMissing))
+}
+
+func (op Operation) from() (string, error) {
+	return op.text("from", fmt.Errorf("operation, missing from field: %w", errMissing))
+}
+
+// text is the text of a field; the error is none's when there is no such field.
+func (op Operation) text(field string, none error) (text string, err error) {
 	raw := op[field]
 	if raw == nil {
-		return "", fmt.Errorf("no %s: %w", field, errMissing)
+		return "", cmp.Or(none, errMissing)
 	}
-	var text string
-	err := json.Unmarshal(*raw, &text)
+	err = json.Unmarshal(*raw, &text)
 	return text, err
 }
 
@@ -77,35 +95,22 @@ func (op Operation) value() (n *node, ok bool) {
 }
 
 func (p *patching) apply(op Operation) error {
-	kind, err := op.text("op")
-	if err != nil {
-		return err
-	}
-	path, err := op.text("path")
-	if err != nil {
-		return err
-	}
-	value, given := op.value()
-	switch kind {
+	switch kind := op.kind(); kind {
 	case "add":
-		return p.add(path, value)
+		return p.add(op)
 	case "remove":
-		return p.remove(path)
+		return p.remove(op)
 	case "replace":
-		return p.replace(path, value)
+		return p.replace(op)
+	case "move":
+		return p.move(op)
 	case "test":
-		return p.test(path, value, given)
-	case "move", "copy":
-		from, err := op.text("from")
-		if err != nil {
-			return err
-		}
-		if kind == "move" {
-			return p.move(from, path)
-		}
-		return p.copy(from, path)
+		return p.test(op)
+	case "copy":
+		return p.copy(op)
+	default:
+		return fmt.Errorf("Unexpected kind: %s", kind) //lint:ignore ST1005 upstream's text
 	}
-	return fmt.Errorf("unexpected kind: %s", kind)
 }
 
 // place is where a path leads: a name in an object, or an index in a list.
@@ -114,26 +119,26 @@ type place struct {
 	name string
 }
 
-// find follows a path (RFC 6901). What stands before its first slash is passed over, as the library does.
-func (p *patching) find(path string) (place, error) {
+// find follows a path (RFC 6901). What stands before its first slash is passed over, as the library does. false: it leads nowhere.
+func (p *patching) find(path string) (to place, ok bool) {
 	_, rest, found := strings.Cut(path, "/")
 	if !found {
-		return place{}, fmt.Errorf("path %q: %w", path, errMissing)
+		return to, false
 	}
 	at := p.root
 	for {
 		part, more, found := strings.Cut(rest, "/")
 		name := strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
 		if at.opened('{') == nil && at.opened('[') == nil {
-			return place{}, fmt.Errorf("path %q: %w", path, errMissing)
+			return to, false
 		}
-		to := place{at, name}
+		to = place{at, name}
 		if !found {
-			return to, nil
+			return to, true
 		}
 		next, err := to.get()
 		if err != nil {
-			return place{}, err
+			return to, false
 		}
 		at, rest = next, more
 	}
@@ -141,15 +146,16 @@ func (p *patching) find(path string) (place, error) {
 
 // index is the place's index in a list that may have up to size; negative ones count from the end.
 func (to place) index(size int) (int, error) {
-	i, err := strconv.Atoi(to.name)
+	given, err := strconv.Atoi(to.name)
 	if err != nil {
 		return 0, err
 	}
+	i := given
 	if i < 0 {
 		i += size
 	}
 	if i < 0 || i >= size {
-		return 0, fmt.Errorf("index %s: %w", to.name, errIndex)
+		return 0, fmt.Errorf("Unable to access invalid index: %d: %w", given, errIndex) //lint:ignore ST1005 upstream's text
 	}
 	return i, nil
 }
@@ -167,6 +173,7 @@ func (to place) get() (*node, error) {
 	return m.items[i], nil
 }
 
+// set puts a value where get has found one.
 func (to place) set(value *node) error {
 	m := to.in.open
 	if m.fields != nil {
@@ -191,8 +198,11 @@ func (to place) add(value *node) error {
 		return nil
 	}
 	i, err := to.index(len(m.items) + 1)
-	if err == nil {
+	switch {
+	case err == nil:
 		m.items = slices.Insert(m.items, i, value)
+	case !errors.Is(err, errIndex):
+		err = fmt.Errorf("value was not a proper array index: '%s': %w", to.name, err)
 	}
 	return err
 }
@@ -201,7 +211,7 @@ func (to place) remove() error {
 	m := to.in.open
 	if m.fields != nil {
 		if _, ok := m.fields[to.name]; !ok {
-			return fmt.Errorf("key %q: %w", to.name, errMissing)
+			return fmt.Errorf("Unable to remove nonexistent key: %s: %w", to.name, errMissing) //lint:ignore ST1005 upstream's text
 		}
 		delete(m.fields, to.name)
 		return nil
@@ -213,82 +223,135 @@ func (to place) remove() error {
 	return err
 }
 
-func (p *patching) add(path string, value *node) error {
-	to, err := p.find(path)
+func (p *patching) add(op Operation) error {
+	path, err := op.path()
 	if err != nil {
-		return err
+		return fmt.Errorf("add operation failed to decode path: %w", errMissing)
 	}
-	return to.add(value)
-}
-
-func (p *patching) remove(path string) error {
-	to, err := p.find(path)
-	if err != nil {
-		return err
+	to, ok := p.find(path)
+	if !ok {
+		return fmt.Errorf("add operation does not apply: doc is missing path: \"%s\": %w", path, errMissing)
 	}
-	return to.remove()
-}
-
-// replace puts a value in place of another. In an object there need not be one, as the library has it.
-func (p *patching) replace(path string, value *node) error {
-	if path == "" {
-		if value.opened('{') == nil && value.opened('[') == nil {
-			return errors.New("the whole can only be replaced by an object or a list")
-		}
-		p.root = value
-		return nil
-	}
-	to, err := p.find(path)
-	if err != nil {
-		return err
-	}
-	return to.set(value)
-}
-
-func (p *patching) test(path string, value *node, given bool) error {
-	found := p.root
-	if path != "" {
-		to, err := p.find(path)
-		if err == nil {
-			found, err = to.get()
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if !found.equal(value) || found != nil && !given {
-		return fmt.Errorf("path %q: %w", path, ErrTest)
+	value, _ := op.value()
+	if err := to.add(value); err != nil {
+		return fmt.Errorf("error in add for path: '%s': %w", path, err)
 	}
 	return nil
 }
 
-func (p *patching) move(from, path string) error {
-	source, err := p.find(from)
+func (p *patching) remove(op Operation) error {
+	path, err := op.path()
 	if err != nil {
-		return err
+		return fmt.Errorf("remove operation failed to decode path: %w", errMissing)
+	}
+	to, ok := p.find(path)
+	if !ok {
+		return fmt.Errorf("remove operation does not apply: doc is missing path: \"%s\": %w", path, errMissing)
+	}
+	if err := to.remove(); err != nil {
+		return fmt.Errorf("error in remove for path: '%s': %w", path, err)
+	}
+	return nil
+}
+
+// errWhole: the library wraps an error there that it does not have, and says so.
+var errWhole = errors.New("replace operation value must be object or array: %!w(<nil>)")
+
+// replace puts a value in place of another. In an object there need not be one, as the library has it.
+func (p *patching) replace(op Operation) error {
+	path, err := op.path()
+	if err != nil {
+		return fmt.Errorf("replace operation failed to decode path: %w", err)
+	}
+	value, _ := op.value()
+	if path == "" {
+		if value.opened('{') == nil && value.opened('[') == nil {
+			return errWhole
+		}
+		p.root = value
+		return nil
+	}
+	to, ok := p.find(path)
+	if !ok {
+		return fmt.Errorf("replace operation does not apply: doc is missing path: %s: %w", path, errMissing)
+	}
+	if _, err := to.get(); err != nil {
+		return fmt.Errorf("replace operation does not apply: doc is missing key: %s: %w", path, errMissing)
+	}
+	return to.set(value)
+}
+
+func (p *patching) test(op Operation) error {
+	path, err := op.path()
+	if err != nil {
+		return fmt.Errorf("test operation failed to decode path: %w", err)
+	}
+	found := p.root
+	if path != "" {
+		to, ok := p.find(path)
+		if !ok {
+			return fmt.Errorf("test operation does not apply: is missing path: %s: %w", path, errMissing)
+		}
+		if found, err = to.get(); err != nil {
+			return fmt.Errorf("error in test for path: '%s': %w", path, err)
+		}
+	}
+	if value, given := op.value(); !found.equal(value) || found != nil && !given {
+		return fmt.Errorf("testing value %s failed: %w", path, ErrTest)
+	}
+	return nil
+}
+
+func (p *patching) move(op Operation) error {
+	from, err := op.from()
+	if err != nil {
+		return fmt.Errorf("move operation failed to decode from: %w", err)
+	}
+	source, ok := p.find(from)
+	if !ok {
+		return fmt.Errorf("move operation does not apply: doc is missing from path: %s: %w", from, errMissing)
 	}
 	value, err := source.get()
 	if err == nil {
 		err = source.remove()
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("error in move for path: '%s': %w", source.name, err)
 	}
-	return p.add(path, value)
+	path, err := op.path()
+	if err != nil {
+		return fmt.Errorf("move operation failed to decode path: %w", err)
+	}
+	to, ok := p.find(path)
+	if !ok {
+		return fmt.Errorf("move operation does not apply: doc is missing destination path: %s: %w", path, errMissing)
+	}
+	if err := to.add(value); err != nil {
+		return fmt.Errorf("error in move for path: '%s': %w", path, err)
+	}
+	return nil
 }
 
-func (p *patching) copy(from, path string) error {
-	source, err := p.find(from)
+func (p *patching) copy(op Operation) error {
+	from, err := op.from()
 	if err != nil {
-		return err
+		return fmt.Errorf("copy operation failed to decode from: %w", err)
+	}
+	source, ok := p.find(from)
+	if !ok {
+		return fmt.Errorf("copy operation does not apply: doc is missing from path: %s: %w", from, errMissing)
 	}
 	value, err := source.get()
 	if err != nil {
-		return err
+		return fmt.Errorf("error in copy for from: '%s': %w", from, err)
 	}
-	to, err := p.find(path)
+	path, err := op.path()
 	if err != nil {
-		return err
+		return fmt.Errorf("copy operation failed to decode path: %w", errMissing)
+	}
+	to, ok := p.find(path)
+	if !ok {
+		return fmt.Errorf("copy operation does not apply: doc is missing destination path: %s: %w", path, errMissing)
 	}
 	var text bytes.Buffer
 	if err := value.write(&text, 0); err != nil {
@@ -298,7 +361,7 @@ func (p *patching) copy(from, path string) error {
 		return errCopied
 	}
 	if err := to.add(read(text.Bytes())); err != nil {
-		return err
+		return fmt.Errorf("error while adding value during copy: %w", err)
 	}
 	return p.measure()
 }
