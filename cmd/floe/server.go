@@ -35,6 +35,7 @@ func serverCommand() *cobra.Command {
 				return err
 			}
 			env := cluster.Environment{Config: cfg, Version: version, Clock: clock.RealClock{}, Log: log, Programs: programs, SetVerbosity: verbosity.Set}
+			env.Flags = func() map[string]string { return flagValues(cmd.Flags()) }
 			env.SetBlockProfileRate = runtime.SetBlockProfileRate
 			env.Collector.Release = debug.FreeOSMemory
 			if os.Getenv("GOGC") == "" { // else whoever set it knows better
@@ -47,6 +48,17 @@ func serverCommand() *cobra.Command {
 	cmd.Version = versions() // --version
 	cmd.SetVersionTemplate("{{.Version}}")
 	return cmd
+}
+
+// flagValues are all flags but those that cannot be chosen, and what each is. None is a secret: a test holds that.
+func flagValues(flags *pflag.FlagSet) map[string]string {
+	out := map[string]string{}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			out[f.Name] = f.Value.String()
+		}
+	})
+	return out
 }
 
 // newLogger is the program's log, on standard error.

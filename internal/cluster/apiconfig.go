@@ -118,6 +118,14 @@ func tellFeatures(metrics *wire.Metrics, gates features.Gates) {
 	}
 }
 
+// flagz is what /flagz tells; nil: the page is not served.
+func flagz(gates features.Gates, flags func() map[string]string) func() map[string]string {
+	if !gates.Enabled(features.Flagz) {
+		return nil
+	}
+	return flags
+}
+
 // served is what follows from the switches of the API.
 type served struct {
 	gates features.Gates

@@ -45,6 +45,8 @@ type Environment struct {
 	Programs *carry.Programs
 	// SetVerbosity changes how much Log shows, as --v does; nil: it cannot be changed while the server runs.
 	SetVerbosity func(n int)
+	// Flags are the program's, with their values; nil: nobody is told.
+	Flags func() map[string]string
 	// SetBlockProfileRate makes the process record where goroutines block, as runtime.SetBlockProfileRate does; nil: it cannot.
 	SetBlockProfileRate func(rate int)
 	Collector           Collector // the process's garbage collector; the zero value leaves it as it is

@@ -21,8 +21,14 @@ const CBOR = "CBORServingAndStorage"
 // ConstrainedImpersonation lets rights to act as another user be given for some requests only (KEP-5284).
 const ConstrainedImpersonation = "ConstrainedImpersonation"
 
+// Flagz and Statusz serve the pages /flagz and /statusz (KEP-4828 and KEP-4827).
+const (
+	Flagz   = "ComponentFlagz"
+	Statusz = "ComponentStatusz"
+)
+
 // both are the gates of which floe has both states.
-var both = [...]string{CBOR, ConstrainedImpersonation}
+var both = [...]string{CBOR, ConstrainedImpersonation, Flagz, Statusz}
 
 // Gate is one of upstream's switches.
 type Gate struct {

@@ -72,6 +72,10 @@ type Config struct {
 	Profiling bool
 	// SetVerbosity changes how much is logged, as --v does; nil: it cannot be changed.
 	SetVerbosity func(level int)
+	// Flags are the program's, with their values, for /flagz; nil: it is not served.
+	Flags func() map[string]string
+	// Statusz serves /statusz, which tells of the program.
+	Statusz bool
 	// Edge is what is done to every request.
 	Edge Edge
 	// ExternalAddress is the host and port that discovery names; "": what the client has asked (--external-hostname).
@@ -350,6 +354,10 @@ func (h *Handler) servePath(c *call) {
 	}
 	if h.Profiling && strings.HasPrefix(c.r.URL.Path, debugPath) {
 		h.serveDebug(c)
+		return
+	}
+	if page := h.zpage(c); page != nil {
+		h.serveZpage(c, page)
 		return
 	}
 	path := strings.TrimSuffix(c.r.URL.Path, "/")

@@ -9,9 +9,26 @@ import (
 
 // serveRoot lists the paths that are served, whatever the method, as upstream.
 func (h *Handler) serveRoot(c *call) {
+	data, _ := mustJSON(metav1.RootPaths{Paths: h.rootPaths(c)})
+	data, err := indent(data)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	send(c.w, mediaJSON, http.StatusOK, data)
+}
+
+// rootPaths are the paths that are served, in order.
+func (h *Handler) rootPaths(c *call) []string {
 	paths := []string{"/api", "/apis", "/apis/", openAPI2, openAPI3, openAPI3 + "/", "/version"}
 	if h.Gather != nil {
 		paths = append(paths, "/metrics", slisPath)
+	}
+	if h.Flags != nil {
+		paths = append(paths, flagsPage)
+	}
+	if h.Statusz {
+		paths = append(paths, statusPage)
 	}
 	for _, d := range h.Documents {
 		paths = append(paths, d.Path)
@@ -30,11 +47,5 @@ func (h *Handler) serveRoot(c *call) {
 		paths = append(paths, "/apis/"+gv.Group, "/apis/"+gv.String())
 	}
 	slices.Sort(paths)
-	data, _ := mustJSON(metav1.RootPaths{Paths: slices.Compact(paths)})
-	data, err := indent(data)
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	send(c.w, mediaJSON, http.StatusOK, data)
+	return slices.Compact(paths)
 }
