@@ -42,13 +42,12 @@ func (r Result) Decoded() (runtime.Object, error) {
 
 // decision is an object's next state. next is private to revise; nil with remove set keeps what old was as the answer.
 type decision struct {
-	next     kinds.Object
-	remove   bool
-	marks    bool // of a removal: next differs from what was stored by when it is over
-	warnings []string
-	further  further // what is committed with next
-	beside   further // what is committed with it, be it next or a removal
-	dryRun   bool    // asked for by the request's body
+	next    kinds.Object
+	remove  bool
+	marks   bool    // of a removal: next differs from what was stored by when it is over
+	further further // what is committed with next
+	beside  further // what is committed with it, be it next or a removal
+	dryRun  bool    // asked for by the request's body
 }
 
 // revise computes an object's next state from its head and commits it. decide must not change old. dryRun commits nothing.
@@ -95,11 +94,11 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 		if bytes.Equal(value, item.Value) && len(further.changes)+len(d.beside.changes) == 0 && (dryRun || d.dryRun || !s.Store.Stale(ctx, item.Key)) { // nothing changed: nothing is written, as upstream
 			d.next.SetResourceVersion(Version(item.Revision))
 			typed(req.Kind, d.next)
-			return Result{Object: d.next, Item: item, Revision: item.Revision, Warnings: d.warnings}, s.settle(ctx, item.Revision, nil)
+			return Result{Object: d.next, Item: item, Revision: item.Revision}, s.settle(ctx, item.Revision, nil)
 		}
 		change.Value = value
 	}
-	result := Result{Object: d.next, Removed: d.remove, Revision: item.Revision, Warnings: d.warnings}
+	result := Result{Object: d.next, Removed: d.remove, Revision: item.Revision}
 	if dryRun || d.dryRun {
 		if !d.remove {
 			d.next = readBack(req.Kind, change.Value, d.next)
@@ -192,11 +191,10 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rest
 		if rests.namespace.Key != "" {
 			conditions = append(conditions, rests.namespace)
 		}
-		told := warnings(req.Kind, obj, nil)
-		if item, ok := s.Store.Head(key); ok { // what is wrong with the object is told all the same
-			return Result{Warnings: told}, s.settle(ctx, item.Revision, apierrors.NewAlreadyExists(req.resource(), obj.GetName()))
+		if item, ok := s.Store.Head(key); ok {
+			return Result{}, s.settle(ctx, item.Revision, apierrors.NewAlreadyExists(req.resource(), obj.GetName()))
 		}
-		result := Result{Object: obj, Created: true, Warnings: told}
+		result := Result{Object: obj, Created: true}
 		if !dryRun {
 			revs, err := s.commit(ctx, store.Txn{
 				Conditions: conditions,
@@ -229,12 +227,14 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rest
 	return Result{}, apierrors.NewServerTimeout(req.resource(), "create", 1)
 }
 
-// warnings are what a writer of obj is told.
-func warnings(k *kinds.Kind, obj, old kinds.Object) []string {
-	if k.Warnings == nil {
-		return nil
+// tell tells the writer of obj what its kind warns of, before admission plug-ins have the last word.
+func (r Request) tell(obj, old kinds.Object) {
+	if r.Kind.Warnings == nil || r.Warn == nil {
+		return
 	}
-	return k.Warnings(obj, old)
+	for _, text := range r.Kind.Warnings(obj, old) {
+		r.Warn(text)
+	}
 }
 
 // minor says whether history may drop the version that a change makes once there is a newer one.

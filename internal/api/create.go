@@ -112,6 +112,7 @@ func (s *Server) prepareCreate(ctx context.Context, req Request, obj kinds.Objec
 		f(obj)
 	}
 	obj.SetResourceVersion(sent)
+	req.tell(obj, nil)
 	return on, on.asked.validate(ctx)
 }
 

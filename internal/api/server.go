@@ -110,7 +110,7 @@ type Request struct {
 	Subresource string
 	Cause       string // kept in the log; honoured from floe's own identities only
 	Manager     string // who owns the fields that are written, when the options do not say
-	// Warn is called with what admission plug-ins tell the user beside the answer, refusals included, in the goroutine of the request. nil: nobody listens.
+	// Warn is called with what the kind and admission plug-ins tell the user beside the answer, refusals included, in the goroutine of the request. nil: nobody listens.
 	Warn func(text string)
 	verb string // what is done, where a kind asks for it
 	said said
@@ -154,9 +154,13 @@ func (r Request) prefix() string {
 
 // Attributes are what the request wants, as authorization sees it.
 func (r Request) Attributes(verb string) auth.Attributes {
+	namespace := r.Namespace
+	if r.Kind.Resource == "namespaces" && r.Kind.GVK.Group == "" {
+		namespace = r.Name // roles in a namespace are about the namespace, too
+	}
 	return auth.Attributes{
 		Verb: verb, Group: r.Kind.GVK.Group, Version: r.Kind.GVK.Version, Resource: r.Kind.Resource, Subresource: r.Subresource,
-		Namespace: r.Namespace, Name: r.Name,
+		Namespace: namespace, Name: r.Name,
 	}
 }
 

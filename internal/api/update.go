@@ -113,6 +113,14 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 	if f := req.Kind.Canonical; f != nil {
 		f(obj)
 	}
+	switch {
+	case part == nil:
+		req.tell(obj, old)
+	case part.Warnings != nil && req.Warn != nil: // most who report a status know what they do
+		for _, text := range part.Warnings(obj) {
+			req.Warn(text)
+		}
+	}
 	d := decision{next: obj, remove: released(req.Kind, obj), further: further}
 	if !req.admitted {
 		if err := asked.validate(ctx); err != nil {
@@ -122,12 +130,6 @@ func (s *Server) decideUpdate(ctx context.Context, req Request, part *kinds.Subr
 		if d.beside, err = asked.charge(ctx); err != nil {
 			return decision{}, err
 		}
-	}
-	switch {
-	case part == nil:
-		d.warnings = warnings(req.Kind, obj, old)
-	case part.Warnings != nil: // most who report a status know what they do
-		d.warnings = part.Warnings(obj)
 	}
 	return d, nil
 }

@@ -64,7 +64,12 @@ func (s *Server) Watch(ctx context.Context, req Request, opts metav1.ListOptions
 		return nil, err
 	}
 	wanted := store.WatchOptions{Prefix: sel.prefix, After: after, Key: sel.key, Index: sel.index, Value: sel.value}
-	if w.cursor, err = s.cursor(wanted); err != nil {
+	w.cursor, err = s.cursor(wanted)
+	if req.Kind.Uncached && apierrors.IsResourceExpired(err) { // upstream's log says so, when it has begun to answer
+		w.late = apierrors.NewResourceExpired("The resourceVersion for the provided watch is too old.")
+		return w, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	return w, nil

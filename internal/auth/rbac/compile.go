@@ -81,18 +81,19 @@ func (c *compiler) binding(name string, ref rbacv1.RoleRef, subjects []rbacv1.Su
 	}
 }
 
+// rules are those of a role; one that is not there is called what upstream's listers call it, in the singular.
 func (c *compiler) rules(ref rbacv1.RoleRef, namespace string) ([]rbacv1.PolicyRule, error) {
 	switch ref.Kind {
 	case "Role":
 		if role, ok := c.table.Get(roles, namespace, ref.Name).(*rbacv1.Role); ok {
 			return role.Rules, nil
 		}
-		return nil, apierrors.NewNotFound(roles.GroupResource(), ref.Name)
+		return nil, apierrors.NewNotFound(rbacv1.Resource("role"), ref.Name)
 	case "ClusterRole":
 		if role, ok := c.table.Get(clusterRoles, "", ref.Name).(*rbacv1.ClusterRole); ok {
 			return role.Rules, nil
 		}
-		return nil, apierrors.NewNotFound(clusterRoles.GroupResource(), ref.Name)
+		return nil, apierrors.NewNotFound(rbacv1.Resource("clusterrole"), ref.Name)
 	}
 	return nil, errors.New("unsupported role reference kind: " + fmt.Sprintf("%q", ref.Kind))
 }

@@ -131,7 +131,7 @@ func TestReasons(t *testing.T) {
 		{"system:serviceaccount:one:robot", "one", auth.Allow, `RBAC: allowed by RoleBinding "b/one" of Role "r" to ServiceAccount "robot/one"`},
 		{"system:serviceaccount:two:robot", "one", auth.NoOpinion, ""},
 		{"u", "one", auth.Allow, `RBAC: allowed by RoleBinding "d/one" of Role "r" to User "u"`},
-		{"u", "two", auth.NoOpinion, `RBAC: [roles.rbac.authorization.k8s.io "r" not found, clusterroles.rbac.authorization.k8s.io "gone" not found]`},
+		{"u", "two", auth.NoOpinion, `RBAC: [role.rbac.authorization.k8s.io "r" not found, clusterrole.rbac.authorization.k8s.io "gone" not found]`},
 		{"u", "", auth.NoOpinion, ""},
 	} {
 		got, reason, err := a.Authorize(t.Context(), auth.User{Name: c.user}, auth.Attributes{Verb: "get", Resource: "pods", Namespace: c.namespace})

@@ -68,7 +68,7 @@ func bindingRights(resource string, refOf func(obj kinds.Object) rbacv1.RoleRef)
 		if slices.Contains(env.Groups, masters) || old != nil && onlyForCollector(obj, old) || mayBind(env, ref, obj.GetNamespace()) {
 			return nil
 		}
-		rules, err := bound(see, ref, obj.GetNamespace())
+		rules, err := bound(see, ref, resource, obj.GetNamespace())
 		if err != nil {
 			return err
 		}
@@ -89,8 +89,8 @@ func mayBind(env kinds.Env, ref rbacv1.RoleRef, namespace string) bool {
 	return resource != "" && env.Powers.Refuse(kinds.Wish{Verb: "bind", Group: ref.APIGroup, Resource: resource, Namespace: namespace, Name: ref.Name}) == nil
 }
 
-// bound returns the rules of the role that a binding in namespace names.
-func bound(see kinds.Reader, ref rbacv1.RoleRef, namespace string) ([]rbacv1.PolicyRule, error) {
+// bound returns the rules of the role that a binding in namespace names. One that is not there is refused, as upstream, as if it were of the binding's resource.
+func bound(see kinds.Reader, ref rbacv1.RoleRef, of, namespace string) ([]rbacv1.PolicyRule, error) {
 	resource := resourceOf(ref)
 	switch resource {
 	case "":
@@ -100,7 +100,7 @@ func bound(see kinds.Reader, ref rbacv1.RoleRef, namespace string) ([]rbacv1.Pol
 	}
 	obj := see.Get(rbacv1.SchemeGroupVersion.WithResource(resource), namespace, ref.Name)
 	if obj == nil {
-		return nil, apierrors.NewNotFound(rbacv1.Resource(resource), ref.Name)
+		return nil, apierrors.NewNotFound(rbacv1.Resource(of), ref.Name)
 	}
 	rules, _ := rulesOf(obj)
 	return rules, nil

@@ -50,7 +50,7 @@ func TestEscalation(t *testing.T) {
 		"binding held":               {rbac.RoleBinding(), bind, nil, "hold pods n/", false, ""},
 		"binding by who may bind":    {rbac.RoleBinding(), bind, nil, "bind roles n/r", false, ""},
 		"binding of another":         {rbac.RoleBinding(), bind, nil, "bind roles n/other", false, `rolebindings.rbac.authorization.k8s.io "r" is forbidden: not held: pods`},
-		"binding of nothing":         {rbac.RoleBinding(), lost, nil, "hold pods n/", false, `roles.rbac.authorization.k8s.io "gone" not found`},
+		"binding of nothing":         {rbac.RoleBinding(), lost, nil, "hold pods n/", false, `rolebindings.rbac.authorization.k8s.io "gone" not found`},
 		"binding for the collector":  {rbac.RoleBinding(), bind, held, "", false, ""},
 		"cluster binding":            {rbac.ClusterRoleBinding(), everywhere, nil, "bind roles /r", false, `clusterrolebindings.rbac.authorization.k8s.io "r" is forbidden: not held: pods`},
 		"cluster binding may bind":   {rbac.ClusterRoleBinding(), everywhere, nil, "bind clusterroles /r", false, ""},
