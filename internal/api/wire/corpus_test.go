@@ -13,11 +13,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-
-	"github.com/floe-k8s/floe/internal/api"
-	"github.com/floe-k8s/floe/internal/api/apitest"
-	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/test/peers/exchange"
 	"github.com/floe-k8s/floe/test/peers/transcript"
@@ -30,7 +25,7 @@ const corpusLists = "testdata/corpus"
 
 var corpus = flag.String("corpus", "", "write the lists of the corpus' differences anew, and each with both answers to this folder")
 
-// TestCorpus sends the corpus of each kind that floe serves to a fresh floe, and compares whole answers.
+// TestCorpus sends the corpus of each kind that floe serves, and of each family of requests, to a fresh floe, and compares whole answers.
 func TestCorpus(t *testing.T) {
 	files := map[string]string{}
 	found, err := filepath.Glob("../../../test/peers/recorded/corpus/*" + transcript.Packed)
@@ -40,15 +35,15 @@ func TestCorpus(t *testing.T) {
 	for _, file := range found {
 		files[strings.TrimSuffix(filepath.Base(file), transcript.Packed)] = file
 	}
+	for _, k := range all.Kinds() {
+		name := strings.TrimSuffix(k.Resource+"."+k.GVK.Version+"."+k.GVK.Group, ".")
+		if files[name] == "" {
+			t.Errorf("%s: nothing is recorded", name) // hack/compare records it
+		}
+	}
 	var same, total atomic.Int64
 	t.Run("kinds", func(t *testing.T) {
-		for _, k := range all.Kinds() {
-			name := strings.TrimSuffix(k.Resource+"."+k.GVK.Version+"."+k.GVK.Group, ".")
-			file, ok := files[name]
-			if !ok {
-				t.Errorf("%s: nothing is recorded", name) // hack/compare records it
-				continue
-			}
+		for name, file := range files {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				n, differ := compare(t, name, file)
@@ -60,18 +55,6 @@ func TestCorpus(t *testing.T) {
 	t.Logf("%d of %d answers are upstream's", same.Load(), total.Load())
 }
 
-// plain makes a server as the one whose answers are recorded: everything is allowed, and of the admission plug-ins only NamespaceLifecycle is on.
-func plain(cluster *apitest.Cluster) {
-	s := cluster.API
-	cluster.Rules = func(auth.User, string) ([]rbacv1.PolicyRule, bool, error) {
-		return []rbacv1.PolicyRule{
-			{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}}, {Verbs: []string{"*"}, NonResourceURLs: []string{"*"}},
-		}, false, nil
-	}
-	s.Authorizer = auth.AlwaysAllow
-	s.NoAdmission = slices.DeleteFunc(api.Plugins(s.Kinds, s.Plugins), func(name string) bool { return name == "NamespaceLifecycle" })
-}
-
 // compare sends the corpus of a kind, and returns how many requests it has and how many of the answers differ.
 func compare(t *testing.T, name, file string) (total, differ int) {
 	blocks, err := transcript.Read(file)
@@ -81,7 +64,7 @@ func compare(t *testing.T, name, file string) (total, differ int) {
 	list := filepath.Join(corpusLists, name+".txt")
 	known, comments := listed(t, list)
 	p := newPeer(t)
-	plain(p.Cluster)
+	defined(t, p.Cluster)
 	var lines []string
 	asked := ""
 	for i, b := range blocks {

@@ -11,6 +11,7 @@ import (
 //   - node ports in the cells of tables, but those that a request asked for;
 //   - how long ago something was that a request dates;
 //   - the order of managed fields, which is that of the seconds in which they were written;
+//   - the order of what upstream keeps in a map: the rules that a user has, and the parts of the control plane;
 //   - a change that shows nothing new: upstream writes an object again whose managed fields differ in nothing but the second, where its own form of the object
 //     has read a default into what was sent (stateful sets with claims), so that it depends on the second too.
 func steady(answer, asked string) string {
@@ -21,6 +22,9 @@ func steady(answer, asked string) string {
 		return nodePort.ReplaceAllString(s, ":PORT/$2")
 	})
 	answer = longAgo.ReplaceAllString(answer, "(AGE ago)")
+	if strings.Contains(answer, "\nkind: SelfSubjectRulesReview\n") || strings.Contains(answer, "\nkind: ComponentStatusList\n") {
+		answer = unordered(answer)
+	}
 	return withoutRepeats(inOrder(strings.Split(answer, "\n")))
 }
 
@@ -64,5 +68,32 @@ func withoutRepeats(lines []string) string {
 		}
 		lines = lines[end:]
 	}
+	return strings.Join(out, "\n")
+}
+
+// unordered sorts the entries of the outermost lists of a document.
+func unordered(answer string) string {
+	var out, entries []string
+	depth := -1 // of the list that entries are of
+	flush := func() {
+		slices.Sort(entries)
+		out, entries, depth = append(out, entries...), nil, -1
+	}
+	for line := range strings.SplitSeq(answer, "\n") {
+		indent := len(line) - len(strings.TrimLeft(line, " "))
+		begins := strings.HasPrefix(line[indent:], "- ")
+		if depth >= 0 && (indent < depth || indent == depth && !begins) {
+			flush()
+		}
+		switch {
+		case begins && (depth < 0 || indent == depth):
+			depth, entries = indent, append(entries, line)
+		case depth >= 0:
+			entries[len(entries)-1] += "\n" + line
+		default:
+			out = append(out, line)
+		}
+	}
+	flush()
 	return strings.Join(out, "\n")
 }

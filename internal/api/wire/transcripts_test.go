@@ -3,6 +3,7 @@ package wire_test
 import (
 	"flag"
 	"fmt"
+	"io"
 	"math/rand"
 	"net/http"
 	"net/http/httptest"
@@ -19,14 +20,18 @@ import (
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
+	policies "github.com/floe-k8s/floe/internal/auth/rbac/policy"
 	"github.com/floe-k8s/floe/internal/auth/token"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
 	"github.com/floe-k8s/floe/internal/controller/bootstrap"
+	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/allocation"
 	"github.com/floe-k8s/floe/internal/observe"
+	"github.com/floe-k8s/floe/internal/store"
 	"github.com/floe-k8s/floe/test/peers/exchange"
 	"github.com/floe-k8s/floe/test/peers/transcript"
 )
@@ -45,6 +50,7 @@ func TestTranscripts(t *testing.T) {
 	}
 	known, reasons := listed(t, differencesFile)
 	p := newPeer(t)
+	p.API.NoAdmission = append(p.API.NoAdmission, "ServiceAccount") // as upstream's, which had no controller of service accounts
 	var found []string
 	total := 0
 	for _, file := range files {
@@ -105,6 +111,12 @@ func (c *hurried) NewTimer(d time.Duration) clock.Timer {
 	return &hurriedTimer{t, c}
 }
 
+func (c *hurried) After(d time.Duration) <-chan time.Time {
+	over := c.FakeClock.After(d)
+	c.waits <- d
+	return over
+}
+
 // hurriedTimer is a timer whose waits are told of, each time that it is set.
 type hurriedTimer struct {
 	clock.Timer
@@ -123,6 +135,9 @@ var recorded = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 // byCertificate is byHeader where the administrator comes with a certificate, as upstream's does.
 func byCertificate(r *http.Request) (auth.User, bool, error) {
 	user, ok, err := byHeader(r)
+	if user.Name == "bob" {
+		user.Groups = append([]string{"team"}, user.Groups...) // upstream's list of tokens has it
+	}
 	if r.Header.Get("X-User") == "" {
 		user.Extra = map[string][]string{"authentication.kubernetes.io/credential-id": {"X509SHA256=" + strings.Repeat("0", 64)}}
 	}
@@ -134,10 +149,12 @@ func newPeer(t *testing.T) *peer {
 	p := &peer{served: &served{Cluster: apitest.New(t)}}
 	p.Clock.SetTime(recorded)
 	p.clock = &hurried{p.Clock, make(chan time.Duration)}
+	chained(t, p.Cluster, p.clock)
 	p.API.Clock = p.clock
 	handler := wire.New(wire.Config{
 		API: p.API, Authenticator: byCertificate, Clock: p.clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)),
 		Gather: prometheus.NewRegistry(), Documents: []wire.Document{{Path: token.DiscoveryPath}, {Path: token.KeysPath}},
+		Flags: func() map[string]string { return nil }, Statusz: true,
 		Build: wire.Build{Commit: "$Format:%H$", Date: "1970-01-01T00:00:00Z"}, // as upstream's own build without a stamp
 	})
 	handler.SetReady()
@@ -148,7 +165,7 @@ func newPeer(t *testing.T) *peer {
 		t.Fatal("no range")
 	}
 	begin := bootstrap.New(bootstrap.Config{
-		Client: inprocess.New(p.API, apitest.Administrator()), Clock: p.Clock, Log: observe.Discard(), Ranges: []allocation.Range{services},
+		Client: inprocess.New(p.API, apitest.Administrator()), Clock: p.Clock, Log: observe.Discard(), Policy: policies.Objects(), Ranges: []allocation.Range{services},
 		Served: handler.Served(), Address: netip.MustParseAddr("127.0.0.1"), Port: 6443, Host: "peer", Instance: "i",
 	})
 	if err := begin.Ensure(t.Context()); err != nil {
@@ -162,9 +179,16 @@ const pagesKept = 6 * time.Minute
 
 func (p *peer) answer(t *testing.T, r exchange.Request) string {
 	t.Helper()
-	if r.Method == "COMPACT" {
+	switch r.Method {
+	case "COMPACT":
 		p.compact(t)
 		return "compacted\n"
+	case "SETTLE":
+		p.Clock.Step(settled)
+		return "settled\n"
+	case "AWAIT":
+		p.await(t, r)
+		return "awaited\n"
 	}
 	req, err := p.memory.Request(t.Context(), p.URL, r)
 	if err != nil {
@@ -177,6 +201,29 @@ func (p *peer) answer(t *testing.T, r exchange.Request) string {
 	p.memory.Note(r, seen)
 	return text
 }
+
+// await asks for a path until the answer has the text of r.
+func (p *peer) await(t *testing.T, r exchange.Request) {
+	t.Helper()
+	for range awaited {
+		resp := p.served.send(t, "GET "+r.Path)
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(body), r.Header[transcript.Until]) {
+			return
+		}
+	}
+	t.Errorf("%s: %q is not there", r.Path, r.Header[transcript.Until])
+}
+
+// settled is about as long as upstream is given: what is made before and after is of different seconds.
+const settled = 2 * time.Second
+
+// awaited is how often await asks, some seconds of work.
+const awaited = 10_000
 
 // compact forgets all that is not current. Of upstream's pages the rest is gone then as well; here it goes in time. A log keeps what its newest record
 // replaced: that is one of nobody's.
@@ -194,6 +241,14 @@ func (p *peer) compact(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Clock.Step(pagesKept)
+	// Watches go on from what the table still has of the past, which is more than the log. Of events it has to forget that too, or
+	// there is nothing to refuse: upstream watches those in its log.
+	events := p.API.Kind(corev1.SchemeGroupVersion.WithResource("events"))
+	for _, c := range api.Collections([]*kinds.Kind{events}) {
+		if err := p.API.Store.Adopt([]string{c.Prefix}, []store.Collection{c}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // send lets the time pass for which somebody waits before there is an answer.

@@ -57,6 +57,9 @@ func byHeader(r *http.Request) (auth.User, bool, error) {
 		return auth.AnonymousUser(r)
 	case strings.HasPrefix(name, "system:node:"):
 		return auth.User{Name: name, Groups: []string{auth.Nodes, auth.Authenticated}}, true, nil
+	case strings.HasPrefix(name, "system:serviceaccount:"):
+		namespace, _, _ := strings.Cut(strings.TrimPrefix(name, "system:serviceaccount:"), ":")
+		return auth.User{Name: name, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, auth.Authenticated}}, true, nil
 	case name != "":
 		return auth.User{Name: name, Groups: []string{auth.Authenticated}}, true, nil
 	}

@@ -1,6 +1,6 @@
 // Command corpus makes, records and shows the differential corpus: what upstream's server answers to thousands of requests, good and bad ones of every kind.
 //
-//	corpus record OBJECTS FOLDER [NAME...]   asks the server of KUBECONFIG, and writes a packed transcript of each kind (pods.v1) to the folder
+//	corpus record OBJECTS FOLDER [NAME...]   asks the server of KUBECONFIG, and writes a packed transcript of each kind (pods.v1) and family (family-rights) to the folder
 //	corpus show FILE [WORD...]               prints a packed transcript, or those of its requests that have all the words in their names
 //	corpus requests FILE                     prints the requests that follow from a specification
 //
@@ -76,51 +76,90 @@ func show(file string, words []string) error {
 // together is how many kinds are recorded at once: most of the time a server's watches wait for their end.
 const together = 8
 
+// script is what is recorded into one file.
+type script struct {
+	name   string
+	alone  bool
+	strict bool // what is called good must be accepted
+	blocks []transcript.Block
+}
+
 func record(ctx context.Context, objects, folder string, names []string) error {
-	files, err := plan.Files(objects)
+	all, err := scripts(objects)
 	if err != nil {
 		return err
 	}
-	var g errgroup.Group
-	g.SetLimit(together)
-	failed := make([]error, len(files))
-	for i, file := range files {
-		spec, err := plan.Read(file)
-		if err != nil {
-			failed[i] = err
-			continue
-		}
-		if len(names) > 0 && !slices.Contains(names, spec.Name()) {
-			continue
-		}
-		g.Go(func() error {
-			if err := ask(ctx, spec, filepath.Join(folder, spec.Name()+transcript.Packed)); err != nil {
-				failed[i] = fmt.Errorf("%s: %w", spec.Name(), err)
-			}
-			return nil
-		})
+	if len(names) > 0 {
+		all = slices.DeleteFunc(all, func(s script) bool { return !slices.Contains(names, s.name) })
 	}
-	return errors.Join(g.Wait(), errors.Join(failed...))
+	failed := make([]error, len(all))
+	// What changes the answers to others comes after them, one by one.
+	for _, turn := range []struct {
+		alone bool
+		limit int
+	}{{false, together}, {true, 1}} {
+		var g errgroup.Group
+		g.SetLimit(turn.limit)
+		for i, s := range all {
+			if s.alone != turn.alone {
+				continue
+			}
+			g.Go(func() error {
+				if err := ask(ctx, s, filepath.Join(folder, s.name+transcript.Packed)); err != nil {
+					failed[i] = fmt.Errorf("%s: %w", s.name, err)
+				}
+				return nil
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+	}
+	return errors.Join(failed...)
 }
 
-// ask sends the requests of one kind.
-func ask(ctx context.Context, spec *plan.Spec, file string) error {
+// scripts are those of all kinds, then those of the families.
+func scripts(objects string) ([]script, error) {
+	files, err := plan.Files(objects)
+	if err != nil {
+		return nil, err
+	}
+	var out []script
+	for _, file := range files {
+		spec, err := plan.Read(file)
+		if err != nil {
+			return nil, err
+		}
+		blocks, err := spec.Blocks()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, script{spec.Name(), spec.Alone, spec.Verbs == nil, blocks})
+	}
+	for _, family := range plan.Families() {
+		blocks, err := family.Blocks()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, script{family.Name, family.Alone, false, blocks})
+	}
+	return out, nil
+}
+
+// ask sends the requests of one script.
+func ask(ctx context.Context, of script, file string) error {
 	s, err := sender.Connect(os.Getenv("KUBECONFIG"), os.Getenv("ETCD"))
 	if err != nil {
 		return err
 	}
-	blocks, err := spec.Blocks()
-	if err != nil {
-		return err
-	}
-	for i, b := range blocks {
-		if blocks[i].Answer, err = s.Answer(ctx, exchange.Parse(b.Input)); err != nil {
+	for i, b := range of.blocks {
+		if of.blocks[i].Answer, err = s.Answer(ctx, exchange.Parse(b.Input)); err != nil {
 			return fmt.Errorf("%s: %w", strings.TrimSpace(b.Lead), err)
 		}
 	}
-	err = transcript.Write(file, blocks)
-	if spec.Verbs == nil {
-		err = errors.Join(err, accepted(blocks))
+	err = transcript.Write(file, of.blocks)
+	if of.strict {
+		err = errors.Join(err, accepted(of.blocks))
 	}
 	return err
 }

@@ -102,6 +102,9 @@ type comparison struct {
 
 // kind compares the objects of one kind. What no server stores, such as a review, is passed over.
 func (c *comparison) kind(ctx context.Context, spec *plan.Spec) error {
+	if err := c.needed(ctx, spec); err != nil {
+		return err
+	}
 	for _, fields := range spec.Objects {
 		obj := &unstructured.Unstructured{Object: fields}
 		normal, err := copyNumbers(obj)
@@ -123,6 +126,39 @@ func (c *comparison) kind(ctx context.Context, spec *plan.Spec) error {
 		}
 	}
 	return nil
+}
+
+// needed makes what admission asks of the kind's objects: the objects and service accounts that they name. Both servers have it then.
+func (c *comparison) needed(ctx context.Context, spec *plan.Spec) error {
+	account := schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}
+	for _, name := range spec.Accounts {
+		obj := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ServiceAccount"}}
+		obj.SetName(name)
+		if err := c.both(ctx, account, true, obj); err != nil {
+			return err
+		}
+	}
+	for _, need := range spec.Needs {
+		obj, err := copyNumbers(&unstructured.Unstructured{Object: need.Object})
+		if err != nil {
+			return err
+		}
+		if err := c.both(ctx, obj.GroupVersionKind().GroupVersion().WithResource(need.Resource), false, obj); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// both creates an object on upstream's server, and waits until floe has it.
+func (c *comparison) both(ctx context.Context, res schema.GroupVersionResource, namespaced bool, obj *unstructured.Unstructured) error {
+	if _, err := c.upstream.of(res, namespaced, obj).Create(ctx, obj, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("%s %s: %w", res.Resource, obj.GetName(), err)
+	}
+	return wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, 10*time.Second, true, func(ctx context.Context) (bool, error) {
+		_, err := c.floe.of(res, namespaced, obj).Get(ctx, obj.GetName(), metav1.GetOptions{})
+		return err == nil, nil
+	})
 }
 
 func (s *server) of(res schema.GroupVersionResource, namespaced bool, obj *unstructured.Unstructured) dynamic.ResourceInterface {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -45,6 +46,19 @@ func Connect(kubeconfig, etcd string) (*Sender, error) {
 	return &Sender{url: strings.TrimSuffix(config.Host, "/"), etcd: etcd, admin: admin, anonymous: anonymous}, nil
 }
 
+// Methods that are no requests: package transcript.
+const (
+	settle = "SETTLE"
+	await  = "AWAIT"
+)
+
+const (
+	// settled is longer than any cache of upstream's lags behind: that of admission policies is read anew each second.
+	settled = 1500 * time.Millisecond
+	// awaited bounds how long upstream may take to do what is waited for.
+	awaited = 30 * time.Second
+)
+
 // compact is the method of what is no request: that the log forgets all but the current versions.
 const compact = "COMPACT"
 
@@ -81,6 +95,12 @@ func (s *Sender) Answer(ctx context.Context, r exchange.Request) (string, error)
 	if r.Method == compact {
 		return forget(ctx, s.etcd)
 	}
+	switch r.Method {
+	case settle:
+		return "settled\n", pause(ctx, settled)
+	case await:
+		return "awaited\n", s.wait(ctx, r)
+	}
 	req, err := s.memory.Request(ctx, s.url, r)
 	if err != nil {
 		return "", err
@@ -91,7 +111,9 @@ func (s *Sender) Answer(ctx context.Context, r exchange.Request) (string, error)
 	case "system:anonymous":
 		client = s.anonymous
 	default:
-		req.Header.Set("Impersonate-User", user)
+		if become(req, user) {
+			client = s.anonymous // a certificate would be believed first
+		}
 	}
 	req.Header.Del("X-User")
 	resp, err := client.Do(req)
@@ -104,4 +126,56 @@ func (s *Sender) Answer(ctx context.Context, r exchange.Request) (string, error)
 	text, seen, err := transcript.Answer(r, resp)
 	s.memory.Note(r, seen)
 	return text, err
+}
+
+// become makes a request another user's: one of the static tokens that test/peers/with gives, which are the users' names, where the request itself acts as somebody
+// else, or else by impersonation. It says whether the request has a token.
+func become(req *http.Request, user string) bool {
+	for name := range req.Header {
+		if strings.HasPrefix(name, "Impersonate-") {
+			req.Header.Set("Authorization", "Bearer "+user)
+			return true
+		}
+	}
+	req.Header.Set("Impersonate-User", user)
+	if strings.HasPrefix(user, "system:node:") {
+		req.Header.Set("Impersonate-Group", "system:nodes")
+	}
+	return false
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// wait asks for a path until the answer has the text of r.
+func (s *Sender) wait(ctx context.Context, r exchange.Request) error {
+	ctx, cancel := context.WithTimeout(ctx, awaited)
+	defer cancel()
+	for {
+		req, err := s.memory.Request(ctx, s.url, exchange.Request{Method: http.MethodGet, Path: r.Path})
+		if err != nil {
+			return err
+		}
+		resp, err := s.admin.Do(req)
+		if err != nil {
+			return fmt.Errorf("await %s: %w", r.Path, err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return fmt.Errorf("await %s: %w", r.Path, err)
+		}
+		if strings.Contains(string(body), r.Header[transcript.Until]) {
+			return pause(ctx, settled/5)
+		}
+		if err := pause(ctx, settled/10); err != nil {
+			return fmt.Errorf("await %s: %q is not there: %w", r.Path, r.Header[transcript.Until], err)
+		}
+	}
 }

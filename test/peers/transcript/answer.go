@@ -107,12 +107,14 @@ type cleaner struct {
 }
 
 var (
-	unique     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
-	moment     = regexp.MustCompile(`\b20(2[5-9]|[3-9]\d)-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
-	revision   = regexp.MustCompile(`(too old resource version: \d+ \(|[Tt]oo large resource version: \d+, current: |the ResourceVersion in record \(|ResourceVersion in object meta: |"resourceVersion\\*":\\*")\d+`)
-	credential = regexp.MustCompile(`eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+|X509SHA256=[0-9a-f]{64}`)
-	service    = regexp.MustCompile(`\b10\.96\.\d+\.\d+\b`)
-	age        = regexp.MustCompile(`^(\d+[smhdy])+$`)
+	// tokenVolume is the name of the volume that admission gives pods.
+	tokenVolume = regexp.MustCompile(`\b(kube-api-access-)[bcdfghjklmnpqrstvwxz2456789]{5}\b`)
+	unique      = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	moment      = regexp.MustCompile(`\b20(2[5-9]|[3-9]\d)-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
+	revision    = regexp.MustCompile(`(too old resource version: \d+ \(|[Tt]oo large resource version: \d+, current: |the ResourceVersion in record \(|ResourceVersion in object meta: |"resourceVersion\\*":\\*")\d+`)
+	credential  = regexp.MustCompile(`eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+|X509SHA256=[0-9a-f]{64}`)
+	service     = regexp.MustCompile(`\b10\.96\.\d+\.\d+\b`)
+	age         = regexp.MustCompile(`^(\d+[smhdy])+$`)
 )
 
 // clean returns a value as it stands in a transcript; key is the one that holds it.
@@ -192,6 +194,9 @@ func (c *cleaner) text(key, s string) string {
 	s = moment.ReplaceAllString(s, "TIME")
 	if c.prefix != nil {
 		s = c.prefix.ReplaceAllString(s, "${1}SUFFIX")
+	}
+	if !strings.Contains(c.sent, "kube-api-access-") {
+		s = tokenVolume.ReplaceAllString(s, "${1}SUFFIX")
 	}
 	s = credential.ReplaceAllString(s, "CREDENTIAL")
 	s = service.ReplaceAllStringFunc(s, func(address string) string {

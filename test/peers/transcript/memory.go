@@ -27,6 +27,8 @@ const (
 	Show = "X-Show" // what is shown that is left out otherwise
 	Keep = "X-Keep" // the version that its answer has is FIRSTVERSION from now on
 	Form = "X-Form" // protobuf: the body, JSON in the transcript, is sent as that
+	// Until is what the answer to an AWAIT's path has when the wait is over.
+	Until = "X-Until"
 )
 
 // Seen is what later requests may need of an answer. What the answer does not have is "".
@@ -72,7 +74,7 @@ func (m *Memory) Request(ctx context.Context, server string, r exchange.Request)
 		return nil, err
 	}
 	for name, value := range r.Header {
-		if name != Show && name != Keep && name != Form {
+		if name != Show && name != Keep && name != Form && name != Until {
 			req.Header.Set(name, value)
 		}
 	}

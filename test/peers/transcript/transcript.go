@@ -12,6 +12,8 @@
 // Other words with a meaning in a request: the header "X-User: NAME" sends it as somebody else, "X-User: system:anonymous" without
 // credentials, and CONTINUE is the token of the last list that had one. So are LASTVERSION and LASTUID the version and the UID of the last
 // object that was answered, LISTVERSION the version of the last list, and FIRSTVERSION the version in the answer to the last request with the header "X-Keep".
+// Methods of no request are COMPACT (the log forgets all but what is current), SETTLE (wait until what was written is in the server's caches) and AWAIT (ask
+// for the path until the answer has the text of the header "X-Until").
 // With "X-Form: protobuf" the body, which stands as JSON, is sent in protobuf. An answer in protobuf stands as YAML, as one in JSON does.
 package transcript
 

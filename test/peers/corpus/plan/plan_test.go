@@ -20,40 +20,47 @@ func TestRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	total := 0
+	total, planned := 0, 0
+	check := func(name string, want []transcript.Block, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		planned++
+		got, err := transcript.Read(filepath.Join(recorded, name+transcript.Packed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			if got[i].Answer == "" {
+				t.Errorf("%s: %s has no answer", name, got[i].Lead)
+			}
+			got[i].Answer = ""
+		}
+		total += len(got)
+		if len(got) != len(want) || cmp.Diff(want, got) != "" {
+			t.Errorf("%s: the requests are not those that are recorded: record again (hack/compare)", name)
+		}
+	}
 	for _, file := range files {
 		spec, err := Read(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Run(spec.Name(), func(t *testing.T) {
-			want, err := spec.Blocks()
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := transcript.Read(filepath.Join(recorded, spec.Name()+transcript.Packed))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i := range got {
-				if got[i].Answer == "" {
-					t.Errorf("%s has no answer", got[i].Lead)
-				}
-				got[i].Answer = ""
-			}
-			total += len(got)
-			if len(got) != len(want) || cmp.Diff(want, got) != "" {
-				t.Errorf("%s: the requests are not those that are recorded: record again (hack/compare)", file)
-			}
-		})
+		want, err := spec.Blocks()
+		check(spec.Name(), want, err)
+	}
+	for _, f := range Families() {
+		want, err := f.Blocks()
+		check(f.Name, want, err)
 	}
 	t.Logf("%d requests", total)
 	entries, err := os.ReadDir(recorded)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != len(files) {
-		t.Errorf("%d kinds are recorded, and %d are planned", len(entries), len(files))
+	if len(entries) != planned {
+		t.Errorf("%d kinds and families are recorded, and %d are planned", len(entries), planned)
 	}
 }
 

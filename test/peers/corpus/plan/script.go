@@ -9,18 +9,33 @@ import (
 	"github.com/floe-k8s/floe/test/peers/transcript"
 )
 
-// script is a list of requests that grows.
+// script is the list of requests of one kind.
 type script struct {
 	*Spec
+	list
+}
+
+// list is a list of requests that grows.
+type list struct {
 	blocks []transcript.Block
 	names  map[string]int // how often each was used
 }
 
 // Blocks are all requests of the kind, without answers. A block's lead names it: "# NAME".
 func (s *Spec) Blocks() ([]transcript.Block, error) {
-	c := &script{Spec: s, names: map[string]int{}}
+	c := &script{s, list{names: map[string]int{}}}
 	if s.Namespaced {
 		c.add("namespace", "POST", "/api/v1/namespaces", map[string]any{"metadata": map[string]any{"name": s.namespace()}})
+		// No controller gives the namespace one, and no pod is let in that has none.
+		for _, name := range append([]string{"default"}, s.Accounts...) {
+			c.add("service account "+name, "POST", "/api/v1/namespaces/"+s.namespace()+"/serviceaccounts", meta("name", name))
+		}
+	}
+	for _, n := range s.Needs {
+		c.add("need of "+n.Resource, "POST", rootOf(versionOf(n.Object))+"/"+n.Resource, n.Object)
+	}
+	if len(s.Needs) > 0 {
+		c.settle()
 	}
 	if s.has("create") {
 		c.create()
@@ -47,16 +62,24 @@ func (s *Spec) Blocks() ([]transcript.Block, error) {
 	if s.has("delete") && s.has("create") && !s.Unsettled {
 		c.deletions()
 	}
+	return c.whole(s.Name())
+}
+
+// whole are the requests, none of which is empty.
+func (c *list) whole(of string) ([]transcript.Block, error) {
 	for _, b := range c.blocks {
 		if strings.TrimSpace(b.Input) == "" {
-			return nil, fmt.Errorf("%s: %s is empty", s.Name(), b.Lead)
+			return nil, fmt.Errorf("%s: %s is empty", of, b.Lead)
 		}
 	}
 	return c.blocks, nil
 }
 
+// settle waits until the server's caches have what was written. floe has none.
+func (c *list) settle() { c.put("settle", "SETTLE\n") }
+
 // add appends a request. Headers are "Name: value"; a body is nil, a text, or what is sent as JSON.
-func (c *script) add(name, method, path string, body any, headers ...string) {
+func (c *list) add(name, method, path string, body any, headers ...string) {
 	text := ""
 	switch body := body.(type) {
 	case nil:
@@ -65,7 +88,7 @@ func (c *script) add(name, method, path string, body any, headers ...string) {
 	default:
 		data, err := json.Marshal(body)
 		if err != nil {
-			panic(fmt.Sprintf("%s: %s: %v", c.Name(), name, err)) // bodies are made of what JSON is made of
+			panic(fmt.Sprintf("%s: %v", name, err)) // bodies are made of what JSON is made of
 		}
 		text = string(data)
 	}
@@ -79,7 +102,7 @@ func (c *script) add(name, method, path string, body any, headers ...string) {
 	c.put(name, input)
 }
 
-func (c *script) put(name, input string) {
+func (c *list) put(name, input string) {
 	if c.names[name]++; c.names[name] > 1 {
 		name = fmt.Sprintf("%s (%d)", name, c.names[name])
 	}

@@ -21,6 +21,12 @@ type Spec struct {
 	Fields []string `json:"fields,omitempty"`
 	// Objects are good. The first is changed in every way; each is created.
 	Objects []map[string]any `json:"objects"`
+	// Accounts are the service accounts that the objects name, besides default.
+	Accounts []string `json:"accounts,omitempty"`
+	// Needs are objects without a namespace that the objects name.
+	Needs []Need `json:"needs,omitempty"`
+	// Alone: what is created of the kind changes what other kinds' requests get, so that it is recorded when they are done.
+	Alone bool `json:"alone,omitempty"`
 	// Status is one that may be written to the first object through status.
 	Status map[string]any `json:"status,omitempty"`
 	// Changes are merge patches of the first object, good or bad, besides those that follow from its shape.
@@ -37,6 +43,12 @@ type Spec struct {
 	Limit int `json:"limit,omitempty"`
 	// Unsettled: a server changes what is created of the kind by itself at some later moment, so that objects are sent with dryRun only.
 	Unsettled bool `json:"unsettled,omitempty"`
+}
+
+// Need is an object of another kind that has to be there.
+type Need struct {
+	Resource string         `json:"resource"`
+	Object   map[string]any `json:"object"`
 }
 
 // Read reads the specification of one kind. Unknown fields are an error.
@@ -72,8 +84,10 @@ func Files(folder string) ([]string, error) {
 }
 
 // version is the group and version of the objects: "v1" or "apps/v1".
-func (s *Spec) version() string {
-	version, _ := s.Objects[0]["apiVersion"].(string)
+func (s *Spec) version() string { return versionOf(s.Objects[0]) }
+
+func versionOf(object map[string]any) string {
+	version, _ := object["apiVersion"].(string)
 	return version
 }
 
@@ -95,11 +109,13 @@ func (s *Spec) namespace() string {
 }
 
 // root is the path of the group and version.
-func (s *Spec) root() string {
-	if strings.Contains(s.version(), "/") {
-		return "/apis/" + s.version()
+func (s *Spec) root() string { return rootOf(s.version()) }
+
+func rootOf(version string) string {
+	if strings.Contains(version, "/") {
+		return "/apis/" + version
 	}
-	return "/api/" + s.version()
+	return "/api/" + version
 }
 
 // collection is the path of the objects.
