@@ -1,0 +1,490 @@
+package place
+
+import (
+	"encoding/binary"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/version"
+	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
+	"k8s.io/klog/v2"
+)
+
+const (
+	classesFew   = 32      // kept however large the table
+	classesMany  = 1024    // kept at most
+	classesRows  = 8 << 20 // rows of all classes together, beyond the few
+	templatesMax = 4096
+)
+
+// classCache is what decisions leave behind. It bounds itself; nothing in it is needed.
+type classCache struct {
+	templates   map[string]*template
+	templateIDs uint64
+	policies    map[*Policy]int
+	classes     map[string]*class
+	clock       uint64 // of uses
+	seen        uint64 // the furthest that any class has read the change log
+	made        uint64 // classes, ever
+	features136 *version.Version
+}
+
+func newClassCache() classCache {
+	return classCache{templates: map[string]*template{}, policies: map[*Policy]int{}, classes: map[string]*class{},
+		features136: version.MajorMinor(1, 36)}
+}
+
+func (c *classCache) policyID(p *Policy) int {
+	id, ok := c.policies[p]
+	if !ok {
+		id = len(c.policies) + 1
+		c.policies[p] = id
+	}
+	return id
+}
+
+func (c *classCache) keepTemplate(key string, tm *template) {
+	if len(c.templates) >= templatesMax {
+		clear(c.templates)
+	}
+	c.templateIDs++
+	tm.id = c.templateIDs
+	c.templates[key] = tm
+}
+
+// Stats are for metrics.
+type Stats struct {
+	Nodes, Pods, Shapes, Terms, Topologies int
+	Classes, Templates                     int
+	ClassesMade                            uint64 // ever; more than a few a second with few kinds of pods means that the cache is too small
+}
+
+// Stats counts what the table holds.
+func (t *Table) Stats() Stats {
+	s := Stats{Nodes: t.known, Pods: len(t.uids), Terms: len(t.carried), Topologies: len(t.topologies), Classes: len(t.classes),
+		Templates: len(t.templates), ClassesMade: t.made}
+	for _, of := range t.shapes {
+		s.Shapes += len(of)
+	}
+	return s
+}
+
+// absent is the verdict on a row without a node.
+const absent = ^uint16(0)
+
+// verdict is a status and when it is given.
+type verdict struct {
+	status *Status
+	order  int // of its filter
+}
+
+// kind is what a class thinks of a node that does not change with the pods on it. Rows share kinds.
+type kind struct {
+	verdict            uint16 // of the first filter that refuses every node like it; 0: none
+	taints, preferred  int64  // raw scores
+	images             []string
+	affinity, tolerant bool // the pod's node affinity matches; no taint keeps it away
+	hardKeys, softKeys bool // the node has the labels that spreading asks for
+}
+
+// class is the answers for pods alike.
+type class struct {
+	t         *Table
+	tm        *template
+	key       string
+	used      uint64
+	at        uint64 // position in the change log
+	built     bool   // otherwise at means nothing
+	nsVersion uint64
+	choosy    bool // depends on the labels of namespaces
+
+	verdicts   []verdict // by code; code 0 is success
+	fitCodes   map[uint64]uint16
+	ruleCodes  map[*Status]uint16
+	dynamic    []dynamic
+	rules      []*rule
+	topologies []classTopology
+	requireAll bool // nodes must have all labels of soft constraints to be ranked by them
+	extras     []extra
+
+	// By row.
+	version []uint32
+	kind    []int32
+	verdict []uint16
+	group   []*group
+	local   []int32
+
+	kinds   []kind
+	kindIDs map[string]int32
+	counts  []int32 // rows by verdict, of those that are in no group
+	groups  map[string]*group
+	live    []*group
+
+	// Scratch.
+	buf    []byte
+	soft   []int     // soft constraints, in rules
+	damp   []float64 // by soft constraint
+	marked []uint64  // by domain: met when mark
+	mark   uint64
+	good   []*group
+	best   [][]int32
+}
+
+// dynamic is a filter whose answer may change with the pods on a row.
+type dynamic struct {
+	order int
+	ask   func(row int32) uint16
+}
+
+// extra is a rule from outside that ranks.
+type extra struct {
+	name  string
+	score func(Site) int64
+}
+
+type classTopology struct {
+	*topology
+	rows bool // it was rowwise when the class was built
+}
+
+// prepared is what Decide found out about a pod before it looked for its class.
+type prepared struct {
+	tm       *template
+	aim      aim
+	names    []string // the nodes that the aim and rules leave; nil: all
+	namedBy  []string // the plug-ins that named them
+	spread   labels.Selector
+	carried  []*carried
+	rules    []Prepared // of tm.policy.rules
+	refuse   *Status    // by a rule, whatever the node
+	selfHard []bool     // whether the pod matches its own hard constraints
+	selfAll  bool       // whether the pod matches all of its own required affinity
+}
+
+// prepare parses a pod and asks what the table makes of its labels.
+func (t *Table) prepare(pod *corev1.Pod, p *Policy) (prepared, error) {
+	at, required := p.aimed(pod)
+	tm, err := t.template(pod, p, required)
+	if err != nil {
+		return prepared{}, err
+	}
+	pr := prepared{tm: tm, aim: at}
+	if at.names != nil {
+		pr.names, pr.namedBy = at.names, []string{NodeAffinity}
+	}
+	if err := t.prepareRules(pod, p, &pr); err != nil {
+		return pr, err
+	}
+	if !tm.spreads && len(tm.hard)+len(tm.soft) > 0 {
+		if s := t.defaultSelector(pod); !s.Empty() {
+			pr.spread = s
+		}
+	}
+	set := labels.Set(pod.Labels)
+	for i := range tm.hard {
+		if s := pr.selector(&tm.hard[i]); s != nil {
+			pr.selfHard = append(pr.selfHard, s.Matches(set))
+		}
+	}
+	pr.selfAll = len(tm.affinity.required) > 0
+	for i := range tm.affinity.required {
+		pr.selfAll = pr.selfAll && tm.affinity.required[i].own(t, pod.Namespace, set)
+	}
+	pr.carried = t.meets(pod, tm)
+	return pr, nil
+}
+
+// selector is a constraint's; nil when it does not hold, for want of services and owner.
+func (pr *prepared) selector(c *constraint) labels.Selector {
+	if c.selector == nil {
+		return pr.spread
+	}
+	return c.selector
+}
+
+// meets returns the terms of pods on nodes that cover pod and matter to its policy, by id.
+func (t *Table) meets(pod *corev1.Pod, tm *template) []*carried {
+	p, set := tm.policy, labels.Set(pod.Labels)
+	ranks := p.weights[InterPodAffinity] != 0 && !tm.unmoved()
+	filters := p.filters(InterPodAffinity)
+	var out []*carried
+	look := func(under pair) {
+		for _, c := range t.byPair[under] {
+			matters := ranks
+			if c.kind == refuses {
+				matters = filters
+			} else if c.kind == expects {
+				matters = ranks && p.HardAffinityWeight > 0
+			}
+			if matters && c.covers(t, pod.Namespace, set) {
+				out = append(out, c)
+			}
+		}
+	}
+	look(pair{})
+	if len(t.byPair) > 0 {
+		for k, v := range pod.Labels {
+			look(pair{k, v})
+		}
+	}
+	slices.SortFunc(out, func(a, b *carried) int { return int(int64(a.id - b.id)) })
+	return out
+}
+
+// unmoved says whether the wishes of pods on nodes are not heard, because the pod has none of its own.
+func (tm *template) unmoved() bool {
+	return tm.policy.IgnorePreferredOfExisting && len(tm.affinity.preferred)+len(tm.affinity.preferNot) == 0
+}
+
+// classOf finds or makes the class of a prepared pod and brings it up to date.
+func (t *Table) classOf(pod *corev1.Pod, pr *prepared) *class {
+	w := writer{t.scratch[:0]}
+	w.buf = binary.AppendUvarint(w.buf, pr.tm.id)
+	if pr.spread != nil {
+		w.str(pod.Namespace)
+		w.str(selectorKey(pr.spread))
+	}
+	for _, self := range append(pr.selfHard, pr.selfAll) {
+		w.buf = append(w.buf, b2i(self))
+	}
+	for _, c := range pr.carried {
+		w.buf = binary.AppendUvarint(w.buf, c.id)
+	}
+	for i := range pr.rules {
+		w.str(pr.rules[i].Key)
+		w.buf = append(w.buf, b2i(pr.rules[i].Filter != nil)<<1|b2i(pr.rules[i].Score != nil))
+	}
+	t.scratch = w.buf
+	c := t.classes[string(w.buf)]
+	if c != nil && c.stale() {
+		t.dropClass(c)
+		c = nil
+	}
+	if c == nil {
+		c = t.newClass(pod, pr, string(w.buf))
+		t.evict(c)
+		t.classes[c.key] = c
+	}
+	t.clock++
+	c.used = t.clock
+	c.catchUp()
+	return c
+}
+
+// stale says whether the class was built on what no longer holds.
+func (c *class) stale() bool {
+	if c.choosy && c.nsVersion != c.t.nsVersion {
+		return true
+	}
+	for _, tp := range c.topologies {
+		if tp.rows != tp.rowwise() {
+			return true
+		}
+	}
+	return false
+}
+
+// evict makes room for one more class: the least recently used goes.
+func (t *Table) evict(next *class) {
+	most := min(max(classesRows/(len(t.nodes)+1), classesFew), classesMany)
+	for len(t.classes) >= most {
+		var oldest *class
+		for _, c := range t.classes {
+			if oldest == nil || c.used < oldest.used {
+				oldest = c
+			}
+		}
+		t.dropClass(oldest)
+	}
+}
+
+func (t *Table) dropClass(c *class) {
+	delete(t.classes, c.key)
+	for _, r := range c.rules {
+		for _, tl := range r.tallies {
+			t.dropTally(tl.tally)
+		}
+	}
+	for _, tp := range c.topologies {
+		t.dropTopology(tp.topology)
+	}
+}
+
+// dropChoosy drops the classes and tallies that depend on the labels of namespaces.
+func (t *Table) dropChoosy() {
+	for _, c := range t.classes {
+		if c.choosy {
+			t.dropClass(c)
+		}
+	}
+}
+
+// newClass makes an empty class; catchUp fills it.
+func (t *Table) newClass(pod *corev1.Pod, pr *prepared, key string) *class {
+	t.made++
+	c := &class{t: t, tm: pr.tm, key: key, nsVersion: t.nsVersion, fitCodes: map[uint64]uint16{}, ruleCodes: map[*Status]uint16{},
+		kindIDs: map[string]int32{}, groups: map[string]*group{}, verdicts: make([]verdict, 1), counts: make([]int32, 1),
+		requireAll: pr.tm.spreads || !pr.tm.policy.SystemSpread}
+	c.addSpread(pod, pr)
+	c.addAffinity(pr)
+	c.addDynamic(pr)
+	return c
+}
+
+// code numbers a status given by the filter at order.
+func (c *class) code(s *Status, order int) uint16 {
+	c.verdicts, c.counts = append(c.verdicts, verdict{s, order}), append(c.counts, 0)
+	return uint16(len(c.verdicts) - 1)
+}
+
+// addDynamic lists the filters that look at a row's pods, in the policy's order.
+func (c *class) addDynamic(pr *prepared) {
+	p := c.tm.policy
+	if i, ok := p.order[NodePorts]; ok && len(c.tm.ports) > 0 {
+		code := c.code(refuse(Unschedulable, NodePorts, reasonPorts), i)
+		c.dynamic = append(c.dynamic, dynamic{i, func(row int32) uint16 {
+			if clash(c.tm.ports, c.t.ports[row]) {
+				return code
+			}
+			return 0
+		}})
+	}
+	if i, ok := p.order[NodeResourcesFit]; ok {
+		c.dynamic = append(c.dynamic, dynamic{i, func(row int32) uint16 { return c.fits(row, i) }})
+	}
+	for n, rp := range pr.rules {
+		name := p.rules[n].Name()
+		if i, ok := p.order[name]; ok && rp.Filter != nil {
+			c.dynamic = append(c.dynamic, dynamic{i, func(row int32) uint16 { return c.ruled(name, i, rp.Filter, row) }})
+		}
+		if p.weights[name] != 0 && rp.Score != nil {
+			c.extras = append(c.extras, extra{name, rp.Score})
+		}
+	}
+	slices.SortFunc(c.dynamic, func(a, b dynamic) int { return a.order - b.order })
+}
+
+// ruled asks a rule from outside. Its statuses are numbered by what they say.
+func (c *class) ruled(name string, order int, filter func(Site) *Status, row int32) uint16 {
+	s := filter(Site{Node: c.t.nodes[row], row: row, t: c.t})
+	if !s.Failed() {
+		return 0
+	}
+	for i := 1; i < len(c.verdicts); i++ {
+		if v := c.verdicts[i]; v.order == order && v.status.Code == s.Code && slices.Equal(v.status.Reasons, s.Reasons) {
+			return uint16(i)
+		}
+	}
+	return c.code(refuse(s.Code, name, s.Reasons...), order)
+}
+
+// clash says whether a wanted port is taken.
+func clash(wanted, taken []hostPort) bool {
+	for _, w := range wanted {
+		for _, p := range taken {
+			if w.clash(p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// kindOf asks the filters and scores that go by the node alone.
+func (c *class) kindOf(row int32) int32 {
+	n, tm := c.t.nodes[row], c.tm
+	if n == nil {
+		return -1
+	}
+	k := kind{affinity: true}
+	_, untolerated := schedulinghelpers.FindMatchingUntoleratedTaint(klog.Logger{}, n.Spec.Taints, tm.tolerations, keepsAway, false)
+	k.tolerant = !untolerated
+	k.affinity, _ = tm.required.Match(n) // a term that cannot be parsed matches nothing
+	k.hardKeys, k.softKeys = hasKeys(n.Labels, tm.hard), hasKeys(n.Labels, tm.soft)
+	failed := len(tm.policy.Filters)
+	fail := func(plugin string, bad bool, reason string) {
+		if i, ok := tm.policy.order[plugin]; ok && bad && i < failed {
+			failed, k.verdict = i, c.static(plugin, reason, i)
+		}
+	}
+	fail(NodeUnschedulable, n.Spec.Unschedulable && !toleratesCordon(tm.tolerations), reasonUnschedulable)
+	fail(NodeName, tm.nodeName != "" && tm.nodeName != n.Name, reasonNodeName)
+	fail(TaintToleration, untolerated, reasonTaint)
+	if tm.policy.added != nil && !tm.policy.added.Match(n) {
+		fail(NodeAffinity, true, reasonEnforced)
+	}
+	fail(NodeAffinity, !k.affinity, reasonAffinity)
+	if subset, err := tm.features.IsSubset(c.t.features[row]); !tm.features.IsEmpty() {
+		fail(NodeDeclaredFeatures, err != nil || !subset, reasonFeatures)
+	}
+	k.taints = softTaints(n.Spec.Taints, tm.tolerations)
+	if tm.policy.preferred != nil {
+		k.preferred = tm.policy.preferred.Score(n)
+	}
+	if tm.preferred != nil {
+		k.preferred += tm.preferred.Score(n)
+	}
+	for _, name := range tm.images {
+		if c.t.images.has(row, name) != nil {
+			k.images = append(k.images, name)
+		}
+	}
+	return c.intern(k)
+}
+
+// static numbers a refusal of nodes; the same refusal has one number.
+func (c *class) static(plugin, reason string, order int) uint16 {
+	for i := 1; i < len(c.verdicts); i++ {
+		if s := c.verdicts[i].status; s.Plugin == plugin && s.Code == Unresolvable && len(s.Reasons) == 1 && s.Reasons[0] == reason {
+			return uint16(i)
+		}
+	}
+	return c.code(refuse(Unresolvable, plugin, reason), order)
+}
+
+func (c *class) intern(k kind) int32 {
+	b := binary.AppendVarint(binary.AppendVarint(c.buf[:0], k.taints), k.preferred)
+	b = append(binary.AppendUvarint(b, uint64(k.verdict)), b2i(k.affinity)|b2i(k.tolerant)<<1|b2i(k.hardKeys)<<2|b2i(k.softKeys)<<3)
+	for _, name := range k.images {
+		b = append(strconv.AppendInt(b, int64(len(name)), 10), name...)
+	}
+	c.buf = b
+	id, ok := c.kindIDs[string(b)]
+	if !ok {
+		id = int32(len(c.kinds))
+		c.kinds = append(c.kinds, k)
+		c.kindIDs[string(b)] = id
+	}
+	return id
+}
+
+func keepsAway(t *corev1.Taint) bool {
+	return t.Effect == corev1.TaintEffectNoSchedule || t.Effect == corev1.TaintEffectNoExecute
+}
+
+func toleratesCordon(tolerations []corev1.Toleration) bool {
+	taint := corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
+	return schedulinghelpers.TolerationsTolerateTaint(klog.Logger{}, tolerations, &taint, false)
+}
+
+// softTaints counts the taints that would rather not have the pod.
+func softTaints(taints []corev1.Taint, tolerations []corev1.Toleration) (n int64) {
+	for i := range taints {
+		if taints[i].Effect == corev1.TaintEffectPreferNoSchedule &&
+			!schedulinghelpers.TolerationsTolerateTaint(klog.Logger{}, tolerations, &taints[i], false) {
+			n++
+		}
+	}
+	return n
+}
+
+func hasKeys(set map[string]string, of []constraint) bool {
+	for i := range of {
+		if _, ok := set[of[i].topology]; !ok {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,419 @@
+package place
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
+)
+
+// shape is what matters of a pod on a node. Pods alike share one; it goes with the last.
+type shape struct {
+	key         string
+	namespace   string
+	labels      labels.Set
+	terminating bool // spreading does not count it
+	requests    []amount
+	scored      [2]int64 // cpu and memory, with defaults for what is missing
+	ports       []hostPort
+	carries     []*carried
+	tallies     []*tally // that count it
+	pods        []int32  // by number
+}
+
+// placed is a pod on a node, or on its way there.
+type placed struct {
+	shape          *shape
+	uid            types.UID
+	name           string
+	row            int32
+	priority       int32
+	start          int64 // Unix seconds of status.startTime; 0: not started
+	inRow, inShape int32 // its places in the lists of its row and its shape
+}
+
+// carriedKind is what a carried term does to pods that it covers.
+type carriedKind uint8
+
+const (
+	refuses carriedKind = iota // required anti-affinity: they cannot come where its pod is
+	expects                    // required affinity: they are welcome, with the profile's weight
+	wishes                     // preferred affinity or anti-affinity: by weight, below zero for the latter
+)
+
+// carried is an affinity term of pods on nodes.
+type carried struct {
+	key    string
+	id     uint64
+	kind   carriedKind
+	weight int64
+	scope
+	pair
+	label    string    // the topology's key
+	topology *topology // nil of a pod that is only looked at
+	shapes   int
+	counts   map[int32]int32 // pods by row
+}
+
+// tally counts pods by row that all of its scopes match.
+type tally struct {
+	key    string
+	scopes []scope
+	living bool // terminating pods do not count
+	refs   int
+	counts []int32 // by row
+}
+
+func (tl *tally) matches(t *Table, s *shape) bool {
+	if tl.living && s.terminating {
+		return false
+	}
+	for i := range tl.scopes {
+		if !tl.scopes[i].own(t, s.namespace, s.labels) {
+			return false
+		}
+	}
+	return true
+}
+
+// tally finds or makes the tally of scopes and counts one more user.
+func (t *Table) tally(scopes []scope, living bool) *tally {
+	key := strconv.FormatBool(living)
+	for i := range scopes {
+		key += "&" + scopes[i].key()
+	}
+	tl := t.tallies[key]
+	if tl == nil {
+		tl = &tally{key: key, scopes: scopes, living: living, counts: make([]int32, len(t.nodes))}
+		t.tallies[key] = tl
+		for s := range t.shapesOf(scopes[0]) {
+			if tl.matches(t, s) {
+				s.tallies = append(s.tallies, tl)
+				for _, p := range s.pods {
+					tl.counts[t.placed[p].row]++
+				}
+			}
+		}
+	}
+	tl.refs++
+	return tl
+}
+
+// shapesOf ranges over the shapes in the namespaces that s may mean.
+func (t *Table) shapesOf(s scope) func(func(*shape) bool) {
+	return func(yield func(*shape) bool) {
+		if _, selectable := s.chooses.Requirements(); !selectable {
+			for _, ns := range s.namespaces {
+				for _, sh := range t.shapes[ns] {
+					if !yield(sh) {
+						return
+					}
+				}
+			}
+			return
+		}
+		for _, of := range t.shapes {
+			for _, sh := range of {
+				if !yield(sh) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (t *Table) dropTally(tl *tally) {
+	if tl.refs--; tl.refs > 0 {
+		return
+	}
+	delete(t.tallies, tl.key)
+	for s := range t.shapesOf(tl.scopes[0]) {
+		if i := slices.Index(s.tallies, tl); i >= 0 {
+			s.tallies = slices.Delete(s.tallies, i, i+1)
+		}
+	}
+}
+
+// shapeKey writes what a shape is made of. Requests stand in it computed, so that the ways to ask for the same are one.
+func (t *Table) shapeKey(pod *corev1.Pod, s *shape) string {
+	buf := t.scratch[:0]
+	str := func(v string) { buf = append(binary.AppendUvarint(buf, uint64(len(v))), v...) }
+	for _, k := range slices.Sorted(maps.Keys(pod.Labels)) {
+		str(k)
+		str(pod.Labels[k])
+	}
+	buf = append(buf, 0xff, b2i(s.terminating))
+	for _, a := range s.requests {
+		buf = binary.AppendVarint(binary.AppendVarint(buf, int64(a.resource)), a.value)
+	}
+	buf = binary.AppendVarint(binary.AppendVarint(append(buf, 0xff), s.scored[cpu]), s.scored[memory])
+	for _, p := range s.ports {
+		str(p.ip)
+		str(string(p.protocol))
+		buf = binary.AppendVarint(buf, int64(p.number))
+	}
+	if a := pod.Spec.Affinity; a != nil && (a.PodAffinity != nil || a.PodAntiAffinity != nil) {
+		b, err := (&corev1.Affinity{PodAffinity: a.PodAffinity, PodAntiAffinity: a.PodAntiAffinity}).Marshal()
+		if err != nil {
+			panic("place: an affinity that cannot be written: " + err.Error()) // only a stream can fail
+		}
+		buf = append(append(buf, 0xff), b...)
+	}
+	t.scratch = buf
+	return string(buf)
+}
+
+func b2i(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// measure is a shape without key and terms.
+func (t *Table) measure(pod *corev1.Pod) *shape {
+	requests, milliCPU, bytes := placedRequests(pod)
+	return &shape{namespace: pod.Namespace, labels: pod.Labels, terminating: pod.DeletionTimestamp != nil, requests: t.amounts(requests),
+		scored: [2]int64{milliCPU, bytes}, ports: hostPorts(pod)}
+}
+
+// shape finds or makes the shape of a pod. A term that cannot be parsed is carried by nobody: validation refuses such.
+func (t *Table) shape(pod *corev1.Pod) *shape {
+	s := t.measure(pod)
+	s.key = t.shapeKey(pod, s)
+	of := t.shapes[s.namespace]
+	if known := of[s.key]; known != nil {
+		return known
+	}
+	if of == nil {
+		of = map[string]*shape{}
+		t.shapes[s.namespace] = of
+	}
+	of[s.key] = s
+	if a, err := parseAffinity(pod); err == nil {
+		for _, tm := range a.anti {
+			s.carries = append(s.carries, t.carry(refuses, tm, 0))
+		}
+		for _, tm := range a.required {
+			s.carries = append(s.carries, t.carry(expects, tm, 0))
+		}
+		for _, tm := range a.preferred {
+			s.carries = append(s.carries, t.carry(wishes, tm, tm.weight))
+		}
+		for _, tm := range a.preferNot {
+			s.carries = append(s.carries, t.carry(wishes, tm, -tm.weight))
+		}
+	}
+	for _, tl := range t.tallies {
+		if tl.matches(t, s) {
+			s.tallies = append(s.tallies, tl)
+		}
+	}
+	return s
+}
+
+func (t *Table) carry(kind carriedKind, tm term, weight int64) *carried {
+	key := strconv.Itoa(int(kind)) + "|" + strconv.FormatInt(weight, 10) + "|" + tm.topology + "|" + tm.key()
+	c := t.carried[key]
+	if c == nil {
+		t.carriedIDs++
+		c = &carried{key: key, id: t.carriedIDs, kind: kind, weight: weight, scope: tm.scope, pair: tm.scope.pair(),
+			label: tm.topology, topology: t.topology(tm.topology), counts: map[int32]int32{}}
+		t.carried[key] = c
+		t.byPair[c.pair] = append(t.byPair[c.pair], c)
+	}
+	c.shapes++
+	return c
+}
+
+func (t *Table) dropShape(s *shape) {
+	of := t.shapes[s.namespace]
+	if delete(of, s.key); len(of) == 0 {
+		delete(t.shapes, s.namespace)
+	}
+	for _, c := range s.carries {
+		if c.shapes--; c.shapes > 0 {
+			continue
+		}
+		delete(t.carried, c.key)
+		t.dropTopology(c.topology)
+		list := t.byPair[c.pair]
+		if list = slices.DeleteFunc(list, func(o *carried) bool { return o == c }); len(list) == 0 {
+			delete(t.byPair, c.pair)
+		} else {
+			t.byPair[c.pair] = list
+		}
+	}
+}
+
+// SetPod counts a pod on a node, known or not, instead of where and what it was before, and reports whether anything
+// changed. Neither pod nor parts of it are kept but its label map and strings. A pod on a node is nominated no more.
+func (t *Table) SetPod(pod *corev1.Pod, node string) bool {
+	s := t.shape(pod)
+	next := placed{shape: s, uid: pod.UID, name: pod.Name, row: t.row(node), priority: schedulinghelpers.PodPriority(pod)}
+	if pod.Status.StartTime != nil {
+		next.start = pod.Status.StartTime.Unix()
+	}
+	t.nominated.remove(pod.UID)
+	n, ok := t.uids[pod.UID]
+	if !ok {
+		if free := len(t.unused); free > 0 {
+			n, t.unused = t.unused[free-1], t.unused[:free-1]
+		} else {
+			n = int32(len(t.placed))
+			t.placed = append(t.placed, placed{})
+		}
+		t.uids[pod.UID] = n
+		t.settle(n, next)
+		return true
+	}
+	p := &t.placed[n]
+	if p.shape == s && p.row == next.row {
+		changed := p.priority != next.priority || p.start != next.start
+		p.priority, p.start = next.priority, next.start
+		return changed
+	}
+	old := *p
+	t.lift(n)
+	t.settle(n, next)
+	t.tidy(old)
+	return true
+}
+
+// RemovePod forgets a pod; false when it was on no node. A nomination of it goes too.
+func (t *Table) RemovePod(uid types.UID) bool {
+	t.nominated.remove(uid)
+	n, ok := t.uids[uid]
+	if !ok {
+		return false
+	}
+	old := t.placed[n]
+	t.lift(n)
+	delete(t.uids, uid)
+	t.placed[n] = placed{}
+	t.unused = append(t.unused, n)
+	t.tidy(old)
+	return true
+}
+
+// settle enters pod n.
+func (t *Table) settle(n int32, p placed) {
+	p.inRow, p.inShape = int32(len(t.pods[p.row])), int32(len(p.shape.pods))
+	t.placed[n] = p
+	t.pods[p.row], p.shape.pods = append(t.pods[p.row], n), append(p.shape.pods, n)
+	if len(p.shape.ports) > 0 {
+		t.ports[p.row] = append(t.ports[p.row], p.shape.ports...)
+	}
+	t.count(p.row, p.shape, 1)
+}
+
+// lift takes pod n from where it is; its number stays its own. tidy follows.
+func (t *Table) lift(n int32) {
+	p := t.placed[n]
+	if moved, any := swapOut(&t.pods[p.row], p.inRow); any {
+		t.placed[moved].inRow = p.inRow
+	}
+	if moved, any := swapOut(&p.shape.pods, p.inShape); any {
+		t.placed[moved].inShape = p.inShape
+	}
+	for _, hp := range p.shape.ports {
+		i := slices.Index(t.ports[p.row], hp)
+		if t.ports[p.row] = slices.Delete(t.ports[p.row], i, i+1); len(t.ports[p.row]) == 0 {
+			delete(t.ports, p.row)
+		}
+	}
+	t.count(p.row, p.shape, -1)
+}
+
+// swapOut removes element i and returns the one that took its place, if any did.
+func swapOut(list *[]int32, i int32) (int32, bool) {
+	last := int32(len(*list) - 1)
+	moved := (*list)[last]
+	(*list)[i] = moved
+	*list = (*list)[:last]
+	return moved, i != last
+}
+
+// tidy drops what a pod that left was the last to need.
+func (t *Table) tidy(p placed) {
+	if len(p.shape.pods) == 0 {
+		t.dropShape(p.shape)
+	}
+	t.release(p.row)
+}
+
+// count adds or takes a pod's share of what is counted by row.
+func (t *Table) count(row int32, s *shape, sign int32) {
+	for _, a := range s.requests {
+		t.columns[a.resource].requested[row] += int64(sign) * a.value
+	}
+	t.scored[cpu][row] += int64(sign) * s.scored[cpu]
+	t.scored[memory][row] += int64(sign) * s.scored[memory]
+	for _, tl := range s.tallies {
+		tl.counts[row] += sign
+	}
+	for _, c := range s.carries {
+		if c.counts[row] += sign; c.counts[row] == 0 {
+			delete(c.counts, row)
+		}
+	}
+	t.touch(row)
+}
+
+// nominee is a pod that is to come to a node once others have left it.
+type nominee struct {
+	uid      types.UID
+	priority int32
+	shape    *shape // of its own, known to no list
+}
+
+// nominations are the nominees by node, whether it is known or not.
+type nominations struct {
+	nodes map[types.UID]string
+	pods  map[string][]nominee
+}
+
+func newNominations() nominations {
+	return nominations{nodes: map[types.UID]string{}, pods: map[string][]nominee{}}
+}
+
+func (n *nominations) remove(uid types.UID) bool {
+	node, ok := n.nodes[uid]
+	if !ok {
+		return false
+	}
+	delete(n.nodes, uid)
+	n.pods[node] = slices.DeleteFunc(n.pods[node], func(o nominee) bool { return o.uid == uid })
+	if len(n.pods[node]) == 0 {
+		delete(n.pods, node)
+	}
+	return true
+}
+
+// Nominate says that pod, which has no node yet, is to come to node: to pods of no higher priority the node looks as if it
+// were there already. An earlier nomination of pod is replaced; "" only ends that.
+func (t *Table) Nominate(pod *corev1.Pod, node string) {
+	t.nominated.remove(pod.UID)
+	if node == "" {
+		return
+	}
+	t.nominated.nodes[pod.UID] = node
+	t.nominated.pods[node] = append(t.nominated.pods[node],
+		nominee{uid: pod.UID, priority: schedulinghelpers.PodPriority(pod), shape: t.loose(pod)})
+}
+
+// loose is the shape of a pod that is not counted: it stands in no list.
+func (t *Table) loose(pod *corev1.Pod) *shape {
+	s := t.measure(pod)
+	if a, err := parseAffinity(pod); err == nil {
+		for _, tm := range a.anti {
+			s.carries = append(s.carries, &carried{kind: refuses, scope: tm.scope, label: tm.topology})
+		}
+	}
+	return s
+}

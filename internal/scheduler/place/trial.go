@@ -1,0 +1,352 @@
+package place
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
+)
+
+// visit is a row as it would be with some pods more and some less.
+type visit struct {
+	row  int32
+	come []*shape
+	gone []int32 // by number
+}
+
+// check asks all filters about a visit, in the policy's order; nil when the pod would do. Nothing is cached: a visit
+// costs the pods that come and go.
+func (d *decision) check(v *visit) *Status {
+	c := d.c
+	if c.kind[v.row] < 0 {
+		return nil
+	}
+	static := c.kinds[c.kind[v.row]].verdict
+	for i, name := range c.tm.policy.Filters {
+		var s *Status
+		switch name {
+		case NodePorts:
+			s = d.checkPorts(v)
+		case NodeResourcesFit:
+			s = d.checkFit(v)
+		case PodTopologySpread:
+			s = d.checkSpread(v)
+		case InterPodAffinity:
+			s = d.checkPods(v)
+		default:
+			if static != 0 && c.verdicts[static].order == i {
+				s = c.verdicts[static].status
+			} else {
+				s = d.checkRule(v, name)
+			}
+		}
+		if s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+func (d *decision) checkRule(v *visit, name string) *Status {
+	for i, r := range d.c.tm.policy.rules {
+		if r.Name() != name || d.pr.rules[i].Filter == nil {
+			continue
+		}
+		if s := d.pr.rules[i].Filter(Site{Node: d.t.nodes[v.row], row: v.row, t: d.t, gone: v.gone}); s.Failed() {
+			return refuse(s.Code, name, s.Reasons...)
+		}
+	}
+	return nil
+}
+
+func (d *decision) checkPorts(v *visit) *Status {
+	wanted := d.c.tm.ports
+	if len(wanted) == 0 {
+		return nil
+	}
+	taken := d.t.ports[v.row]
+	if len(v.gone) > 0 {
+		taken = slices.Clone(taken)
+		for _, n := range v.gone {
+			for _, hp := range d.t.placed[n].shape.ports {
+				i := slices.Index(taken, hp)
+				taken = slices.Delete(taken, i, i+1)
+			}
+		}
+	}
+	taken = slices.Clip(taken)
+	for _, s := range v.come {
+		taken = append(taken, s.ports...)
+	}
+	if clash(wanted, taken) {
+		return refuse(Unschedulable, NodePorts, reasonPorts)
+	}
+	return nil
+}
+
+func (d *decision) checkFit(v *visit) *Status {
+	more := func(resource int) (sum int64) {
+		for _, s := range v.come {
+			sum += s.request(resource)
+		}
+		for _, n := range v.gone {
+			sum -= d.t.placed[n].shape.request(resource)
+		}
+		return sum
+	}
+	short, hopeless := d.c.shortage(v.row, len(v.come)-len(v.gone), more)
+	if bits.OnesCount64(short) == 0 {
+		return nil
+	}
+	return d.c.shortStatus(short, hopeless)
+}
+
+func (s *shape) request(resource int) int64 {
+	for _, a := range s.requests {
+		if a.resource == resource {
+			return a.value
+		}
+	}
+	return 0
+}
+
+// each ranges over the pods that come (1) and go (-1).
+func (d *decision) each(v *visit, f func(s *shape, by int64)) {
+	for _, s := range v.come {
+		f(s, 1)
+	}
+	for _, n := range v.gone {
+		f(d.t.placed[n].shape, -1)
+	}
+}
+
+// sum is a rule's count where the row is; false when it lacks the label.
+func (c *class) sum(r *rule, row int32) (int64, bool) {
+	domain := c.topologies[r.topology].domains[row]
+	if domain == none {
+		return 0, false
+	}
+	if int(domain) >= len(r.sums) {
+		return 0, true
+	}
+	return r.sums[domain], true
+}
+
+func (d *decision) checkSpread(v *visit) *Status {
+	for _, r := range d.c.rules {
+		if r.kind != hardSpread {
+			continue
+		}
+		n, ok := d.c.sum(r, v.row)
+		if !ok {
+			return &spreadLabelStatus
+		}
+		var delta int64
+		if r.at[v.row] != none {
+			d.each(v, func(s *shape, by int64) {
+				if s.namespace == d.pod.Namespace && r.selector.Matches(s.labels) {
+					delta += by
+				}
+			})
+		}
+		floor := r.floor()
+		if delta != 0 {
+			floor = r.floorWith(n, n+delta)
+		}
+		if n+delta+r.self-floor > r.maxSkew {
+			return &spreadStatus
+		}
+	}
+	return nil
+}
+
+// floorWith is the floor if one domain that has a sum had another.
+func (r *rule) floorWith(sum, instead int64) int64 {
+	if r.domains < r.minDomains || r.domains == 0 {
+		return 0
+	}
+	least := instead
+	for other, n := range r.hist {
+		if other < least && (other != sum || n > 1) {
+			least = other
+		}
+	}
+	return least
+}
+
+func (d *decision) checkPods(v *visit) *Status {
+	a := &d.c.tm.affinity
+	all, self, total := true, false, int64(0)
+	wanted := int64(0)
+	if len(a.required) > 0 {
+		d.each(v, func(s *shape, by int64) {
+			if d.t.matchesAll(a.required, s) {
+				wanted += by
+			}
+		})
+	}
+	for _, r := range d.c.rules {
+		if r.kind != wants {
+			continue
+		}
+		n, ok := d.c.sum(r, v.row)
+		if !ok {
+			return &podAffinityStatus
+		}
+		all, total, self = all && n+wanted > 0, total+r.total+wanted, r.self != 0
+	}
+	if !all && (total > 0 || !self) {
+		return &podAffinityStatus
+	}
+	if d.avoided(v) {
+		return &podAntiStatus
+	}
+	if d.shunned(v) {
+		return &existingAntiStatus
+	}
+	return nil
+}
+
+func (t *Table) matchesAll(terms []term, s *shape) bool {
+	for i := range terms {
+		if !terms[i].own(t, s.namespace, s.labels) {
+			return false
+		}
+	}
+	return true
+}
+
+// avoided says whether pods are in the way of the pod's own anti-affinity. Terms of one label count together.
+func (d *decision) avoided(v *visit) bool {
+	set := d.t.nodes[v.row].Labels
+	terms := d.c.tm.affinity.anti
+	counts := map[string]int64{}
+	for i := range terms {
+		tm := &terms[i]
+		if _, ok := set[tm.topology]; !ok {
+			continue
+		}
+		d.each(v, func(s *shape, by int64) {
+			if tm.own(d.t, s.namespace, s.labels) {
+				counts[tm.topology] += by
+			}
+		})
+	}
+	return d.met(avoids, counts, v.row)
+}
+
+// met says whether the sums of a kind, with what is added by label, are above zero for any label.
+func (d *decision) met(kind ruleKind, counts map[string]int64, row int32) bool {
+	for _, r := range d.c.rules {
+		if r.kind == kind {
+			if n, ok := d.c.sum(r, row); ok {
+				counts[d.c.topologies[r.topology].key] += n
+			}
+		}
+	}
+	for _, n := range counts {
+		if n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// shunned says whether the anti-affinity of pods that are there or come is in the way.
+func (d *decision) shunned(v *visit) bool {
+	set := d.t.nodes[v.row].Labels
+	counts := map[string]int64{}
+	d.each(v, func(s *shape, by int64) {
+		for _, cr := range s.carries {
+			if _, ok := set[cr.label]; ok && cr.kind == refuses && cr.covers(d.t, d.pod.Namespace, labels.Set(d.pod.Labels)) {
+				counts[cr.label] += by
+			}
+		}
+	})
+	return d.met(shunned, counts, v.row)
+}
+
+// Trial asks whether a pod would do on a node if some of the pods there were gone: preemption's question. It stands on the
+// table as it is: any change to the table ends it.
+type Trial struct {
+	d        *decision
+	priority int32
+	visit
+}
+
+// Try begins trials for a pod. A nil trial (with the failure) says that the pod fits nowhere whatever goes.
+func (t *Table) Try(pod *corev1.Pod, p *Policy) (*Trial, *Failure, error) {
+	if t.known == 0 {
+		return nil, &Failure{Hopeless: true}, nil
+	}
+	pr, err := t.prepare(pod, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f := t.refused(&pr); f != nil {
+		return nil, f, nil
+	}
+	d := t.begin(pod, &pr)
+	d.end() // judged and put back; what was found stays known
+	return &Trial{d: d, priority: schedulinghelpers.PodPriority(pod)}, nil, nil
+}
+
+// Candidates ranges over the nodes that refuse the pod in a way that taking pods away may mend, in the order of rows, with
+// the refusal.
+func (tr *Trial) Candidates(yield func(node string, s *Status) bool) {
+	for row, n := range tr.d.t.nodes {
+		if n == nil || tr.d.pr.names != nil && !slices.Contains(tr.d.pr.names, n.Name) {
+			continue
+		}
+		if s := tr.d.status(int32(row)); s.Failed() && s.Code == Unschedulable && !yield(n.Name, s) {
+			return
+		}
+	}
+}
+
+// On moves the trial to a node, with all of its pods. It panics when the table does not know the node.
+func (tr *Trial) On(node string) {
+	row, ok := tr.d.t.byName[node]
+	if !ok || tr.d.t.nodes[row] == nil {
+		panic(fmt.Sprintf("place: trial on node %q, which is not known", node))
+	}
+	tr.visit = visit{row: row, gone: tr.gone[:0]}
+}
+
+// Without thinks a pod of the node away. It panics when the pod is not there.
+func (tr *Trial) Without(uid types.UID) {
+	n, ok := tr.d.t.uids[uid]
+	if !ok || tr.d.t.placed[n].row != tr.row || slices.Contains(tr.gone, n) {
+		panic(fmt.Sprintf("place: trial without pod %q, which is not on node %q", uid, tr.d.t.names[tr.row]))
+	}
+	tr.gone = append(tr.gone, n)
+}
+
+// With thinks a pod back that was thought away; otherwise it does nothing.
+func (tr *Trial) With(uid types.UID) {
+	if i := slices.Index(tr.gone, tr.d.t.uids[uid]); i >= 0 {
+		tr.gone = slices.Delete(tr.gone, i, i+1)
+	}
+}
+
+// Status is why the pod would not do; nil when it would. Pods nominated to the node with no lower priority are counted as
+// upstream counts them: the pod must do with them and without.
+func (tr *Trial) Status() *Status {
+	tr.come = tr.come[:0]
+	for _, n := range tr.d.t.nominated.pods[tr.d.t.names[tr.row]] {
+		if n.priority >= tr.priority && n.uid != tr.d.pod.UID {
+			tr.come = append(tr.come, n.shape)
+		}
+	}
+	if len(tr.come) > 0 {
+		if s := tr.d.check(&tr.visit); s != nil {
+			return s
+		}
+		tr.come = tr.come[:0]
+	}
+	return tr.d.check(&tr.visit)
+}
