@@ -98,12 +98,13 @@ func (t *Table) begin(pod *corev1.Pod, pr *prepared) *decision {
 	return d
 }
 
-// yield takes the rows out of their groups that pods of no lower priority need for themselves.
+// yield takes the rows apart that pods of no lower priority need for themselves. Rows that refuse the pod anyway may do so
+// for another reason then.
 func (d *decision) yield() {
 	priority := schedulinghelpers.PodPriority(d.pod)
 	for node, list := range d.t.nominated.pods {
 		row, ok := d.t.byName[node]
-		if !ok || d.c.group[row] == nil || d.c.group[row].verdict != nil {
+		if !ok || d.c.kind[row] < 0 {
 			continue
 		}
 		v := visit{row: row}
@@ -120,7 +121,7 @@ func (d *decision) yield() {
 				d.apart = map[int32]*Status{}
 			}
 			d.apart[row] = s
-			d.c.group[row].remove(row, d.c.local[row])
+			d.set(row, false)
 		}
 	}
 }
@@ -128,7 +129,21 @@ func (d *decision) yield() {
 // end puts back what was taken apart.
 func (d *decision) end() {
 	for row := range d.apart {
-		d.c.group[row].insert(row, d.c.local[row])
+		d.set(row, true)
+	}
+}
+
+// set takes a row out of what is counted, or puts it back.
+func (d *decision) set(row int32, in bool) {
+	switch g := d.c.group[row]; {
+	case g == nil && in:
+		d.c.recount(d.c.verdict[row], 1)
+	case g == nil:
+		d.c.recount(d.c.verdict[row], -1)
+	case in:
+		g.insert(row, d.c.local[row])
+	default:
+		g.remove(row, d.c.local[row])
 	}
 }
 
