@@ -1,3 +1,20 @@
+// Package scheduler chooses a node for every pod that has none.
+//
+// The choice itself is place's; this is the shell around it: it follows the API, queues pods, asks, and binds.
+//
+// # Vocabulary
+//
+// A pod waits until it is tried. It is parked when no node would do, until something changes that may help.
+//
+// # Laws
+//
+//   - No node is given more than it has: a binding counts from the moment it is planned until the API refuses it.
+//   - A pod whose rules this release does not know is never placed; its condition names what is missing.
+//   - One goroutine owns table and queue; streams send to it.
+//
+// # What it leaves to others
+//
+// Admission at the node belongs to node; preemption and the rules listed in missing come with later releases.
 package scheduler
 
 import (
@@ -5,11 +22,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand"
 	"slices"
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,6 +38,8 @@ import (
 
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/record"
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/scheduler/place"
 )
 
 const (
@@ -44,7 +65,8 @@ type Scheduler struct {
 	recorder *record.Recorder
 	changes  chan client.Change // unbuffered: the streams feed the one goroutine that owns what follows
 
-	table   *Table
+	policy  *place.Policy
+	table   *place.Table
 	waiting map[types.UID]*waiting
 	arrived uint64
 }
@@ -65,12 +87,23 @@ type waiting struct {
 
 // New returns a scheduler. It starts nothing.
 func New(cfg Config) *Scheduler {
+	policy, err := place.DefaultProfile().Compile()
+	if err != nil {
+		panic(fmt.Sprintf("scheduler: the default profile: %v", err)) // it has no part that could fail
+	}
 	return &Scheduler{cfg: cfg, recorder: record.New(cfg.Client, cfg.Clock, cfg.Log, name),
-		changes: make(chan client.Change), table: NewTable(), waiting: map[types.UID]*waiting{}}
+		changes: make(chan client.Change), policy: policy, table: place.NewTable(), waiting: map[types.UID]*waiting{}}
 }
 
 func nodeResource() client.Resource { return corev1.SchemeGroupVersion.WithResource("nodes") }
 func podResource() client.Resource  { return corev1.SchemeGroupVersion.WithResource("pods") }
+
+// followed is what the scheduler reads. Pods come last, so that the first decision knows the rest.
+func followed() []client.Resource {
+	return []client.Resource{nodeResource(), corev1.SchemeGroupVersion.WithResource("namespaces"), corev1.SchemeGroupVersion.WithResource("services"),
+		corev1.SchemeGroupVersion.WithResource("replicationcontrollers"), appsv1.SchemeGroupVersion.WithResource("replicasets"),
+		appsv1.SchemeGroupVersion.WithResource("statefulsets"), podResource()}
+}
 
 // Run schedules until ctx ends, whose error it returns after every goroutine has ended.
 func (s *Scheduler) Run(ctx context.Context) error {
@@ -94,8 +127,8 @@ func (s *Scheduler) session(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("view: %w", err)
 	}
-	s.table, s.waiting = NewTable(), map[types.UID]*waiting{}
-	for _, res := range []client.Resource{nodeResource(), podResource()} {
+	s.table, s.waiting = place.NewTable(), map[types.UID]*waiting{}
+	for _, res := range followed() {
 		for obj := range view.List(res, "") {
 			s.apply(client.Change{New: obj})
 		}
@@ -104,7 +137,7 @@ func (s *Scheduler) session(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel(nil)
-	for _, res := range []client.Resource{nodeResource(), podResource()} {
+	for _, res := range followed() {
 		stream, err := s.cfg.Client.Watch(ctx, res, view.Revision(), "", "")
 		if err != nil {
 			return fmt.Errorf("watch %s: %w", res.Resource, err)
@@ -178,20 +211,51 @@ func (s *Scheduler) apply(c client.Change) {
 	case *corev1.Node:
 		if c.New == nil {
 			s.table.RemoveNode(obj.Name)
-			return
-		}
-		s.table.SetNode(obj)
-		if old, ok := c.Old.(*corev1.Node); !ok || helps(old, obj) {
+		} else if s.table.SetNode(obj) {
 			s.wake()
 		}
 	case *corev1.Pod:
 		s.applyPod(obj, c.New == nil)
+	case *corev1.Namespace:
+		if c.New == nil {
+			s.table.RemoveNamespace(obj.Name)
+			return
+		}
+		if old, ok := c.Old.(*corev1.Namespace); ok && maps.Equal(old.Labels, obj.Labels) {
+			return
+		}
+		s.table.SetNamespace(obj.Name, obj.Labels)
+		s.wake()
+	default:
+		s.applyOwner(obj, c.New == nil)
 	}
 }
 
-// helps says whether a node's change may make a pod fit: heartbeats do not.
-func helps(old, now *corev1.Node) bool {
-	return fmt.Sprint(old.Spec, old.Labels, amounts(old.Status.Allocatable)) != fmt.Sprint(now.Spec, now.Labels, amounts(now.Status.Allocatable))
+// applyOwner brings what pods are spread by, when they do not say themselves, to the table. It ranks nodes only, so it
+// wakes nobody.
+func (s *Scheduler) applyOwner(obj kinds.Object, gone bool) {
+	var kind place.OwnerKind
+	var selector *metav1.LabelSelector
+	switch o := obj.(type) {
+	case *corev1.Service:
+		if gone {
+			o = &corev1.Service{ObjectMeta: o.ObjectMeta}
+		}
+		s.table.SetService(o.Namespace, o.Name, o.Spec.Selector)
+		return
+	case *corev1.ReplicationController:
+		kind, selector = place.ReplicationController, &metav1.LabelSelector{MatchLabels: o.Spec.Selector}
+	case *appsv1.ReplicaSet:
+		kind, selector = place.ReplicaSet, o.Spec.Selector
+	case *appsv1.StatefulSet:
+		kind, selector = place.StatefulSet, o.Spec.Selector
+	}
+	owner := place.Owner{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+	parsed, err := metav1.LabelSelectorAsSelector(selector)
+	if gone || err != nil {
+		parsed = nil // validation refuses what cannot be parsed
+	}
+	s.table.SetOwner(owner, parsed)
 }
 
 func (s *Scheduler) applyPod(pod *corev1.Pod, gone bool) {
@@ -199,24 +263,26 @@ func (s *Scheduler) applyPod(pod *corev1.Pod, gone bool) {
 	switch {
 	case ended:
 		delete(s.waiting, pod.UID)
-		if s.table.Remove(pod.UID) {
+		if s.table.RemovePod(pod.UID) {
 			s.wake()
 		}
 	case pod.Spec.NodeName != "":
 		delete(s.waiting, pod.UID)
-		s.table.Place(pod, pod.Spec.NodeName)
+		s.table.SetPod(pod, pod.Spec.NodeName)
 	case pod.Spec.SchedulerName != name || pod.DeletionTimestamp != nil || len(pod.Spec.SchedulingGates) > 0:
 		delete(s.waiting, pod.UID)
-	case s.table.placed[pod.UID].node != "": // bound by us; the stream has not come that far
+	case s.table.NodeOf(pod.UID) != "": // bound by us; the stream has not come that far
 	case s.waiting[pod.UID] != nil:
 		w := s.waiting[pod.UID]
 		if fmt.Sprint(w.pod.Spec, w.pod.Labels) != fmt.Sprint(pod.Spec, pod.Labels) {
 			w.release()
 		}
 		w.pod = pod
+		s.table.Nominate(pod, pod.Status.NominatedNodeName)
 	default:
 		s.arrived++
 		s.waiting[pod.UID] = &waiting{pod: pod, order: s.arrived, at: s.cfg.Clock.Now()}
+		s.table.Nominate(pod, pod.Status.NominatedNodeName)
 	}
 }
 
@@ -263,19 +329,19 @@ func (s *Scheduler) round(ctx context.Context) {
 	var batch []*waiting
 	var bindings []*corev1.Binding
 	for _, w := range s.due(now) {
-		plan := Decide(s.table.Snapshot(), w.pod, s.cfg.Rand)
+		node, c := s.decide(w.pod)
 		w.attempts++
 		w.tried = now
-		if plan.Node == "" {
+		if node == "" {
 			w.parked, w.at = true, now.Add(parkedLast)
-			s.explain(ctx, w.pod, plan.Message)
+			s.explain(ctx, w.pod, c)
 			continue
 		}
-		s.table.Place(w.pod, plan.Node)
+		s.table.SetPod(w.pod, node)
 		batch = append(batch, w)
 		bindings = append(bindings, &corev1.Binding{
 			ObjectMeta: metav1.ObjectMeta{Namespace: w.pod.Namespace, Name: w.pod.Name, UID: w.pod.UID},
-			Target:     corev1.ObjectReference{Kind: "Node", Name: plan.Node}})
+			Target:     corev1.ObjectReference{Kind: "Node", Name: node}})
 		if len(batch) == batchMost {
 			s.bind(ctx, batch, bindings)
 			batch, bindings = nil, nil
@@ -295,17 +361,17 @@ func (s *Scheduler) bind(ctx context.Context, batch []*waiting, bindings []*core
 				Message: fmt.Sprintf("Successfully assigned %s/%s to %s", w.pod.Namespace, w.pod.Name, bindings[i].Target.Name)})
 			continue
 		}
-		s.table.Remove(w.pod.UID)
+		s.table.RemovePod(w.pod.UID)
 		w.at = w.tried.Add(w.backoff())
 		s.cfg.Log.Warn("binding refused", "pod", w.pod.Namespace+"/"+w.pod.Name, "node", bindings[i].Target.Name, "err", errs[i])
 	}
 }
 
 // explain tells why pod has no node: an event, and the condition PodScheduled when it says something new.
-func (s *Scheduler) explain(ctx context.Context, pod *corev1.Pod, message string) {
-	s.recorder.Record(ctx, record.Event{About: refer(pod), Type: corev1.EventTypeWarning, Reason: "FailedScheduling", Message: message})
-	c := corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: message,
-		ObservedGeneration: pod.Generation, LastTransitionTime: metav1.NewTime(s.cfg.Clock.Now())}
+func (s *Scheduler) explain(ctx context.Context, pod *corev1.Pod, c corev1.PodCondition) {
+	s.recorder.Record(ctx, record.Event{About: refer(pod), Type: corev1.EventTypeWarning, Reason: "FailedScheduling", Message: c.Message})
+	c.Type, c.Status, c.ObservedGeneration = corev1.PodScheduled, corev1.ConditionFalse, pod.Generation
+	c.LastTransitionTime = metav1.NewTime(s.cfg.Clock.Now())
 	next := pod.DeepCopy()
 	i := slices.IndexFunc(next.Status.Conditions, func(o corev1.PodCondition) bool { return o.Type == c.Type })
 	if i < 0 {

@@ -2,34 +2,42 @@ package scheduler
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand"
 	"testing"
 	"testing/synctest"
 
 	corev1 "k8s.io/api/core/v1"
+	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 
 	"github.com/floe-k8s/floe/internal/controller/controllertest"
 )
 
+func milli(n int64) apiresource.Quantity {
+	return *apiresource.NewMilliQuantity(n, apiresource.DecimalSI)
+}
+func units(n int64) apiresource.Quantity { return *apiresource.NewQuantity(n, apiresource.BinarySI) }
+
 func testNode(name string, cpu, pods int64, taints ...corev1.Taint) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{Taints: taints}, Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{
-		corev1.ResourceCPU: *milli(cpu), corev1.ResourceMemory: *units(8 << 30), corev1.ResourcePods: *units(pods)}}}
+		corev1.ResourceCPU: milli(cpu), corev1.ResourceMemory: units(8 << 30), corev1.ResourcePods: units(pods)}}}
 }
 
 func testPod(name string, cpu int64) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)}, Spec: corev1.PodSpec{SchedulerName: "default-scheduler",
-		Containers: []corev1.Container{{Name: "c", Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: *milli(cpu)}}}}}}
+		Containers: []corev1.Container{{Name: "c", Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: milli(cpu)}}}}}}
 }
 
 func TestDecide(t *testing.T) {
 	taint := corev1.Taint{Key: "k", Effect: corev1.TaintEffectNoSchedule}
 	port := testPod("port", 1)
 	port.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 80}}
+	important, meek := testPod("p", 1), testPod("p", 1)
+	important.Spec.Priority, meek.Spec.PreemptionPolicy = ptr.To[int32](9), ptr.To(corev1.PreemptNever)
 	selective, claims, cordoned := testPod("sel", 1), testPod("claims", 1), testNode("a", 1000, 10)
 	selective.Spec.NodeSelector = map[string]string{"disk": "ssd"}
 	claims.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "x"}}}}
@@ -44,53 +52,25 @@ func TestDecide(t *testing.T) {
 		"cpu taint": {[]*corev1.Node{testNode("a", 50, 10), testNode("b", 1000, 10, taint), testNode("c", 1000, 10, taint)}, nil, testPod("p", 100), "", "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."},
 		"pods":      {[]*corev1.Node{testNode("a", 1000, 1)}, testPod("x", 1), testPod("p", 1), "", "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."},
 		"port":      {[]*corev1.Node{testNode("a", 1000, 9)}, port, port, "", "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."},
+		"victims":   {[]*corev1.Node{testNode("a", 1000, 1)}, testPod("x", 1), important, "", "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is missing in this release."},
+		"never":     {[]*corev1.Node{testNode("a", 1000, 1)}, testPod("x", 1), meek, "", "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, preemption: not eligible due to preemptionPolicy=Never."},
 		"selector":  {[]*corev1.Node{testNode("a", 1000, 9)}, nil, selective, "", "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."},
 		"cordoned":  {[]*corev1.Node{cordoned}, nil, testPod("p", 1), "", "0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."},
 		"missing":   {[]*corev1.Node{testNode("a", 1000, 9)}, nil, claims, "", `this release of floe cannot honour the volume claim of volume "v"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			table := NewTable()
+			s := New(Config{Rand: rand.New(rand.NewSource(1))})
 			for _, n := range c.nodes {
-				table.SetNode(n)
+				s.table.SetNode(n)
 			}
 			if c.placed != nil {
-				table.Place(c.placed, c.nodes[0].Name)
+				s.table.SetPod(c.placed, c.nodes[0].Name)
 			}
-			got := Decide(table.Snapshot(), c.pod, rand.New(rand.NewSource(1)))
-			if got.Node != c.node || got.Message != c.message {
-				t.Errorf("got %q %q\nwant %q %q", got.Node, got.Message, c.node, c.message)
+			node, got := s.decide(c.pod)
+			if node != c.node || got.Message != c.message {
+				t.Errorf("got %q %q\nwant %q %q", node, got.Message, c.node, c.message)
 			}
 		})
-	}
-}
-
-// Never overcommit a node; the same snapshot and seed give the same plan.
-func TestLaws(t *testing.T) {
-	for seed := range int64(50) {
-		rng := rand.New(rand.NewSource(seed))
-		table := NewTable()
-		for i := range 5 {
-			table.SetNode(testNode(fmt.Sprint("n", i), 500+rng.Int63n(1000), 1+rng.Int63n(8)))
-		}
-		for i := range 60 {
-			pod := testPod(fmt.Sprint("p", i), rng.Int63n(400))
-			one := Decide(table.Snapshot(), pod, rand.New(rand.NewSource(seed)))
-			two := Decide(table.Snapshot(), pod, rand.New(rand.NewSource(seed)))
-			if one.Node != two.Node || one.Message != two.Message {
-				t.Fatalf("seed %d: %v and %v", seed, one, two)
-			}
-			if one.Node != "" {
-				table.Place(pod, one.Node)
-			}
-			if rng.Intn(3) == 0 {
-				table.Remove(types.UID(fmt.Sprint("p", rng.Intn(i+1))))
-			}
-		}
-		for _, n := range table.Snapshot().Nodes {
-			if n.Requested[corev1.ResourceCPU] > n.Allocatable[corev1.ResourceCPU] || n.Pods > n.Allocatable[corev1.ResourcePods] || n.Pods < 0 {
-				t.Fatalf("seed %d: node %s: %v of %v, %d pods", seed, n.Node.Name, n.Requested, n.Allocatable, n.Pods)
-			}
-		}
 	}
 }
 
@@ -137,22 +117,4 @@ func TestRun(t *testing.T) {
 		cancel()
 		<-done
 	})
-}
-
-func BenchmarkDecide(b *testing.B) {
-	for _, nodes := range []int{1, 100, 5000} {
-		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
-			table := NewTable()
-			for i := range nodes {
-				table.SetNode(testNode(fmt.Sprint("n", i), 64000, 110))
-			}
-			pod, rng := testPod("p", 100), rand.New(rand.NewSource(1))
-			b.ReportAllocs()
-			for b.Loop() {
-				if Decide(table.Snapshot(), pod, rng).Node == "" {
-					b.Fatal("no node")
-				}
-			}
-		})
-	}
 }

@@ -38,7 +38,7 @@ type Extend func(nodes []string) (Extension, error)
 // An error says that a plug-in cannot read the pod, or that extend failed; it is upstream's, by plug-in.
 func (t *Table) Decide(pod *corev1.Pod, p *Policy, rng *rand.Rand, extend Extend) (Plan, error) {
 	if t.known == 0 {
-		return Plan{Failure: &Failure{Hopeless: true}}, nil
+		return Plan{Failure: &Failure{}}, nil
 	}
 	pr, err := t.prepare(pod, p)
 	if err != nil {
@@ -62,12 +62,16 @@ func (t *Table) refused(pr *prepared) *Failure {
 		if len(pr.namedBy) > 1 {
 			msg = fmt.Sprintf("node(s) didn't satisfy plugin(s) [%s] simultaneously", strings.Join(pr.namedBy, " "))
 		}
-		return &Failure{Nodes: t.known, PreFilter: msg, Plugins: pr.namedBy, Hopeless: true}
+		return &Failure{Nodes: t.known, PreFilter: msg, Plugins: pr.namedBy}
 	}
 	if s == nil {
 		return nil
 	}
-	return &Failure{Nodes: t.known, PreFilter: s.Message(), Plugins: []string{s.Plugin}, Hopeless: s.Code == Unresolvable}
+	f := &Failure{Nodes: t.known, PreFilter: s.Message(), Plugins: []string{s.Plugin}}
+	if s.Code == Unschedulable {
+		f.Mendable = t.known
+	}
+	return f
 }
 
 // decision is one look at a class for one pod: the groups judged, and the rows apart where nominated pods make the

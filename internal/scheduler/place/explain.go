@@ -33,7 +33,7 @@ type Explanation struct {
 func (t *Table) Explain(pod *corev1.Pod, p *Policy) (Explanation, error) {
 	var e Explanation
 	if t.known == 0 {
-		e.Failure = &Failure{Hopeless: true}
+		e.Failure = &Failure{}
 		return e, nil
 	}
 	pr, err := t.prepare(pod, p)
@@ -42,7 +42,7 @@ func (t *Table) Explain(pod *corev1.Pod, p *Policy) (Explanation, error) {
 	}
 	if e.Failure = t.refused(&pr); e.Failure != nil {
 		code := Unresolvable
-		if !e.Failure.Hopeless {
+		if e.Failure.Mendable > 0 {
 			code = Unschedulable
 		}
 		s := &Status{Code: code, Plugin: strings.Join(e.Failure.Plugins, ","), Reasons: []string{e.Failure.PreFilter}}

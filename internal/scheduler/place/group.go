@@ -21,7 +21,6 @@ type group struct {
 
 	// Of the decision at hand.
 	verdict *Status
-	order   int // of the filter that gave verdict
 	weight  int // rows that are ranked
 	ranked
 }

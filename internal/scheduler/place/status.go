@@ -76,8 +76,8 @@ type Failure struct {
 	PreFilter string   // why no node was asked at all; "" when they were
 	Reasons   []Reason // in the order of the message; empty with PreFilter
 	Plugins   []string // that refused, sorted: what has to change before the pod is worth another try
-	// Hopeless: no node refused in a way that taking pods away could mend, so preemption need not be tried.
-	Hopeless bool
+	// Mendable is how many nodes refused in a way that taking pods away may mend; with 0 preemption need not be tried.
+	Mendable int
 }
 
 // Message is upstream's, of events and conditions. post is what preemption and its like say of it ("" for nothing):
@@ -106,7 +106,7 @@ func (f *Failure) Message(post string) string {
 type failure struct {
 	reasons map[string]int
 	plugins map[string]bool
-	hope    bool
+	mend    int
 }
 
 func (f *failure) add(s *Status, nodes int) {
@@ -119,12 +119,14 @@ func (f *failure) add(s *Status, nodes int) {
 	if s.Plugin != "" {
 		f.plugins[s.Plugin] = true
 	}
-	f.hope = f.hope || s.Code == Unschedulable && nodes > 0
+	if s.Code == Unschedulable {
+		f.mend += nodes
+	}
 }
 
 // done sorts reasons as upstream does: by the text of number and reason together.
 func (f *failure) done(nodes int) *Failure {
-	out := &Failure{Nodes: nodes, Plugins: slices.Sorted(maps.Keys(f.plugins)), Hopeless: !f.hope}
+	out := &Failure{Nodes: nodes, Plugins: slices.Sorted(maps.Keys(f.plugins)), Mendable: f.mend}
 	for text, n := range f.reasons {
 		out.Reasons = append(out.Reasons, Reason{Nodes: n, Text: text})
 	}

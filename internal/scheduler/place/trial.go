@@ -281,7 +281,7 @@ type Trial struct {
 // Try begins trials for a pod. A nil trial (with the failure) says that the pod fits nowhere whatever goes.
 func (t *Table) Try(pod *corev1.Pod, p *Policy) (*Trial, *Failure, error) {
 	if t.known == 0 {
-		return nil, &Failure{Hopeless: true}, nil
+		return nil, &Failure{}, nil
 	}
 	pr, err := t.prepare(pod, p)
 	if err != nil {
