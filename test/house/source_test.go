@@ -27,7 +27,7 @@ var source = sync.OnceValues(readSource)
 
 // roots are the folders that the main module's source stands in.
 var roots = []string{"cmd", "internal", "pkg", "test/alone", "test/e2e", "test/house", "test/peers/answers", "test/peers/corpus", "test/peers/exchange", "test/peers/logbench",
-	"test/peers/publish", "test/peers/published", "test/peers/sender", "test/peers/table", "test/peers/transcribe", "test/peers/transcript"}
+	"test/peers/publish", "test/peers/published", "test/peers/scheduling", "test/peers/sender", "test/peers/table", "test/peers/transcribe", "test/peers/transcript"}
 
 func readSource() ([]file, error) {
 	var files []file

@@ -1,0 +1,203 @@
+// Package workloads makes large clusters on which the time of a single decision is measured, for kube-scheduler and for floe: both get the same
+// snapshot.
+//
+// The clusters are those of upstream's scheduler_perf: nodes of 4 CPUs, 32 GiB and 110 pods in three zones, with placed pods of the kind that is to
+// come. What is timed is a decision: to bring one's snapshot up to date, look at all nodes, score those that fit, and where none does, find whom to
+// preempt. Between two decisions the pod is placed where it was decided to go, as a scheduler does, and the evicted are gone; what fits nowhere is
+// followed by a pod that does, so that nobody is asked the same question twice about the same cluster.
+package workloads
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Workload is a cluster and the pods that come.
+type Workload struct {
+	Name    string           `json:"name"`
+	Objects []runtime.Object `json:"objects"` // namespaces, nodes, placed pods
+	Pods    []*corev1.Pod    `json:"pods"`    // to be decided, one after the other
+	Between []*corev1.Pod    `json:"between"` // as many, or none: placed after each, without being timed
+}
+
+// Result is what was measured of a workload. Times are in microseconds.
+type Result struct {
+	Name      string  `json:"name"`
+	Nodes     int     `json:"nodes"`
+	Placed    int     `json:"placed"`    // pods before the first decision
+	Decisions int     `json:"decisions"` // that were timed
+	CPU       float64 `json:"cpu"`       // processor time of the whole program, a decision: the figure to trust on a machine with other work
+	Mean      float64 `json:"mean"`
+	P50       float64 `json:"p50"`
+	P99       float64 `json:"p99"`
+}
+
+// kind makes the pods of a workload.
+type kind struct {
+	name   string
+	placed func(*corev1.Pod, int) // what is on the nodes already; nil: what is to come
+	coming func(*corev1.Pod, int)
+	full   bool // four pods on each node, that leave no room
+	futile bool // what comes fits nowhere
+}
+
+// Names are the workloads.
+func Names() []string {
+	var names []string
+	for _, k := range kinds() {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+func kinds() []kind {
+	zone, host := corev1.LabelTopologyZone, corev1.LabelHostname
+	return []kind{
+		{name: "basic", coming: func(*corev1.Pod, int) {}},
+		{name: "node affinity", coming: func(p *corev1.Pod, _ int) { inZones(p, "zone-1", "zone-2") }},
+		{name: "pod affinity", coming: affinity(func(a *corev1.Affinity) {
+			a.PodAffinity = &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{term(zone)}}
+		})},
+		{name: "preferred pod affinity", coming: affinity(func(a *corev1.Affinity) {
+			a.PodAffinity = &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: preferred(host)}
+		})},
+		{name: "pod anti-affinity", coming: affinity(func(a *corev1.Affinity) {
+			a.PodAntiAffinity = &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{term(host)}}
+		}), placed: func(p *corev1.Pod, i int) { // every other node has one of its kind
+			if i%2 == 0 {
+				p.Labels["color"] = "green"
+			}
+		}},
+		{name: "preferred pod anti-affinity", coming: affinity(func(a *corev1.Affinity) {
+			a.PodAntiAffinity = &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: preferred(host)}
+		})},
+		{name: "spread by zone", coming: spread(zone, corev1.DoNotSchedule)},
+		{name: "spread by host", coming: spread(host, corev1.DoNotSchedule)},
+		{name: "preferred spread", coming: spread(zone, corev1.ScheduleAnyway)},
+		{name: "preemption", full: true, placed: func(p *corev1.Pod, _ int) { request(p, 900) }, coming: func(p *corev1.Pod, _ int) {
+			request(p, 3000)
+			p.Spec.Priority = new(int32(10))
+		}},
+		{name: "unschedulable", futile: true, coming: func(p *corev1.Pod, _ int) { request(p, 9000) }, placed: func(*corev1.Pod, int) {}},
+	}
+}
+
+// Make makes a workload by its name, with so many nodes and pods to be decided.
+func Make(name string, nodes, pods int) (Workload, error) {
+	for _, k := range kinds() {
+		if k.name == name {
+			return k.make(nodes, pods), nil
+		}
+	}
+	return Workload{}, fmt.Errorf("there is no workload %q", name)
+}
+
+func (k kind) make(nodes, pods int) Workload {
+	w := Workload{Name: k.name, Objects: []runtime.Object{namespace()}}
+	for i := range nodes {
+		w.Objects = append(w.Objects, node(i))
+	}
+	style := k.placed
+	if style == nil {
+		style = k.coming
+	}
+	placed := nodes
+	if k.full {
+		placed = 4 * nodes
+	}
+	for i := range placed {
+		p := pod(fmt.Sprintf("placed-%05d", i))
+		style(p, i)
+		p.Spec.NodeName = nodeName(i % nodes)
+		p.Status.Phase, p.Status.StartTime = corev1.PodRunning, &metav1.Time{Time: p.CreationTimestamp.Time}
+		w.Objects = append(w.Objects, p)
+	}
+	for i := range pods {
+		p := pod(fmt.Sprintf("coming-%05d", i))
+		k.coming(p, i)
+		w.Pods = append(w.Pods, p)
+		if k.futile {
+			p := pod(fmt.Sprintf("between-%05d", i))
+			p.Spec.NodeName = nodeName(i * 7 % nodes)
+			w.Between = append(w.Between, p)
+		}
+	}
+	return w
+}
+
+func nodeName(i int) string { return fmt.Sprintf("node-%05d", i) }
+
+func meta(name string) metav1.ObjectMeta {
+	at := metav1.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: at}
+}
+
+func namespace() *corev1.Namespace {
+	return &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: meta("default")}
+}
+
+func node(i int) *corev1.Node {
+	n := &corev1.Node{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}, ObjectMeta: meta(nodeName(i))}
+	n.Labels = map[string]string{corev1.LabelHostname: n.Name, corev1.LabelTopologyZone: fmt.Sprintf("zone-%d", i%3)}
+	n.Status.Allocatable = corev1.ResourceList{
+		corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("32Gi"), corev1.ResourcePods: resource.MustParse("110"),
+	}
+	n.Status.Capacity = n.Status.Allocatable
+	return n
+}
+
+func pod(name string) *corev1.Pod {
+	p := &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: meta(name)}
+	p.Namespace, p.Labels = "default", map[string]string{"color": "blue"}
+	p.Spec = corev1.PodSpec{
+		SchedulerName: corev1.DefaultSchedulerName, Priority: new(int32(0)), PreemptionPolicy: new(corev1.PreemptLowerPriority),
+		Containers: []corev1.Container{{Name: "pause", Image: "registry.k8s.io/pause:3.10"}},
+	}
+	request(p, 100)
+	return p
+}
+
+func request(p *corev1.Pod, milli int64) {
+	p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{
+		corev1.ResourceCPU: *resource.NewMilliQuantity(milli, resource.DecimalSI), corev1.ResourceMemory: resource.MustParse("500Mi"),
+	}
+}
+
+func inZones(p *corev1.Pod, zones ...string) {
+	p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+			MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: zones}},
+		}},
+	}}}
+}
+
+// affinity makes pods with an affinity, towards or away from their own kind.
+func affinity(set func(*corev1.Affinity)) func(*corev1.Pod, int) {
+	return func(p *corev1.Pod, _ int) {
+		p.Labels["color"] = "green"
+		p.Spec.Affinity = &corev1.Affinity{}
+		set(p.Spec.Affinity)
+	}
+}
+
+func term(key string) corev1.PodAffinityTerm {
+	return corev1.PodAffinityTerm{TopologyKey: key, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"color": "green"}}}
+}
+
+func preferred(key string) []corev1.WeightedPodAffinityTerm {
+	return []corev1.WeightedPodAffinityTerm{{Weight: 1, PodAffinityTerm: term(key)}}
+}
+
+func spread(key string, otherwise corev1.UnsatisfiableConstraintAction) func(*corev1.Pod, int) {
+	return func(p *corev1.Pod, _ int) {
+		p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+			MaxSkew: 5, TopologyKey: key, WhenUnsatisfiable: otherwise, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"color": "blue"}},
+		}}
+	}
+}
