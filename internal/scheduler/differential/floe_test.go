@@ -1,0 +1,132 @@
+package differential
+
+import (
+	"errors"
+	"math/rand"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/floe-k8s/floe/internal/scheduler/place"
+	"github.com/floe-k8s/floe/test/peers/scheduling/answers"
+	"github.com/floe-k8s/floe/test/peers/scheduling/cases"
+)
+
+// errMissing says that floe lacks what a case needs.
+var errMissing = errors.New("floe does not have this yet")
+
+// decider decides the pods of a case.
+type decider interface {
+	decide(pod string) decision
+}
+
+// scheduler is floe's table with a case's objects.
+type scheduler struct {
+	table  *place.Table
+	policy *place.Policy
+	pods   map[string]*corev1.Pod // by namespace/name
+	nodes  []string
+	seed   int64
+}
+
+// floe loads a case.
+func floe(c cases.Case) (decider, error) {
+	s := &scheduler{table: place.NewTable(), pods: map[string]*corev1.Pod{}}
+	profile, err := profileOf(c.Configuration)
+	if err != nil {
+		return nil, err
+	}
+	if s.policy, err = profile.Compile(); err != nil {
+		return nil, err
+	}
+	for _, o := range c.Objects {
+		switch o := o.(type) {
+		case *corev1.Node:
+			s.table.SetNode(o)
+			s.nodes = append(s.nodes, o.Name)
+		case *corev1.Pod:
+			s.pods[o.Namespace+"/"+o.Name] = o
+			if o.Spec.NodeName != "" {
+				s.table.SetPod(o, o.Spec.NodeName)
+			} else if node := o.Status.NominatedNodeName; node != "" {
+				s.table.Nominate(o, node)
+			}
+		default:
+			if err := s.load(o); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// load adds what default spreading and namespace selectors look at.
+func (s *scheduler) load(o any) error {
+	owner := func(kind place.OwnerKind, meta metav1.ObjectMeta, selector labels.Selector) {
+		s.table.SetOwner(place.Owner{Kind: kind, Namespace: meta.Namespace, Name: meta.Name}, selector)
+	}
+	switch o := o.(type) {
+	case *corev1.Namespace:
+		s.table.SetNamespace(o.Name, o.Labels)
+	case *corev1.Service:
+		s.table.SetService(o.Namespace, o.Name, o.Spec.Selector)
+	case *corev1.ReplicationController:
+		owner(place.ReplicationController, o.ObjectMeta, labels.SelectorFromSet(o.Spec.Selector))
+	case *appsv1.ReplicaSet:
+		selector, err := metav1.LabelSelectorAsSelector(o.Spec.Selector)
+		owner(place.ReplicaSet, o.ObjectMeta, selector)
+		return err
+	case *appsv1.StatefulSet:
+		selector, err := metav1.LabelSelectorAsSelector(o.Spec.Selector)
+		owner(place.StatefulSet, o.ObjectMeta, selector)
+		return err
+	}
+	return nil
+}
+
+func (s *scheduler) decide(name string) decision {
+	s.seed++
+	pod := s.pods[name]
+	var d decision
+	plan, err := s.table.Decide(pod, s.policy, rand.New(rand.NewSource(s.seed)), nil)
+	if err != nil {
+		d.Error = err.Error()
+		return d
+	}
+	d.chosen, d.score = plan.Node, plan.Score
+	if plan.Failure != nil {
+		d.Message = plan.Failure.Message("")
+	}
+	e, err := s.table.Explain(pod, s.policy)
+	if err != nil {
+		d.Error = "Explain: " + err.Error()
+		return d
+	}
+	d.explain(e)
+	if plan.Node != "" && plan.Node == pod.Status.NominatedNodeName {
+		d.Feasible, d.Refused = []string{plan.Node}, nil
+	}
+	return d
+}
+
+// explain fills in what floe says of each node.
+func (d *decision) explain(e place.Explanation) {
+	for _, v := range e.Nodes {
+		if s := v.Status; s != nil {
+			d.Refused = append(d.Refused, answers.Refusal{
+				Status: answers.Status{Code: s.Code.String(), Plugin: s.Plugin, Reasons: s.Reasons}, Nodes: []string{v.Node},
+			})
+			continue
+		}
+		d.Feasible = append(d.Feasible, v.Node)
+		d.Totals = append(d.Totals, v.Total)
+		for _, s := range v.Scores {
+			if d.Scores == nil {
+				d.Scores = map[string][]int64{}
+			}
+			d.Scores[s.Plugin] = append(d.Scores[s.Plugin], s.Score)
+		}
+	}
+}
