@@ -1,52 +1,69 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/floe-k8s/floe/internal/runtime/layer"
 )
 
+// The descriptors of floe-shim unpack besides the usual three.
+const (
+	targetFD = 3
+	belowFD  = 4
+)
+
+// unpackMemory is what the garbage collector is asked to stay below, in bytes; a zstd stream alone may want 64 MiB.
+const unpackMemory = 160 << 20
+
 // unpack unpacks one layer. floe started this process in new mount, PID, network, IPC and UTS namespaces, with these descriptors:
 //
-//	0   the layer: a tar stream, plain, gzip or zstd
+//	0   the layer: a tar stream, plain, gzip or zstd; a file or a pipe
 //	1   gets the layer.Result as JSON
 //	2   gets the error's text
 //	3   the empty directory to unpack into
-//	4…  the directories of the layers below, uppermost first
+//	4   a socket that brings the directories of the layers below, uppermost first, when they are there; absent for the lowest layer
 //
 // Before the first byte of the layer is read, the directory becomes the root of all this process can name, so nothing a layer says can
 // reach anything else. The layers below stay open to read the attributes of directories.
 func unpack() error {
+	debug.SetMemoryLimit(unpackMemory)
 	if err := enterCell(); err != nil {
 		return fmt.Errorf("unpack: cell: %w", err)
 	}
-	parents, err := parentLayers()
+	var st unix.Stat_t
+	var below layer.Below
+	if err := unix.Fstat(belowFD, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+		below = receiveBelow
+	} else if err != nil && !errors.Is(err, unix.EBADF) {
+		return err
+	}
+	stream, err := layer.Open(os.Stdin, layer.DefaultLimits)
 	if err != nil {
 		return err
 	}
-	stream, err := layer.Decompress(bufio.NewReaderSize(os.Stdin, 1<<20))
+	result, err := layer.Unpack(stream, below, layer.DefaultLimits)
 	if err != nil {
-		return err
+		return err // the stream ends with this process
 	}
-	result, err := layer.Unpack(stream, parents, layer.DefaultLimits)
-	if err != nil {
-		return err
-	}
+	stream.Close()
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
-// enterCell makes the directory at descriptor 3 the root directory and forgets every other mount.
+// enterCell makes the directory at targetFD the root directory, forgets every other mount, and bounds what this process may do.
 func enterCell() error {
-	const target = 3
-	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", target))
+	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", targetFD))
 	if err != nil {
 		return err
+	}
+	limit := func(resource int, n uint64) func() error {
+		return func() error { return unix.Setrlimit(resource, &unix.Rlimit{Cur: n, Max: n}) }
 	}
 	steps := []struct {
 		what string
@@ -59,7 +76,9 @@ func enterCell() error {
 		{"leave the old root", func() error { return unix.Unmount(".", unix.MNT_DETACH) }},
 		{"enter the new root", func() error { return unix.Chdir("/") }},
 		{"no new privileges", func() error { return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }},
-		{"close the target", func() error { return unix.Close(target) }},
+		{"limit the size of files", limit(unix.RLIMIT_FSIZE, uint64(layer.DefaultLimits.Bytes))},
+		{"no core files", limit(unix.RLIMIT_CORE, 0)},
+		{"close the target", func() error { return unix.Close(targetFD) }},
 	}
 	for _, s := range steps {
 		if err := s.do(); err != nil {
@@ -70,18 +89,35 @@ func enterCell() error {
 	return nil
 }
 
-// parentLayers takes the directories from descriptor 4 on.
-func parentLayers() ([]int, error) {
+// receiveBelow takes the directories of the layers below from the socket: messages of one byte with descriptors, until its end.
+func receiveBelow() ([]int, error) {
+	const atOnce = 253 // SCM_MAX_FD
 	var fds []int
-	for fd := 4; ; fd++ {
-		var st unix.Stat_t
-		err := unix.Fstat(fd, &st)
-		if errors.Is(err, unix.EBADF) || (err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR) {
-			return fds, nil // what comes after belongs to the Go runtime
+	data, rights := make([]byte, 1), make([]byte, unix.CmsgSpace(4*atOnce))
+	for {
+		n, nrights, flags, _, err := unix.Recvmsg(belowFD, data, rights, unix.MSG_CMSG_CLOEXEC)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return nil, err
+		case n == 0 && len(fds) == 0:
+			return nil, io.ErrUnexpectedEOF
+		case n == 0:
+			return fds, nil
+		case flags&unix.MSG_CTRUNC != 0:
+			return nil, errors.New("more descriptors than this process may have")
 		}
+		messages, err := unix.ParseSocketControlMessage(rights[:nrights])
 		if err != nil {
 			return nil, err
 		}
-		fds = append(fds, fd)
+		for i := range messages {
+			got, err := unix.ParseUnixRights(&messages[i])
+			if err != nil {
+				return nil, err
+			}
+			fds = append(fds, got...)
+		}
 	}
 }

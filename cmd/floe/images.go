@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +50,7 @@ func openImages(dataDir string) (*image.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return image.Open(filepath.Join(dataDir, "images"), image.ShimUnpacker(shim), time.Now)
+	return image.Open(image.Config{Root: filepath.Join(dataDir, "images"), Unpack: image.ShimUnpacker(shim)})
 }
 
 func loadImages(cmd *cobra.Command, _ string, store *image.Store, args []string) error {

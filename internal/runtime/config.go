@@ -21,6 +21,8 @@ type Config struct {
 	State string
 	// ShimPath is the absolute path of the floe-shim executable. It must stay in place while any of its processes run.
 	ShimPath string
+	// RegistryConfigDir lists the directories, with colons between, that say where registries' content comes from (hosts.toml); "" means none.
+	RegistryConfigDir string
 	// CgroupParent is the absolute cgroup path under which sandboxes go whose request names none; default "/floe". It is created in
 	// every v1 hierarchy, or in the v2 one, when first needed.
 	CgroupParent string

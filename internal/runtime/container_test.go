@@ -269,7 +269,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: got %v, want %s naming %s", c.name, err, c.code, c.says)
 		}
 	}
-	if _, err := w.rt.PullImage(w.ctx, &runtimeapi.PullImageRequest{Image: &runtimeapi.ImageSpec{Image: "nginx"}}); status.Code(err) != codes.NotFound {
+	if _, err := w.rt.PullImage(w.ctx, &runtimeapi.PullImageRequest{Image: &runtimeapi.ImageSpec{Image: "NO NAME"}}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("pull: %v", err)
 	}
 	if _, err := w.rt.ContainerStatus(w.ctx, &runtimeapi.ContainerStatusRequest{ContainerId: "x"}); status.Code(err) != codes.NotFound {

@@ -6,9 +6,12 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/floe-k8s/floe/internal/runtime/image"
+	"github.com/floe-k8s/floe/internal/runtime/image/registry"
 )
 
 // findImage resolves an image and says how to get one that is absent.
@@ -18,7 +21,7 @@ func (r *Runtime) findImage(ref string) (*image.Image, error) {
 	}
 	img, err := r.images.Resolve(ref)
 	if errors.Is(err, image.ErrNotFound) {
-		return nil, notFound("image %q is not on this node: this release pulls from no registry; load it with `floe images load FILE`", ref)
+		return nil, notFound("image %q is not on this node: pull it, or load an archive with `floe images load FILE`", ref)
 	}
 	return img, err
 }
@@ -90,13 +93,64 @@ func (r *Runtime) ImageStatus(_ context.Context, req *runtimeapi.ImageStatusRequ
 	return &runtimeapi.ImageStatusResponse{Image: c}, nil
 }
 
-// PullImage returns the ID of an image that is here. This release pulls from no registry: an absent one is NotFound, with what to do.
-func (r *Runtime) PullImage(_ context.Context, req *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
-	i, err := r.findImage(req.GetImage().GetImage())
-	if err != nil {
-		return nil, failed(err, "pull image")
+// PullImage pulls an image as the request's credentials allow, and returns its ID. The errors that callers branch on: NotFound, PermissionDenied for who
+// may not, InvalidArgument for a name that is none, DataLoss for content with another digest.
+func (r *Runtime) PullImage(ctx context.Context, req *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
+	name := req.GetImage().GetImage()
+	if name == "" {
+		return nil, invalid("no image is named")
 	}
+	if _, err := image.Normalize(name); err != nil {
+		return nil, invalid("failed to parse image reference %q: %v", name, err)
+	}
+	auth, err := criAuth(req.GetAuth())
+	if err != nil {
+		return nil, invalid("pull image %q: %v", name, err)
+	}
+	start := r.cfg.Clock.Now()
+	i, err := r.images.Pull(ctx, name, auth, nil)
+	if err != nil {
+		return nil, pullError(err, name)
+	}
+	r.cfg.Log.Info("image pulled", "image", name, "id", i.ID, "bytes", i.Size, "took", r.cfg.Clock.Since(start))
 	return &runtimeapi.PullImageResponse{ImageRef: i.ID}, nil
+}
+
+// criAuth is who pulls: of what the request has, a name with password wins over an identity token, that over Docker's form, and all over a
+// registry token.
+func criAuth(a *runtimeapi.AuthConfig) (registry.Auth, error) {
+	auth := registry.Auth{}
+	switch {
+	case a.GetUsername() != "":
+		auth.Username, auth.Password = a.GetUsername(), a.GetPassword()
+	case a.GetIdentityToken() != "":
+		auth.IdentityToken = a.GetIdentityToken()
+	case a.GetAuth() != "":
+		var err error
+		if auth, err = registry.ParseAuth(a.GetAuth()); err != nil {
+			return auth, err
+		}
+	default:
+		auth.RegistryToken = a.GetRegistryToken()
+	}
+	auth.Server = a.GetServerAddress()
+	return auth, nil
+}
+
+// pullError gives what went wrong the code that says whose matter it is.
+func pullError(err error, name string) error {
+	for _, class := range []struct {
+		cause error
+		code  codes.Code
+	}{
+		{registry.ErrUnauthorized, codes.PermissionDenied}, {registry.ErrNotFound, codes.NotFound},
+		{image.ErrUnusable, codes.InvalidArgument}, {image.ErrContent, codes.DataLoss},
+	} {
+		if errors.Is(err, class.cause) {
+			return status.Errorf(class.code, "failed to pull image %q: %v", name, err)
+		}
+	}
+	return failed(err, "failed to pull image %q", name)
 }
 
 // RemoveImage removes an image with all its names; an absent one is removed. Containers keep the layers they use.

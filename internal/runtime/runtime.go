@@ -15,6 +15,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/runtime/cgroup"
 	"github.com/floe-k8s/floe/internal/runtime/image"
+	"github.com/floe-k8s/floe/internal/runtime/image/registry"
 )
 
 // Runtime runs pods. Its methods are CRI's: same names, messages and meaning, safe for concurrent use, errors with gRPC codes. They wait
@@ -53,7 +54,10 @@ func New(cfg Config) (*Runtime, error) {
 	if err := os.Chmod(cfg.State, 0o700); err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	images, err := image.Open(cfg.Root, image.ShimUnpacker(cfg.ShimPath), cfg.Clock.Now)
+	images, err := image.Open(image.Config{
+		Root: cfg.Root, Unpack: image.ShimUnpacker(cfg.ShimPath), Clock: cfg.Clock,
+		Registry: registry.New(registry.Config{HostsDir: cfg.RegistryConfigDir, Clock: cfg.Clock, UserAgent: "floe/" + cfg.Version}),
+	})
 	if err != nil {
 		return nil, err
 	}

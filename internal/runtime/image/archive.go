@@ -15,8 +15,9 @@ import (
 // found is one image of an archive, with its files still staged.
 type found struct {
 	names    []string // complete
-	manifest []byte
-	digest   string // of manifest
+	manifest *v1.Manifest
+	data     []byte // manifest's, as it came
+	digest   string // of data
 	config   stagedFile
 	spec     *v1.ConfigFile
 	layers   []stagedFile // lowest first, as many as spec has diff IDs
@@ -59,7 +60,7 @@ func (st *staged) layout(idx stagedFile) ([]found, error) {
 		return nil, fmt.Errorf("%w: index.json: %w", ErrArchive, err)
 	}
 	var all []found
-	for _, d := range manifest.Manifests {
+	for _, d := range bestOf(manifest.Manifests) {
 		if len(all) == st.limits.Images {
 			return nil, fmt.Errorf("%w: more than %d images", ErrArchive, st.limits.Images)
 		}
@@ -95,9 +96,6 @@ const maxIndexDepth = 3
 
 // described returns the image that a descriptor means on this machine, nil when there is none.
 func (st *staged) described(d v1.Descriptor, depth int) (*found, error) {
-	if !suits(d.Platform) || d.Annotations["vnd.docker.reference.type"] != "" {
-		return nil, nil
-	}
 	f, err := st.blob(d.Digest.String(), d.Size)
 	if err != nil {
 		return nil, err
@@ -118,10 +116,7 @@ func (st *staged) described(d v1.Descriptor, depth int) (*found, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: index %s: %w", ErrArchive, d.Digest, err)
 	}
-	for _, d := range idx.Manifests {
-		if !suits(d.Platform) {
-			continue
-		}
+	for _, d := range suited(idx.Manifests) {
 		found, err := st.described(d, depth+1)
 		if found != nil || err != nil {
 			return found, err
@@ -130,27 +125,29 @@ func (st *staged) described(d v1.Descriptor, depth int) (*found, error) {
 	return nil, nil
 }
 
-func suits(p *v1.Platform) bool {
-	return p == nil || (p.OS == "linux" && p.Architecture == runtime.GOARCH)
+// bestOf lists the entries of an archive's index that this machine runs: each is an image, but where some are for its own platform, those for
+// others that it also runs are not.
+func bestOf(entries []v1.Descriptor) []v1.Descriptor {
+	fit := suited(entries)
+	own := slices.ContainsFunc(fit, func(d v1.Descriptor) bool {
+		return d.Platform != nil && fitness(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant) == 0
+	})
+	return slices.DeleteFunc(fit, func(d v1.Descriptor) bool {
+		return own && d.Platform != nil && fitness(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant) > 0
+	})
 }
 
 // image reads an OCI or Docker manifest and finds its parts.
 func (st *staged) image(manifest []byte, digest string) (*found, error) {
-	m, err := v1.ParseManifest(bytes.NewReader(manifest))
+	m, err := parseManifest(manifest, st.limits)
 	if err != nil {
-		return nil, fmt.Errorf("%w: manifest %s: %w", ErrArchive, digest, err)
+		return nil, fmt.Errorf("%w: image %s: %w", ErrArchive, digest, err)
 	}
-	f := &found{manifest: manifest, digest: digest}
+	f := &found{manifest: m, data: manifest, digest: digest}
 	if f.config, err = st.blob(m.Config.Digest.String(), m.Config.Size); err != nil {
 		return nil, err
 	}
-	if len(m.Layers) > st.limits.Layers {
-		return nil, fmt.Errorf("%w: image %s has %d layers, at most %d are allowed", ErrArchive, digest, len(m.Layers), st.limits.Layers)
-	}
 	for _, l := range m.Layers {
-		if !l.MediaType.IsLayer() {
-			return nil, fmt.Errorf("%w: image %s has a layer of media type %q", ErrArchive, digest, l.MediaType)
-		}
 		blob, err := st.blob(l.Digest.String(), l.Size)
 		if err != nil {
 			return nil, err
@@ -166,16 +163,8 @@ func (st *staged) readConfig(f *found) error {
 	if err != nil {
 		return err
 	}
-	f.spec, err = v1.ParseConfigFile(bytes.NewReader(data))
-	switch {
-	case err != nil:
-		return fmt.Errorf("%w: configuration %s: %w", ErrArchive, f.config.digest, err)
-	case len(f.spec.RootFS.DiffIDs) != len(f.layers):
-		return fmt.Errorf("%w: image %s has %d layers and %d diff IDs", ErrArchive, f.config.digest, len(f.layers), len(f.spec.RootFS.DiffIDs))
-	case len(f.layers) == 0:
-		return fmt.Errorf("%w: image %s has no layers", ErrArchive, f.config.digest)
-	case f.spec.OS != "" && f.spec.OS != "linux", f.spec.Architecture != "" && f.spec.Architecture != runtime.GOARCH:
-		return fmt.Errorf("%w: image %s is for %s/%s, this machine is linux/%s", ErrArchive, f.config.digest, f.spec.OS, f.spec.Architecture, runtime.GOARCH)
+	if f.spec, err = parseConfig(data, len(f.layers)); err != nil {
+		return fmt.Errorf("%w: image %s: %w", ErrArchive, f.config.digest, err)
 	}
 	return nil
 }
@@ -249,10 +238,10 @@ func (f *found) makeManifest() error {
 		}
 		m.Layers = append(m.Layers, d)
 	}
-	if f.manifest, err = json.Marshal(m); err != nil {
+	if f.data, err = json.Marshal(m); err != nil {
 		return err
 	}
-	f.digest = digestOf(f.manifest)
+	f.manifest, f.digest = &m, digestOf(f.data)
 	return nil
 }
 

@@ -106,7 +106,23 @@ func (s *Store) change(edit func([]*Image) ([]*Image, error)) error {
 	if err != nil {
 		return err
 	}
-	return writeSynced(filepath.Join(s.root, "index.json"), data)
+	// The content that the new index speaks of is synced; that it has its names may not be.
+	for _, dir := range []string{"blobs/sha256", "layers"} {
+		if err := syncDir(filepath.Join(s.root, dir)); err != nil {
+			return err
+		}
+	}
+	s.crash("content in place")
+	temporary := filepath.Join(s.root, ".index.json.new") // one is enough under the lock; a crash leaves it to the next change
+	if err := writeFileSynced(temporary, data); err != nil {
+		return err
+	}
+	s.crash("index written")
+	if err := os.Rename(temporary, filepath.Join(s.root, "index.json")); err != nil {
+		return err
+	}
+	s.crash("index in place")
+	return syncDir(s.root)
 }
 
 // lock takes a flock on the named file in the given mode and returns how to give it up.
@@ -128,24 +144,17 @@ func (s *Store) lock(name string, how int) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// writeSynced replaces the file at path so that after a crash either the old or the new content is there.
-func writeSynced(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+// writeFileSynced writes a file, over one that may be there, and waits for the disk.
+func writeFileSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // fails after the rename, which is fine
 	_, err = f.Write(data)
 	if err == nil {
 		err = f.Sync()
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return errors.Join(err, f.Close())
 }
 
 func syncDir(dir string) error {

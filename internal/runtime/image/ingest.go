@@ -18,9 +18,9 @@ import (
 // ErrArchive says that what was to be loaded is no image archive, or a broken one.
 var ErrArchive = errors.New("not a usable image archive")
 
-// Limits bound what an archive may make the store hold.
+// Limits bound what an archive or a registry may make the store hold.
 type Limits struct {
-	// Bytes of all files in the archive, and number of its entries.
+	// Bytes of all files in the archive, or of all that a manifest refers to, and number of an archive's entries.
 	Bytes   int64
 	Entries int
 	// Document is the size of the largest manifest, index or configuration, in bytes.
@@ -31,6 +31,9 @@ type Limits struct {
 
 // DefaultLimits fit what is in use, with room.
 var DefaultLimits = Limits{Bytes: 64 << 30, Entries: 16384, Document: 8 << 20, Images: 256, Layers: 256}
+
+// maxArchivedName bounds the names in an archive, in bytes; real ones have some eighty.
+const maxArchivedName = 1024
 
 // staged is an archive on its way in: its files, by the names it gives them, in a directory of their own.
 type staged struct {
@@ -61,6 +64,9 @@ func stage(ctx context.Context, r io.Reader, dir string, limits Limits) (*staged
 		}
 		if n == limits.Entries {
 			return nil, fmt.Errorf("%w: more than %d entries", ErrArchive, limits.Entries)
+		}
+		if len(h.Name) > maxArchivedName || len(h.Linkname) > maxArchivedName {
+			return nil, fmt.Errorf("%w: a name of more than %d bytes", ErrArchive, maxArchivedName)
 		}
 		if h.Size > left {
 			return nil, fmt.Errorf("%w: more than %d bytes", ErrArchive, limits.Bytes)

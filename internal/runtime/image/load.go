@@ -4,16 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/floe-k8s/floe/internal/runtime/layer"
 )
@@ -32,20 +28,20 @@ func (s *Store) LoadFile(ctx context.Context, path string) ([]*Image, error) {
 	return images, nil
 }
 
-// Load adds the images of the archive r, which is a tar stream in OCI layout or as docker save writes it, and returns them. A name that
-// another image had moves over. The error is ErrArchive when the archive is at fault; then, as after a crash, nothing of it is in the index.
+// Load adds the images of the archive r, which is a tar stream in OCI layout or as docker save writes it, plain, gzip or zstd, and returns them. A
+// name that another image had moves over. The error is ErrArchive when the archive is at fault; then, as after a crash, nothing of it is in the index.
 func (s *Store) Load(ctx context.Context, r io.Reader) ([]*Image, error) {
-	unlock, err := s.lock("gc.lock", unix.LOCK_SH)
+	work, err := s.newLease()
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
-	dir, err := os.MkdirTemp(filepath.Join(s.root, "tmp"), "load-")
+	defer work.release()
+	plain, err := layer.Open(ending{ctx, r}, layer.DefaultLimits)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrArchive, err)
 	}
-	defer os.RemoveAll(dir)
-	st, err := stage(ctx, r, dir, s.limits)
+	st, err := stage(ctx, plain, work.dir, s.limits)
+	plain.Close()
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +49,10 @@ func (s *Store) Load(ctx context.Context, r io.Reader) ([]*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.crash("archive staged")
 	var loaded []*Image
 	for i := range archived {
-		img, err := s.add(ctx, &archived[i], dir)
+		img, err := s.add(ctx, &archived[i], work)
 		if err != nil {
 			return nil, err
 		}
@@ -65,8 +62,11 @@ func (s *Store) Load(ctx context.Context, r io.Reader) ([]*Image, error) {
 }
 
 // add brings an image's content to its place.
-func (s *Store) add(ctx context.Context, f *found, dir string) (*Image, error) {
-	img := &Image{ID: f.config.digest, Manifests: []string{f.digest}, Names: f.names, Size: f.config.size, LoadedAt: s.now().UnixNano()}
+func (s *Store) add(ctx context.Context, f *found, work *lease) (*Image, error) {
+	img := &Image{
+		ID: f.config.digest, Manifests: []string{f.digest}, Names: f.names, Size: f.config.size,
+		LoadedAt: s.clock.Now().UnixNano(), Layers: chainLayers(f.manifest, f.spec),
+	}
 	for _, n := range f.names {
 		repo, err := repository(n)
 		if err != nil {
@@ -76,25 +76,34 @@ func (s *Store) add(ctx context.Context, f *found, dir string) (*Image, error) {
 			img.RepoDigests = append(img.RepoDigests, rd)
 		}
 	}
-	chain := ""
-	for i, blob := range f.layers {
-		diffID := f.spec.RootFS.DiffIDs[i].String()
-		if _, ok := asDigest(diffID); !ok {
-			return nil, fmt.Errorf("%w: diff ID %q", ErrArchive, diffID)
-		}
-		l := Layer{Digest: blob.digest, DiffID: diffID, Chain: chainID(chain, diffID), Size: blob.size}
+	content := []string{f.digest, f.config.digest}
+	for _, l := range img.Layers {
+		content = append(content, l.Digest, l.Chain)
+		img.Size += l.Size
+	}
+	if err := work.claim(content...); err != nil {
+		return nil, err
+	}
+	for _, blob := range append(slices.Clone(f.layers), f.config) {
 		if err := s.keepBlob(blob); err != nil {
 			return nil, err
 		}
-		if err := s.unpackLayer(ctx, &l, s.layerDirs(img), dir); err != nil {
-			return nil, err
+	}
+	if err := s.unpackLayers(ctx, img.Layers, s.blobOnDisk(img.Layers), nil); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrArchive, err)
+	}
+	return img, s.putBlob(work, f.digest, f.data)
+}
+
+// blobOnDisk gives layers whose blobs are in their place.
+func (s *Store) blobOnDisk(layers []Layer) func(context.Context, int) blobSource {
+	return func(_ context.Context, i int) blobSource {
+		return blobSource{
+			open:   func(context.Context) (io.ReadCloser, error) { return os.Open(s.blobPath(layers[i].Digest)) },
+			settle: func(context.Context) (bool, error) { return false, nil },
+			close:  func() {},
 		}
-		img.Layers, img.Size, chain = append(img.Layers, l), img.Size+l.Size, l.Chain
 	}
-	if err := s.keepBlob(f.config); err != nil {
-		return nil, err
-	}
-	return img, writeSynced(s.blobPath(f.digest), f.manifest)
 }
 
 // chainID is the OCI image specification's: the digest of the chain below and the diff ID, or the diff ID itself at the bottom.
@@ -112,8 +121,7 @@ func digestOf(data []byte) string {
 
 // keepBlob links a staged file to its place; the staged one goes with its directory, and may be another image's too.
 func (s *Store) keepBlob(f stagedFile) error {
-	target := s.blobPath(f.digest)
-	if _, err := os.Lstat(target); err == nil {
+	if s.hasBlob(f.digest, f.size) {
 		return nil
 	}
 	file, err := os.Open(f.path)
@@ -124,96 +132,11 @@ func (s *Store) keepBlob(f stagedFile) error {
 	if err := file.Sync(); err != nil {
 		return err
 	}
-	if err := os.Link(f.path, target); err != nil && !errors.Is(err, fs.ErrExist) {
+	s.crash("blob synced")
+	if err := os.Link(f.path, s.blobPath(f.digest)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(target))
-}
-
-// unpackLayer makes sure that l.Chain is unpacked, and fills in what it unpacked to. Another process may do the same at the same time; the
-// first one's result stays.
-func (s *Store) unpackLayer(ctx context.Context, l *Layer, below []string, dir string) error {
-	target := s.layerPath(l.Chain)
-	if ok, err := readLayer(target, l); ok || err != nil {
-		return err
-	}
-	work, err := os.MkdirTemp(dir, "layer-")
-	if err != nil {
-		return err
-	}
-	result, err := s.runUnpacker(ctx, s.blobPath(l.Digest), filepath.Join(work, "fs"), below)
-	if err != nil {
-		return fmt.Errorf("layer %s: %w", l.Digest, err)
-	}
-	if result.DiffID != l.DiffID {
-		return fmt.Errorf("%w: layer %s unpacks to diff ID %s instead of %s", ErrArchive, l.Digest, result.DiffID, l.DiffID)
-	}
-	data, err := json.Marshal(result)
-	if err != nil {
-		return err
-	}
-	if err := writeSynced(filepath.Join(work, "layer.json"), data); err != nil {
-		return err
-	}
-	if err := syncAll(work); err != nil {
-		return err
-	}
-	err = os.Rename(work, target)
-	if errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTEMPTY) {
-		_, err = readLayer(target, l)
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	l.Bytes, l.Entries = result.Bytes, result.Entries
-	return syncDir(filepath.Dir(target))
-}
-
-func readLayer(target string, l *Layer) (bool, error) {
-	data, err := os.ReadFile(filepath.Join(target, "layer.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	var r layer.Result
-	if err := json.Unmarshal(data, &r); err != nil {
-		return false, fmt.Errorf("layer %s: %w", l.Chain, err)
-	}
-	l.Bytes, l.Entries = r.Bytes, r.Entries
-	return true, nil
-}
-
-func (s *Store) runUnpacker(ctx context.Context, blob, target string, below []string) (layer.Result, error) {
-	if err := os.Mkdir(target, 0o755); err != nil {
-		return layer.Result{}, err
-	}
-	files := make([]*os.File, 0, len(below)+2)
-	defer func() {
-		for _, f := range files {
-			f.Close()
-		}
-	}()
-	for _, path := range append([]string{blob, target}, below...) {
-		f, err := os.Open(path)
-		if err != nil {
-			return layer.Result{}, err
-		}
-		files = append(files, f)
-	}
-	return s.unpack(ctx, files[0], files[1], files[2:])
-}
-
-// syncAll writes everything on the file system of dir to disk: thousands of files at once, instead of one by one.
-func syncAll(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return unix.Syncfs(int(d.Fd()))
+	return nil
 }
 
 // record puts loaded images into the index, joined with what it has of the same IDs, and takes their names from others.

@@ -2,33 +2,32 @@ package image
 
 import (
 	"fmt"
-	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/distribution/reference"
 )
 
-// Normalize completes an image name as users expect: nginx is docker.io/library/nginx:latest.
+// Normalize completes an image name as Docker does: nginx is docker.io/library/nginx:latest. Of a name with tag and digest the digest stays.
 func Normalize(ref string) (string, error) {
-	r, err := name.ParseReference(ref)
+	named, err := parseName(ref)
 	if err != nil {
-		return "", fmt.Errorf("image name %q: %w", ref, err)
+		return "", err
 	}
-	return canonical(r.Name()), nil
+	return named.String(), nil
+}
+
+func parseName(ref string) (reference.Named, error) {
+	named, err := reference.ParseDockerRef(ref)
+	if err != nil {
+		return nil, fmt.Errorf("image name %q: %w", ref, err)
+	}
+	return named, nil
 }
 
 // repository is the name without tag or digest.
 func repository(full string) (string, error) {
-	r, err := name.ParseReference(full)
+	named, err := parseName(full)
 	if err != nil {
-		return "", fmt.Errorf("image name %q: %w", full, err)
+		return "", err
 	}
-	return canonical(r.Context().Name()), nil
-}
-
-// canonical names Docker's registry as everybody does; the library names the host behind it.
-func canonical(full string) string {
-	if rest, ok := strings.CutPrefix(full, "index.docker.io/"); ok {
-		return "docker.io/" + rest
-	}
-	return full
+	return named.Name(), nil
 }

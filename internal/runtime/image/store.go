@@ -1,54 +1,105 @@
 package image
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/unix"
+	"k8s.io/utils/clock"
 
+	"github.com/floe-k8s/floe/internal/runtime/image/registry"
 	"github.com/floe-k8s/floe/internal/runtime/layer"
 )
 
 // ErrNotFound says that no image of that name or ID is in the store.
 var ErrNotFound = errors.New("image not found")
 
-// Unpacker unpacks the layer in blob into the empty directory target, on top of parents (uppermost first). It must confine what the
-// layer can do to target. It may be called concurrently.
-type Unpacker func(ctx context.Context, blob, target *os.File, parents []*os.File) (layer.Result, error)
-
 // Store is the images below one root directory. Its methods are safe for concurrent use, also by several processes.
 type Store struct {
-	root   string
-	unpack Unpacker
-	now    func() time.Time
-	limits Limits
+	root     string
+	unpack   Unpacker
+	clock    clock.WithTicker
+	registry *registry.Client
+	limits   Limits
+	// unpackers is how many layers of one image are unpacked at the same time.
+	unpackers int
+	downloads *semaphore.Weighted // blobs that arrive at the same time
+	pulls     *semaphore.Weighted // pulls at work
+	pulling   flights[Image]
+	blobs     flights[incoming]
+	chains    flights[layer.Result]
+	syncs     syncs
+	// crash is called between any two steps of which the first leaves something on disk; tests end the process there.
+	crash func(step string)
 
 	mu      sync.Mutex // guards what follows
 	cached  []*Image
 	version seen
 }
 
-// Open opens the store below root, making its directories when absent. now stamps images.
-func Open(root string, unpack Unpacker, now func() time.Time) (*Store, error) {
-	for _, dir := range []string{"", "blobs/sha256", "layers", "pins", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
+// Config is what Open needs. Fields without a stated default are required.
+type Config struct {
+	// Root is the directory of the store, made when absent; nobody but its owner may enter it.
+	Root string
+	// Unpack unpacks layers.
+	Unpack Unpacker
+	// Clock stamps images and tells what is old; default the real one.
+	Clock clock.WithTicker
+	// Registry is what Pull asks; default one without a hosts directory.
+	Registry *registry.Client
+	// Limits bound what images may make the store hold; default DefaultLimits.
+	Limits *Limits
+	// Downloads and Pulls are how many blobs, and images, arrive at the same time; default 6 and 8. Unpackers is how many layers of one image are
+	// unpacked at the same time; default the number of processors, from 2 to 4.
+	Downloads, Pulls, Unpackers int
+}
+
+func (c *Config) setDefaults() {
+	if c.Clock == nil {
+		c.Clock = clock.RealClock{}
+	}
+	if c.Registry == nil {
+		c.Registry = registry.New(registry.Config{Clock: c.Clock})
+	}
+	if c.Limits == nil {
+		limits := DefaultLimits
+		c.Limits = &limits
+	}
+	for _, n := range []struct {
+		field    *int
+		standard int
+	}{{&c.Downloads, 6}, {&c.Pulls, 8}, {&c.Unpackers, min(max(runtime.GOMAXPROCS(0), 2), 4)}} {
+		if *n.field == 0 {
+			*n.field = n.standard
+		}
+	}
+}
+
+// Open opens the store that cfg describes, making its directories when absent. It starts nothing.
+func Open(cfg Config) (*Store, error) {
+	cfg.setDefaults()
+	for _, dir := range []string{"", "blobs/sha256", "layers", "partial", "pins", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(cfg.Root, dir), 0o700); err != nil {
 			return nil, fmt.Errorf("image store: %w", err)
 		}
 	}
 	// Layers hold set-user-ID programs and device nodes; nobody but root may reach them, whatever made the directory.
-	if err := os.Chmod(root, 0o700); err != nil {
+	if err := os.Chmod(cfg.Root, 0o700); err != nil {
 		return nil, fmt.Errorf("image store: %w", err)
 	}
-	return &Store{root: root, unpack: unpack, now: now, limits: DefaultLimits}, nil
+	return &Store{
+		root: cfg.Root, unpack: cfg.Unpack, clock: cfg.Clock, registry: cfg.Registry, limits: *cfg.Limits, unpackers: cfg.Unpackers,
+		downloads: semaphore.NewWeighted(int64(cfg.Downloads)), pulls: semaphore.NewWeighted(int64(cfg.Pulls)), crash: func(string) {},
+	}, nil
 }
 
 // List returns all images, the eldest first.

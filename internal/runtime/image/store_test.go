@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -20,7 +19,19 @@ import (
 
 func newStore(t testing.TB) *Store {
 	t.Helper()
-	s, err := Open(filepath.Join(t.TempDir(), "images"), ShimUnpacker(shimPath), time.Now)
+	return openStore(t, Config{})
+}
+
+// openStore opens a store with what cfg leaves out: a directory of the test's, and the real unpacker.
+func openStore(t testing.TB, cfg Config) *Store {
+	t.Helper()
+	if cfg.Root == "" {
+		cfg.Root = filepath.Join(t.TempDir(), "images")
+	}
+	if cfg.Unpack == nil {
+		cfg.Unpack = ShimUnpacker(shimPath)
+	}
+	s, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,10 +140,7 @@ func TestAnotherProcessLoads(t *testing.T) {
 	if images, err := server.List(); err != nil || len(images) != 0 {
 		t.Fatal(images, err)
 	}
-	cli, err := Open(server.root, ShimUnpacker(shimPath), time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cli := openStore(t, Config{Root: server.root})
 	img := load(t, cli, self(t, "x"))
 	if got, err := server.Resolve(SelfName); err != nil || got.ID != img.ID {
 		t.Errorf("the server sees %v, %v", got, err)
@@ -187,8 +195,7 @@ func TestLimits(t *testing.T) {
 		"layers":    {Bytes: 1 << 30, Entries: 100, Document: 1 << 20, Images: 1, Layers: 0},
 		"images":    {Bytes: 1 << 30, Entries: 100, Document: 1 << 20, Images: 0, Layers: 1},
 	} {
-		s := newStore(t)
-		s.limits = limits
+		s := openStore(t, Config{Limits: &limits})
 		if _, err := s.Load(context.Background(), bytes.NewReader(data)); !errors.Is(err, ErrArchive) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -200,13 +207,12 @@ func FuzzLoad(f *testing.F) {
 	f.Add(self(f, "tool"))
 	f.Add(dockerArchive(f, "busybox", archive(f, file("hello", "x"))))
 	f.Add([]byte("noise"))
-	s, err := Open(filepath.Join(f.TempDir(), "images"), func(context.Context, *os.File, *os.File, []*os.File) (layer.Result, error) {
-		return layer.Result{}, errors.New("not in this test")
-	}, time.Now)
-	if err != nil {
-		f.Fatal(err)
-	}
-	s.limits = Limits{Bytes: 1 << 20, Entries: 64, Document: 1 << 16, Images: 4, Layers: 4}
+	s := openStore(f, Config{
+		Unpack: func(context.Context, Job) (layer.Result, error) {
+			return layer.Result{}, errors.New("not in this test")
+		},
+		Limits: &Limits{Bytes: 1 << 20, Entries: 64, Document: 1 << 16, Images: 4, Layers: 4},
+	})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if images, err := s.Load(context.Background(), bytes.NewReader(data)); err == nil {
 			t.Errorf("loaded %v without unpacking", images)

@@ -2,9 +2,6 @@ package layer
 
 import (
 	"archive/tar"
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,8 +9,6 @@ import (
 	"io"
 	"path"
 	"strings"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // ErrRefused says that the layer asks for something no layer may.
@@ -23,10 +18,19 @@ var ErrRefused = errors.New("refused")
 type Limits struct {
 	// Bytes of file content, and number of entries.
 	Bytes, Entries int64
+	// Ratio is how many bytes of plain stream each byte of a compressed one may give, once there are more than ratioFree of them.
+	Ratio int64
+	// Depth is how many directories deep a name may be.
+	Depth int
+	// Remembered bounds the names of directories, which are held in memory until the end, in bytes.
+	Remembered int64
 }
 
 // DefaultLimits fit the largest images in use (tens of GiB, a million files) with room.
-var DefaultLimits = Limits{Bytes: 64 << 30, Entries: 4 << 20}
+var DefaultLimits = Limits{Bytes: 64 << 30, Entries: 4 << 20, Ratio: 2000, Depth: 512, Remembered: 128 << 20}
+
+// ratioFree is how much plain stream any compressed one may give, in bytes: files of zeros are no attack.
+const ratioFree = 1 << 30
 
 // Result is what was unpacked.
 type Result struct {
@@ -37,29 +41,15 @@ type Result struct {
 	Entries int64 `json:"entries"`
 }
 
-// maxWindow bounds the memory that decompressing a zstd stream may take, in bytes. Encoders use 8 MiB unless told otherwise.
-const maxWindow = 64 << 20
+// Below gives descriptors of the directories of the layers below, uppermost first. It may wait until they are there. It is called once at most, and
+// only by a layer that leaves something out.
+type Below func() ([]int, error)
 
-// Decompress returns the plain stream of a layer that is plain, gzip or zstd, as its first bytes tell.
-func Decompress(r *bufio.Reader) (io.Reader, error) {
-	head, err := r.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	switch {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		return gzip.NewReader(r)
-	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
-	}
-	return r, nil
-}
-
-// Unpack unpacks the plain tar stream r below "/". parents are descriptors of the directories of the layers below, uppermost first.
-func Unpack(r io.Reader, parents []int, limits Limits) (Result, error) {
+// Unpack unpacks the plain tar stream r below "/". below is nil for the lowest layer.
+func Unpack(r io.Reader, below Below, limits Limits) (Result, error) {
 	sum := sha256.New()
 	r = io.TeeReader(r, sum)
-	u := &unpacker{parents: parents, limits: limits, buf: make([]byte, 256<<10)}
+	u := &unpacker{below: below, limits: limits, buf: make([]byte, 256<<10)}
 	archive := tar.NewReader(r)
 	for {
 		h, err := archive.Next()
@@ -70,7 +60,7 @@ func Unpack(r io.Reader, parents []int, limits Limits) (Result, error) {
 			return Result{}, fmt.Errorf("layer: %w", err)
 		}
 		if err := u.entry(h, archive); err != nil {
-			return Result{}, fmt.Errorf("layer: entry %q: %w", h.Name, err)
+			return Result{}, fmt.Errorf("layer: entry %.256q: %w", h.Name, err)
 		}
 	}
 	// The digest is of the whole stream, with what may follow the archive's end.
@@ -101,6 +91,9 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	name, err := cleanName(h.Name)
 	if err != nil {
 		return err
+	}
+	if strings.Count(name, "/") > u.limits.Depth {
+		return fmt.Errorf("a name of more than %d directories: %w", u.limits.Depth, ErrRefused)
 	}
 	if name == "/" {
 		if h.Typeflag != tar.TypeDir {

@@ -16,32 +16,38 @@ import (
 
 // unpacker is the state of one Unpack.
 type unpacker struct {
-	parents []int
+	below   Below
+	parents []int // what below gave; set at its first use
 	limits  Limits
 	buf     []byte
 	bytes   int64
 	entries int64
 	dirs    []dirTime // times to set at the end, when nothing is put into the directories any more
+	named   int64     // bytes of the names in dirs
+
+	// asked is the last name that parent was asked for, and found what it answered. An entry that takes something away forgets it.
+	asked, found string
 }
 
 type dirTime struct {
 	path  string
-	times []unix.Timespec
+	times [2]unix.Timespec
 }
 
 // create makes the file, link, device or directory that h describes at path, whose directory exists.
 func (u *unpacker) create(name string, h *tar.Header, content io.Reader) error {
-	if h.Typeflag == tar.TypeDir {
+	switch h.Typeflag {
+	case tar.TypeDir:
 		return u.directory(name, h)
+	case tar.TypeReg, tar.TypeGNUSparse:
+		return u.file(name, h, content)
+	case tar.TypeXGlobalHeader:
+		return nil
 	}
-	if err := os.RemoveAll(name); err != nil {
+	if err := u.remove(name); err != nil {
 		return err
 	}
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeGNUSparse:
-		if err := u.file(name, h, content); err != nil {
-			return err
-		}
 	case tar.TypeLink:
 		return u.hardLink(name, h)
 	case tar.TypeSymlink:
@@ -52,8 +58,6 @@ func (u *unpacker) create(name string, h *tar.Header, content io.Reader) error {
 		if err := node(name, h); err != nil {
 			return err
 		}
-	case tar.TypeXGlobalHeader:
-		return nil
 	default:
 		return fmt.Errorf("type %q: %w", h.Typeflag, ErrRefused)
 	}
@@ -63,6 +67,12 @@ func (u *unpacker) create(name string, h *tar.Header, content io.Reader) error {
 	return setTimes(name, timesOf(h))
 }
 
+// remove makes place for an entry that replaces an earlier one.
+func (u *unpacker) remove(name string) error {
+	u.asked = ""
+	return os.RemoveAll(name)
+}
+
 // directory makes a directory or changes the attributes of the one there. One that takes the place of a deletion hides what is below.
 func (u *unpacker) directory(name string, h *tar.Header) error {
 	var st unix.Stat_t
@@ -70,7 +80,7 @@ func (u *unpacker) directory(name string, h *tar.Header) error {
 	switch {
 	case err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR:
 	case err == nil || errors.Is(err, fs.ErrNotExist):
-		if err := os.RemoveAll(name); err != nil {
+		if err := u.remove(name); err != nil {
 			return err
 		}
 		if err := os.Mkdir(name, 0o700); err != nil {
@@ -84,24 +94,11 @@ func (u *unpacker) directory(name string, h *tar.Header) error {
 	default:
 		return err
 	}
+	if u.named += int64(len(name)) + 64; u.named > u.limits.Remembered {
+		return fmt.Errorf("more than %d bytes of names of directories: %w", u.limits.Remembered, ErrRefused)
+	}
 	u.dirs = append(u.dirs, dirTime{path: name, times: timesOf(h)})
 	return attributes(name, h)
-}
-
-func (u *unpacker) file(name string, h *tar.Header, content io.Reader) error {
-	if h.Size > u.limits.Bytes-u.bytes {
-		return fmt.Errorf("more than %d bytes in all: %w", u.limits.Bytes, ErrRefused)
-	}
-	u.bytes += h.Size
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := io.CopyBuffer(onlyWriter{f}, content, u.buf); err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // hardLink links to a file of this same layer. The kernel resolves the name inside the root, symlinks on the way included.
@@ -138,7 +135,7 @@ func (u *unpacker) whiteout(name string) error {
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
-	case len(u.parents) == 0:
+	case u.below == nil:
 		return nil // there is nothing below
 	}
 	return unix.Mknod(name, unix.S_IFCHR, 0)
@@ -175,29 +172,30 @@ func attributes(name string, h *tar.Header) error {
 	return nil
 }
 
-// setAttribute sets what belongs to the image. Labels of the host that built it (security.selinux and the like) mean nothing here.
+// setAttribute sets what belongs to the image. Left out are trusted.*, as containerd does, what overlayfs would understand, and labels that mean
+// something on the machine that made the image only.
 func setAttribute(name, attr, value string) error {
-	switch {
-	case strings.HasPrefix(attr, "trusted."), strings.HasPrefix(attr, "user.overlay."):
-		return fmt.Errorf("attribute %s: %w", attr, ErrRefused)
-	case attr == "security.capability", strings.HasPrefix(attr, "user."):
-		err := unix.Lsetxattr(name, attr, []byte(value), 0)
-		if errors.Is(err, unix.ENOTSUP) || (errors.Is(err, unix.EPERM) && strings.HasPrefix(attr, "user.")) {
-			return nil // the file system has none, or this kind of file may not
+	for _, foreign := range []string{"trusted.", "user.overlay.", "security.selinux", "security.apparmor", "security.SMACK64", "security.ima", "security.evm"} {
+		if strings.HasPrefix(attr, foreign) {
+			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("attribute %s: %w", attr, err)
-		}
+	}
+	err := unix.Lsetxattr(name, attr, []byte(value), 0)
+	if errors.Is(err, unix.ENOTSUP) || (errors.Is(err, unix.EPERM) && strings.HasPrefix(attr, "user.")) {
+		return nil // the file system has none, or this kind of file may not
+	}
+	if err != nil {
+		return fmt.Errorf("attribute %.256s: %w", attr, err)
 	}
 	return nil
 }
 
-func timesOf(h *tar.Header) []unix.Timespec {
+func timesOf(h *tar.Header) [2]unix.Timespec {
 	access := h.AccessTime
 	if access.IsZero() {
 		access = h.ModTime
 	}
-	return []unix.Timespec{timespec(access), timespec(h.ModTime)}
+	return [2]unix.Timespec{timespec(access), timespec(h.ModTime)}
 }
 
 // timespec of a time before 1970 is 1970: file systems disagree about earlier ones.
@@ -208,8 +206,8 @@ func timespec(t time.Time) unix.Timespec {
 	return unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
 }
 
-func setTimes(name string, times []unix.Timespec) error {
-	if err := unix.UtimesNanoAt(unix.AT_FDCWD, name, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+func setTimes(name string, times [2]unix.Timespec) error {
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, name, times[:], unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return fmt.Errorf("times: %w", err)
 	}
 	return nil
@@ -231,6 +229,17 @@ const maxLinks = 40
 // parent makes sure that directory dir exists, and returns where it really is. What this layer does not have yet is looked up below: a
 // directory is made with the attributes it has there; a symlink is followed, since the layer was made by somebody who saw it.
 func (u *unpacker) parent(dir string) (string, error) {
+	if dir == u.asked {
+		return u.found, nil
+	}
+	at, err := u.walk(dir)
+	if err == nil {
+		u.asked, u.found = dir, at
+	}
+	return at, err
+}
+
+func (u *unpacker) walk(dir string) (string, error) {
 	at, rest := "/", strings.Trim(dir, "/")
 	for links := 0; rest != ""; {
 		var part string
@@ -277,7 +286,7 @@ func (u *unpacker) step(name string) (target string, err error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}
-	below, target, err := u.below(name)
+	below, target, err := u.lookBelow(name)
 	if err != nil || target != "" {
 		return target, err
 	}
@@ -304,8 +313,13 @@ func (u *unpacker) replaceWhiteout(name string) error {
 	return setOpaque(name)
 }
 
-// below finds what the layers below have at name: the attributes of a directory, or the target of a symlink, or neither.
-func (u *unpacker) below(name string) (dir *unix.Stat_t, target string, err error) {
+// lookBelow finds what the layers below have at name: the attributes of a directory, or the target of a symlink, or neither.
+func (u *unpacker) lookBelow(name string) (dir *unix.Stat_t, target string, err error) {
+	if u.below != nil && u.parents == nil {
+		if u.parents, err = u.below(); err != nil {
+			return nil, "", fmt.Errorf("the layers below: %w", err)
+		}
+	}
 	how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS}
 	for _, parent := range u.parents {
 		fd, err := unix.Openat2(parent, strings.TrimPrefix(name, "/"), how)
