@@ -22,115 +22,126 @@ type Plugin struct {
 
 // Chain is the plug-ins that are asked. The zero value asks only the pure ones. It is not changed and is safe for concurrent use.
 type Chain struct {
-	Plugins []Plugin // as Ordered returns them
-	Off     []string // the names of those that are not asked, pure ones too
-	Metrics *Metrics // told how long they take; nil: nobody is
+	admits, validates []asks
+	charges           []charges
+	off               []string // the names of those that are not asked, of which only pure ones are still to be kept out
+	metrics           *Metrics
+}
+
+// asks is one phase of a plug-in, charges another.
+type asks struct {
+	place int // in the order
+	ask   func(ctx context.Context, a *Attributes) error
+}
+
+type charges struct {
+	place int
+	ask   func(ctx context.Context, a *Attributes) ([]kinds.Write, error)
+}
+
+// NewChain asks the plug-ins of list in upstream's order, without those, pure ones too, whose names off has. metrics is told how long they take; nil: nobody is. It
+// panics when a plug-in has a name that upstream does not know: the composition is wrong.
+func NewChain(list []Plugin, off []string, metrics *Metrics) Chain {
+	c := Chain{off: slices.Clone(off), metrics: metrics}
+	for _, p := range ordered(list) {
+		if slices.Contains(off, p.Name) {
+			continue
+		}
+		place := rank(p.Name)
+		if p.Admit != nil {
+			c.admits = append(c.admits, asks{place, p.Admit})
+		}
+		if p.Validate != nil {
+			c.validates = append(c.validates, asks{place, p.Validate})
+		}
+		if p.Charge != nil {
+			c.charges = append(c.charges, charges{place, p.Charge})
+		}
+	}
+	return c
 }
 
 // Admit asks every plug-in in turn, until one refuses, and all of them once more when one wishes so.
 func (c Chain) Admit(ctx context.Context, a *Attributes) error {
-	return c.Metrics.time("", admits, a, func() error { return c.admitAll(ctx, a) })
-}
-
-func (c Chain) admitAll(ctx context.Context, a *Attributes) error {
-	if err := c.admit(ctx, a); err != nil || !a.again {
-		return err
+	watch := c.metrics.start(admits, a)
+	err := c.each(ctx, a, &watch, c.admits)
+	if err == nil && a.again {
+		a.round = 1
+		err = c.each(ctx, a, &watch, c.admits)
 	}
-	a.round = 1
-	return c.admit(ctx, a)
-}
-
-func (c Chain) admit(ctx context.Context, a *Attributes) error {
-	return c.each(a, func(p Plugin) error {
-		if p.Admit == nil {
-			return nil
-		}
-		return c.Metrics.time(p.Name, admits, a, func() error { return p.Admit(ctx, a) })
-	}, func(p kinds.Admission) error {
-		if p.Admit == nil {
-			return nil
-		}
-		return c.Metrics.time(p.Plugin, admits, a, func() error { return pure(p.Admit, a) })
-	})
+	watch.stop(err)
+	return err
 }
 
 // Validate asks every plug-in in turn, until one refuses.
 func (c Chain) Validate(ctx context.Context, a *Attributes) error {
-	return c.Metrics.time("", validates, a, func() error { return c.validateAll(ctx, a) })
-}
-
-func (c Chain) validateAll(ctx context.Context, a *Attributes) error {
-	return c.each(a, func(p Plugin) error {
-		if p.Validate == nil {
-			return nil
-		}
-		return c.Metrics.time(p.Name, validates, a, func() error { return p.Validate(ctx, a) })
-	}, func(p kinds.Admission) error {
-		if p.Validate == nil {
-			return nil
-		}
-		return c.Metrics.time(p.Plugin, validates, a, func() error { return pure(p.Validate, a) })
-	})
+	watch := c.metrics.start(validates, a)
+	err := c.each(ctx, a, &watch, c.validates)
+	watch.stop(err)
+	return err
 }
 
 // Charges says whether any plug-in may want to write: otherwise Charge need not be called.
-func (c Chain) Charges() bool {
-	return slices.ContainsFunc(c.Plugins, func(p Plugin) bool { return p.Charge != nil && !c.off(p.Name) })
-}
+func (c Chain) Charges() bool { return len(c.charges) > 0 }
 
 // Charge asks every plug-in in turn what is to be written with the object.
 func (c Chain) Charge(ctx context.Context, a *Attributes) (writes []kinds.Write, err error) {
-	for _, p := range c.Plugins {
-		if p.Charge == nil || c.off(p.Name) {
-			continue
-		}
-		err := c.Metrics.time(p.Name, validates, a, func() error {
-			more, err := p.Charge(ctx, a)
-			writes = append(writes, more...)
-			return err
-		})
+	watch := c.metrics.start(validates, a)
+	for _, p := range c.charges {
+		more, err := p.ask(ctx, a)
+		watch.lap(p.place, err)
 		if err != nil {
 			return nil, err
 		}
+		writes = append(writes, more...)
 	}
 	return writes, nil
 }
 
-func (c Chain) off(name string) bool { return slices.Contains(c.Off, name) }
-
-// each calls known with the plug-ins and own with the pure ones of the kind, in the order of all, until one returns an error.
-func (c Chain) each(a *Attributes, known func(Plugin) error, own func(kinds.Admission) error) error {
+// each asks the plug-ins and the pure ones of the kind, in the order of all, until one returns an error.
+func (c Chain) each(ctx context.Context, a *Attributes, watch *stopwatch, list []asks) error {
 	mine := a.Kind.Admission // in order, as a test holds
 	if a.Operation != Create && a.Operation != Update {
 		mine = nil
 	}
-	for _, p := range c.Plugins {
-		for len(mine) > 0 && rank(mine[0].Plugin) <= rank(p.Name) {
-			if err := c.ask(a, mine[0], own); err != nil {
+	for _, p := range list {
+		if len(mine) > 0 {
+			var err error
+			if mine, err = c.pureTo(p.place, mine, a, watch); err != nil {
 				return err
 			}
-			mine = mine[1:]
 		}
-		if c.off(p.Name) {
-			continue
-		}
-		if err := known(p); err != nil {
+		err := p.ask(ctx, a)
+		watch.lap(p.place, err)
+		if err != nil {
 			return err
 		}
 	}
-	for _, p := range mine {
-		if err := c.ask(a, p, own); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := c.pureTo(len(order), mine, a, watch)
+	return err
 }
 
-func (c Chain) ask(a *Attributes, p kinds.Admission, own func(kinds.Admission) error) error {
-	if p.Part != a.Subresource || c.off(p.Plugin) {
-		return nil
+// pureTo asks those pure plug-ins of list that stand no later than a place, and returns the rest.
+func (c Chain) pureTo(place int, list []kinds.Admission, a *Attributes, watch *stopwatch) (rest []kinds.Admission, err error) {
+	for i, p := range list {
+		at := rank(p.Plugin)
+		if at > place {
+			return list[i:], nil
+		}
+		rule := p.Admit
+		if watch.phase == validates {
+			rule = p.Validate
+		}
+		if rule == nil || p.Part != a.Subresource || slices.Contains(c.off, p.Plugin) {
+			continue
+		}
+		err := pure(rule, a)
+		watch.lap(at, err)
+		if err != nil {
+			return nil, err
+		}
 	}
-	return own(p)
+	return nil, nil
 }
 
 // pure asks a pure plug-in's rule, which sees objects of the kind only.

@@ -90,8 +90,8 @@ func trace(said *[]string) (*kinds.Kind, admission.Chain) {
 	k := &kinds.Kind{GVK: corev1.SchemeGroupVersion.WithKind("Pod"), Resource: "pods", Admission: []kinds.Admission{
 		own("LimitRanger", ""), own("Priority", ""), own("PodResizeValidator", "resize"),
 	}}
-	plugins := admission.Ordered([]admission.Plugin{known("ResourceQuota"), known("MutatingAdmissionWebhook"), known("LimitRanger"), known("PodSecurity")})
-	return k, admission.Chain{Plugins: plugins, Off: []string{"PodSecurity"}}
+	plugins := []admission.Plugin{known("ResourceQuota"), known("MutatingAdmissionWebhook"), known("LimitRanger"), known("PodSecurity")}
+	return k, admission.NewChain(plugins, []string{"PodSecurity"}, nil)
 }
 
 func TestChainAsksInOrder(t *testing.T) {

@@ -1,8 +1,9 @@
 package admission
 
 import (
+	"slices"
 	"strconv"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,11 +12,23 @@ import (
 	"github.com/floe-k8s/floe/internal/observe"
 )
 
-// The phases of a wish, as metrics name them. What a plug-in charges is part of its validation.
+// phase is one of a wish. What a plug-in charges is part of its validation.
+type phase uint8
+
 const (
-	admits    = "admit"
-	validates = "validate"
+	admits phase = iota
+	validates
+	phases
 )
+
+// phaseNames and operations are what metrics call them, and Attributes.
+var (
+	phaseNames = [phases]string{"admit", "validate"}
+	operations = [...]Operation{Create, Update, Delete, Connect}
+)
+
+// all is the place of all plug-ins together, behind those of the order.
+const all = len(order)
 
 // Metrics tell how long plug-ins take, each and all together, by upstream's names. Other than upstream's, pure plug-ins are counted for the kinds that they
 // concern only. A nil *Metrics counts nothing, at no cost; others are safe for concurrent use.
@@ -26,26 +39,19 @@ type Metrics struct {
 	summary *prometheus.SummaryVec // of the same
 	plugins *prometheus.HistogramVec
 
-	mu   sync.RWMutex // guards into
-	into map[observed][]prometheus.Observer
+	// into are the observers by place, phase, operation and whether it was a refusal: finding them by their labels takes as long as many a plug-in. nil: nobody
+	// has needed them yet; who finds the same ones at the same time does no harm.
+	into [len(order) + 1][phases][len(operations)][2]atomic.Pointer[[]prometheus.Observer]
 }
 
 var _ prometheus.Collector = (*Metrics)(nil)
-
-// observed is what one number is about. There are few: no part of it comes from a request's text.
-type observed struct {
-	plugin    string // "": all of them
-	phase     string
-	operation Operation
-	rejected  bool
-}
 
 // NewMetrics returns metrics that nothing has been counted in.
 func NewMetrics(now clock.PassiveClock) *Metrics {
 	const step, plugin = "apiserver_admission_step_admission_duration_seconds", "apiserver_admission_controller_admission_duration_seconds"
 	by, buckets := []string{"type", "operation", "rejected"}, []float64{0.005, 0.025, 0.1, 0.5, 1, 2.5}
 	m := &Metrics{
-		clock: now, into: map[observed][]prometheus.Observer{},
+		clock: now,
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: step, Help: "Time that all admission plug-ins take together.", Buckets: buckets}, by),
 		summary: prometheus.NewSummaryVec(prometheus.SummaryOpts{
 			Name: step + "_summary", Help: "Time that all admission plug-ins take together, in sum.", MaxAge: 5 * time.Hour,
@@ -58,36 +64,61 @@ func NewMetrics(now clock.PassiveClock) *Metrics {
 	return m
 }
 
-// time asks, and counts how long the answer took and whether it was a refusal. plugin "" is all of them.
-func (m *Metrics) time(plugin, phase string, a *Attributes, ask func() error) error {
-	if m == nil {
-		return ask()
-	}
-	start := m.clock.Now()
-	err := ask()
-	took := m.clock.Since(start).Seconds()
-	for _, o := range m.observers(observed{plugin, phase, a.Operation, err != nil}) {
-		o.Observe(took)
-	}
-	return err
+// stopwatch measures one phase of a wish. The end of one plug-in is the beginning of the next: reading the clock takes as long as many a plug-in.
+type stopwatch struct {
+	metrics     *Metrics // nil: nothing is measured
+	phase       phase
+	operation   int // index in operations
+	begun, last time.Time
 }
 
-// observers are kept, since finding them by their labels takes as long as many a plug-in.
-func (m *Metrics) observers(of observed) []prometheus.Observer {
-	m.mu.RLock()
-	list := m.into[of]
-	m.mu.RUnlock()
-	if list != nil {
-		return list
+func (m *Metrics) start(phase phase, a *Attributes) stopwatch {
+	w := stopwatch{metrics: m, phase: phase}
+	if m != nil {
+		w.operation = max(slices.Index(operations[:], a.Operation), 0)
+		w.begun = m.clock.Now()
+		w.last = w.begun
 	}
-	by := []string{of.phase, string(of.operation), strconv.FormatBool(of.rejected)}
-	if of.plugin == "" {
-		list = []prometheus.Observer{m.steps.WithLabelValues(by...), m.summary.WithLabelValues(by...)}
-	} else {
-		list = []prometheus.Observer{m.plugins.WithLabelValues(append([]string{of.plugin}, by...)...)}
+	return w
+}
+
+// lap counts the plug-in at a place, which has ended now with err.
+func (w *stopwatch) lap(place int, err error) {
+	if w.metrics == nil {
+		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.into[of] = list
-	return list
+	now := w.metrics.clock.Now()
+	w.observe(place, err, now.Sub(w.last))
+	w.last = now
+}
+
+// stop counts all plug-ins together, of which the last was the last to end.
+func (w *stopwatch) stop(err error) {
+	if w.metrics != nil {
+		w.observe(all, err, w.last.Sub(w.begun))
+	}
+}
+
+func (w *stopwatch) observe(place int, err error, took time.Duration) {
+	rejected := 0
+	if err != nil {
+		rejected = 1
+	}
+	at := &w.metrics.into[place][w.phase][w.operation][rejected]
+	list := at.Load()
+	if list == nil {
+		list = w.metrics.observers(place, phaseNames[w.phase], string(operations[w.operation]), strconv.FormatBool(err != nil))
+		at.Store(list)
+	}
+	for _, o := range *list {
+		o.Observe(took.Seconds())
+	}
+}
+
+// observers finds those of the plug-in at a place.
+func (m *Metrics) observers(place int, by ...string) *[]prometheus.Observer {
+	if place == all {
+		return &[]prometheus.Observer{m.steps.WithLabelValues(by...), m.summary.WithLabelValues(by...)}
+	}
+	return &[]prometheus.Observer{m.plugins.WithLabelValues(append([]string{order[place]}, by...)...)}
 }

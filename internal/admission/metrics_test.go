@@ -17,7 +17,7 @@ import (
 )
 
 // slow returns a chain of a pure plug-in that takes 10 ms, and one that takes 100 ms to admit and refuses what is deleted, and 2 s to charge.
-func slow(clock *clocktesting.FakePassiveClock) (*kinds.Kind, admission.Chain) {
+func slow(clock *clocktesting.FakePassiveClock, metrics *admission.Metrics) (*kinds.Kind, admission.Chain) {
 	pass := func(d time.Duration) { clock.SetTime(clock.Now().Add(d)) }
 	k := &kinds.Kind{GVK: corev1.SchemeGroupVersion.WithKind("Pod"), Resource: "pods", Admission: []kinds.Admission{{
 		Plugin: "LimitRanger", Admit: func(kinds.Env, kinds.Object, kinds.Object, kinds.Reader) error {
@@ -25,7 +25,7 @@ func slow(clock *clocktesting.FakePassiveClock) (*kinds.Kind, admission.Chain) {
 			return nil
 		},
 	}}}
-	return k, admission.Chain{Plugins: []admission.Plugin{{
+	return k, admission.NewChain([]admission.Plugin{{
 		Name: "ResourceQuota",
 		Admit: func(_ context.Context, a *admission.Attributes) error {
 			pass(100 * time.Millisecond)
@@ -38,14 +38,14 @@ func slow(clock *clocktesting.FakePassiveClock) (*kinds.Kind, admission.Chain) {
 			pass(2 * time.Second)
 			return nil, nil
 		},
-	}}}
+	}}, nil, metrics)
 }
 
 // TestMetrics: plug-ins that are asked are counted, each and together, by what was wished and what they said.
 func TestMetrics(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
-	k, chain := slow(clock)
-	chain.Metrics = admission.NewMetrics(clock)
+	metrics := admission.NewMetrics(clock)
+	k, chain := slow(clock, metrics)
 	create := &admission.Attributes{Operation: admission.Create, Kind: k, Type: k.GVK, Object: &corev1.Pod{}}
 	for range 2 {
 		if err := errors.Join(chain.Admit(t.Context(), create), chain.Validate(t.Context(), create)); err != nil {
@@ -68,11 +68,11 @@ apiserver_admission_step_admission_duration_seconds_summary_count{operation="CRE
 apiserver_admission_step_admission_duration_seconds_summary_sum{operation="DELETE",rejected="true",type="admit"} 0.1
 apiserver_admission_step_admission_duration_seconds_summary_count{operation="DELETE",rejected="true",type="admit"} 1
 `
-	if err := testutil.CollectAndCompare(chain.Metrics, strings.NewReader(want), "apiserver_admission_step_admission_duration_seconds_summary"); err != nil {
+	if err := testutil.CollectAndCompare(metrics, strings.NewReader(want), "apiserver_admission_step_admission_duration_seconds_summary"); err != nil {
 		t.Error(err)
 	}
 	const plugins = "apiserver_admission_controller_admission_duration_seconds"
-	if err := testutil.CollectAndCompare(chain.Metrics, strings.NewReader("# HELP "+plugins+" Time that an admission plug-in takes.\n# TYPE "+plugins+" histogram\n"+
+	if err := testutil.CollectAndCompare(metrics, strings.NewReader("# HELP "+plugins+" Time that an admission plug-in takes.\n# TYPE "+plugins+" histogram\n"+
 		histogram(plugins, `name="LimitRanger",operation="CREATE",rejected="false",type="admit"`, "0.02", 0, 2, 2, 2, 2, 2)+
 		histogram(plugins, `name="ResourceQuota",operation="CREATE",rejected="false",type="admit"`, "0.2", 0, 0, 2, 2, 2, 2)+
 		histogram(plugins, `name="ResourceQuota",operation="CREATE",rejected="false",type="validate"`, "2", 0, 0, 0, 0, 0, 1)+
@@ -95,7 +95,7 @@ func histogram(name, labels, sum string, counts ...int) string {
 // TestMetricsCostNothing: who does not count pays nothing, and who does makes nothing for it.
 func TestMetricsCostNothing(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
-	k, chain := slow(clock)
+	k, chain := slow(clock, nil)
 	create := &admission.Attributes{Operation: admission.Create, Kind: k, Type: k.GVK, Object: &corev1.Pod{}}
 	ask := func() {
 		if err := chain.Admit(context.Background(), create); err != nil {
@@ -103,8 +103,16 @@ func TestMetricsCostNothing(t *testing.T) {
 		}
 	}
 	without := testing.AllocsPerRun(100, ask)
-	chain.Metrics = admission.NewMetrics(clock)
+	_, chain = slow(clock, admission.NewMetrics(clock))
 	if with := testing.AllocsPerRun(100, ask); with > without {
 		t.Errorf("with metrics there are %v allocations, without %v", with, without)
+	}
+	full, lease := busy(admission.NewMetrics(clock))
+	if made := testing.AllocsPerRun(100, func() {
+		if err := errors.Join(full.Admit(context.Background(), lease), full.Validate(context.Background(), lease)); err != nil {
+			t.Error(err)
+		}
+	}); made != 0 {
+		t.Errorf("a write that all plug-ins pass makes %v allocations", made)
 	}
 }

@@ -59,8 +59,8 @@ func Order() []string { return slices.Clone(order[:]) }
 // rank is the place of a plug-in in the order; -1: upstream has none of the name.
 func rank(name string) int { return slices.Index(order[:], name) }
 
-// Ordered returns a copy of list in upstream's order. It panics when one has a name that upstream does not know: the composition is wrong.
-func Ordered(list []Plugin) []Plugin {
+// ordered returns a copy of list in upstream's order. It panics when one has a name that upstream does not know.
+func ordered(list []Plugin) []Plugin {
 	for _, p := range list {
 		if rank(p.Name) < 0 {
 			panic(fmt.Sprintf("admission plug-in %q has no place in the order", p.Name))

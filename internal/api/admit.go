@@ -16,11 +16,6 @@ import (
 
 // This file asks the admission plug-ins. They are told the request's options in the form that fits what is done: a patch creates or updates.
 
-// chain are the plug-ins that are on.
-func (s *Server) chain() admission.Chain {
-	return admission.Chain{Plugins: s.plugins, Off: s.NoAdmission, Metrics: s.AdmissionMetrics}
-}
-
 // Plugins are the admission plug-ins, by upstream's names, that the kinds and list have.
 func Plugins(served []*kinds.Kind, list []admission.Plugin) []string {
 	have := map[string]bool{namespaceLifecycle: true}
@@ -99,14 +94,14 @@ func (a asked) settled(ctx context.Context, err error) error {
 func (a asked) admit(ctx context.Context) error {
 	within, span := trace.Start(ctx, "Mutating admission")
 	defer span.End()
-	return a.settled(ctx, a.server.chain().Admit(within, a.Attributes))
+	return a.settled(ctx, a.server.chain.Admit(within, a.Attributes))
 }
 
 // validate lets plug-ins look at what would be stored.
 func (a asked) validate(ctx context.Context) error {
 	within, span := trace.Start(ctx, "Validating admission")
 	defer span.End()
-	return a.settled(ctx, a.server.chain().Validate(within, a.Attributes))
+	return a.settled(ctx, a.server.chain.Validate(within, a.Attributes))
 }
 
 // both is admit and validate where nothing is prepared between them.
@@ -119,7 +114,7 @@ func (a asked) both(ctx context.Context) error {
 
 // charge is what is committed with the object, and on which conditions. What plug-ins have seen before counts no more.
 func (a asked) charge(ctx context.Context) (further, error) {
-	chain := a.server.chain()
+	chain := a.server.chain
 	if !chain.Charges() {
 		return further{}, nil
 	}

@@ -114,7 +114,8 @@ func TestRefusedByAPlugin(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", phase, err, want)
 		}
 	}
-	server.NoAdmission = []string{"PodSecurity"}
+	cfg.NoAdmission = []string{"PodSecurity"}
+	server = api.New(cfg)
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "a", Labels: map[string]string{"refuse": "admit"}}}
 	if _, err := server.Create(ctx, req, cm, metav1.CreateOptions{}); err != nil {
 		t.Errorf("a plug-in that is off: %v", err)

@@ -57,7 +57,7 @@ type Server struct {
 	kept     map[schema.GroupVersionResource]*kinds.Kind
 	fields   *managed.Tracker
 	pages    pages
-	plugins  []admission.Plugin // Config.Plugins in their order
+	chain    admission.Chain // of Config.Plugins that are on
 	// extending orders calls of Extend, whose kinds are added. The store's own lock and the catalogs' are taken under it.
 	extending sync.Mutex
 	added     []*kinds.Kind
@@ -72,7 +72,7 @@ func New(cfg Config) *Server {
 	}
 	s := &Server{
 		Config: cfg, catalogs: kinds.NewCatalogs(cfg.Kinds), kept: byResource(cfg.Kept), pages: pages{clock: cfg.Clock}, fields: managed.NewTracker(),
-		plugins: admission.Ordered(cfg.Plugins),
+		chain: admission.NewChain(cfg.Plugins, cfg.NoAdmission, cfg.AdmissionMetrics),
 	}
 	s.answers = Answers{corev1.SchemeGroupVersion.WithResource("bindings"): s.bindings()}
 	maps.Copy(s.answers, cfg.Answers)

@@ -114,7 +114,7 @@ func pass(t *table, plugins []admission.Plugin, k *kinds.Kind, obj, old kinds.Ob
 	if k.Resource == "namespaces" {
 		a.Namespace = a.Name
 	}
-	chain := admission.Chain{Plugins: plugins, Off: slices.DeleteFunc(admission.Order(), func(name string) bool { return strings.HasSuffix(name, "AdmissionPolicy") })}
+	chain := admission.NewChain(plugins, slices.DeleteFunc(admission.Order(), func(name string) bool { return strings.HasSuffix(name, "AdmissionPolicy") }), nil)
 	err := chain.Admit(context.Background(), a)
 	if err == nil {
 		err = chain.Validate(context.Background(), a)

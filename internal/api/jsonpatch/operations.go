@@ -109,7 +109,8 @@ func (p *patching) apply(op Operation) error {
 	case "copy":
 		return p.copy(op)
 	default:
-		return fmt.Errorf("Unexpected kind: %s", kind) //lint:ignore ST1005 upstream's text
+		//lint:ignore ST1005 upstream's text
+		return fmt.Errorf("Unexpected kind: %s", kind)
 	}
 }
 
@@ -155,7 +156,8 @@ func (to place) index(size int) (int, error) {
 		i += size
 	}
 	if i < 0 || i >= size {
-		return 0, fmt.Errorf("Unable to access invalid index: %d: %w", given, errIndex) //lint:ignore ST1005 upstream's text
+		//lint:ignore ST1005 upstream's text
+		return 0, fmt.Errorf("Unable to access invalid index: %d: %w", given, errIndex)
 	}
 	return i, nil
 }
@@ -211,7 +213,8 @@ func (to place) remove() error {
 	m := to.in.open
 	if m.fields != nil {
 		if _, ok := m.fields[to.name]; !ok {
-			return fmt.Errorf("Unable to remove nonexistent key: %s: %w", to.name, errMissing) //lint:ignore ST1005 upstream's text
+			//lint:ignore ST1005 upstream's text
+			return fmt.Errorf("Unable to remove nonexistent key: %s: %w", to.name, errMissing)
 		}
 		delete(m.fields, to.name)
 		return nil
