@@ -39,6 +39,11 @@ func (s *served) fuzz(t testing.TB, f fuzzed) *httptest.ResponseRecorder {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), longest)
 	defer cancel()
+	return s.serveOne(ctx, t, f)
+}
+
+func (s *served) serveOne(ctx context.Context, t testing.TB, f fuzzed) *httptest.ResponseRecorder {
+	t.Helper()
 	r := &http.Request{
 		Method: f.method, URL: &url.URL{Path: f.path, RawQuery: f.query}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: f.header, Host: "x",
 		Body: io.NopCloser(strings.NewReader(f.body)), ContentLength: int64(len(f.body)),
@@ -77,7 +82,7 @@ func fuzzServe(f *testing.F) *served {
 		API: s.API, Authenticator: byHeader, Clock: s.Clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)), CBORServingAndStorage: true,
 	})
 	for path, body := range map[string]string{"/api/v1/namespaces/default/pods": fuzzPod, "/apis/apps/v1/namespaces/default/deployments": fuzzDeployment} {
-		if w := s.fuzz(f, fuzzed{method: http.MethodPost, path: path, body: body}); w.Code != http.StatusCreated {
+		if w := s.serveOne(f.Context(), f, fuzzed{method: http.MethodPost, path: path, body: body}); w.Code != http.StatusCreated {
 			f.Fatal(w.Body)
 		}
 	}
