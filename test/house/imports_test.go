@@ -31,6 +31,7 @@ var arrows = []arrow{
 	{"internal/controller", []string{"internal/controller", "internal/client", "internal/kinds"}},
 	{"internal/scheduler", []string{"internal/scheduler", "internal/client", "internal/kinds"}},
 	{"internal/node", []string{"internal/node", "internal/client", "internal/kinds"}},
+	{"internal/simulate", []string{"internal/simulate", "internal/client", "internal/kinds"}},
 	{"internal/network", []string{"internal/network", "internal/client", "internal/kinds", "internal/runtime"}},
 	{"internal/runtime/shim", []string{"internal/runtime"}},
 	{"internal/runtime", []string{"internal/runtime"}},
