@@ -60,6 +60,41 @@ func Load(path string) ([]byte, error) {
 	return data, nil
 }
 
+// Documents are those of the YAML file at path, each behind as many empty lines as stand before it, so that Decode of one names the file's lines. Documents
+// without a field are left out.
+func Documents(path string) (list [][]byte, err error) {
+	data, err := Load(path)
+	if err != nil {
+		return nil, err
+	}
+	begin, line := 0, 0 // of the document, and which line it is
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	for i := 0; i <= len(lines); i++ {
+		if i < len(lines) && !bytes.Equal(bytes.TrimRight(lines[i], " \t\r\n"), []byte("---")) {
+			continue
+		}
+		doc := bytes.Join(lines[begin:i], nil)
+		var root yaml.Node
+		if err := yaml.Unmarshal(doc, &root); err != nil || root.Kind != 0 { // Decode says what is wrong, and where
+			list = append(list, append(bytes.Repeat([]byte("\n"), line), doc...))
+		}
+		begin, line = i+1, i+1
+	}
+	return list, nil
+}
+
+// TypeOf is the type that a document says that it is of; the empty one when it says nothing, or cannot be read.
+func TypeOf(document []byte) schema.GroupVersionKind {
+	var found struct {
+		APIVersion string `yaml:"apiVersion"`
+		Kind       string `yaml:"kind"`
+	}
+	if err := yaml.Unmarshal(document, &found); err != nil {
+		return schema.GroupVersionKind{}
+	}
+	return schema.FromAPIVersionAndKind(found.APIVersion, found.Kind)
+}
+
 // Decode is Read of what the file at path holds.
 func Decode[T any](path string, data []byte, wanted []schema.GroupVersionKind, into *T, validate func(*T) field.ErrorList) error {
 	return Source{Path: path, File: data}.decode(wanted, into, func() field.ErrorList { return validate(into) })

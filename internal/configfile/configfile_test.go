@@ -61,3 +61,27 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		t.Errorf("absent file: %v", err)
 	}
 }
+
+// TestDocuments: errors name the lines of the file, in whichever document they are.
+func TestDocuments(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	text := "# first\n---\napiVersion: x.io/v1\nkind: Thing\n---\n\n# nothing\n---\napiVersion: x.io/v1\nkind: Thing\nrules:\n- nmae: a\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	docs, err := Documents(path)
+	if err != nil || len(docs) != 2 {
+		t.Fatalf("%d documents, %v; want 2", len(docs), err)
+	}
+	wanted := []schema.GroupVersionKind{{Group: "x.io", Version: "v1", Kind: "Thing"}}
+	for i, want := range []string{"", ":12: unknown field"} {
+		var v thing
+		err := Decode(path, docs[i], wanted, &v, func(*thing) field.ErrorList { return nil })
+		if got := TypeOf(docs[i]); got != wanted[0] {
+			t.Errorf("document %d is of %v", i, got)
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("document %d: %v, want %q", i, err, want)
+		}
+	}
+}
