@@ -24,6 +24,9 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	networkFlags(flags, &cfg.Network)
 	controllerFlags(flags, &cfg.Controllers)
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
+	flags.IntVar(&cfg.Simulation.Nodes, "simulate-nodes", cfg.Simulation.Nodes, "nodes that do not exist and run pods all the same, sim-0 and on (docs/simulation.md)")
+	flags.StringVar(&cfg.Simulation.ConfigFile, "simulate-config", cfg.Simulation.ConfigFile,
+		"file that says how simulated nodes and their pods behave: config.floe.dev/v1alpha1, kind SimulationConfiguration, and Stages of kwok")
 	flags.IntVarP(&cfg.Logging.Verbosity, "v", "v", cfg.Logging.Verbosity, "how much the log says: 0 information, each step more shows more")
 	flags.StringVar(&cfg.Logging.VModule, "vmodule", cfg.Logging.VModule, "a --v of some files of the sources: PATTERN=N,... (text only)")
 	flags.StringVar(&cfg.Logging.Format, "logging-format", cfg.Logging.Format, "text or json")

@@ -72,6 +72,13 @@ func (s *server) components() ([]part, error) {
 		marked(&s.running.controllers, part{"controllers", controllers.Run}), {"node port repair", s.nodePorts().Run},
 		marked(&s.running.scheduler, part{"scheduler", sched.Run}),
 	}
+	if s.Config.Simulation.wanted() {
+		simulated, err := s.simulated()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, simulated)
+	}
 	if s.Config.Node.Disabled {
 		return list, nil
 	}

@@ -52,6 +52,8 @@ type Config struct {
 	Controllers Controllers `json:"controllers,omitempty"`
 	Logging     Logging     `json:"logging,omitempty"`
 	Node        Node        `json:"node,omitempty"`
+	// Simulation adds nodes that do not exist.
+	Simulation Simulation `json:"simulation,omitempty"`
 }
 
 // Store says where the cluster's state lies and how much of its past is kept.
@@ -184,6 +186,7 @@ func (c *Config) Complete() error {
 	errs = append(errs, c.Aggregation.validate()...)
 	errs = append(errs, c.Network.validate()...)
 	errs = append(errs, c.Controllers.validate()...)
+	errs = append(errs, c.Simulation.validate()...)
 	if !c.Node.Disabled {
 		errs = append(errs, c.Node.validate(&c.Network)...)
 	}

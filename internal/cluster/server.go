@@ -32,6 +32,7 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe/trace"
 	"github.com/floe-k8s/floe/internal/pki"
+	"github.com/floe-k8s/floe/internal/simulate"
 	"github.com/floe-k8s/floe/internal/store"
 	"github.com/floe-k8s/floe/internal/store/encryption"
 )
@@ -87,6 +88,8 @@ type server struct {
 	policies  *policy.Metrics
 	admitted  *admission.Metrics
 	sealing   *encryption.Keeper // nil: values are stored as they are
+
+	simulation *simulate.Metrics // of nodes that do not exist
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -95,6 +98,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
 	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), seen: auth.NewMetrics()}
+	s.simulation = simulate.NewMetrics()
 	s.webhooks, s.policies, s.admitted = webhook.NewMetrics(), policy.NewMetrics(), admission.NewMetrics(s.Clock)
 	host, err := os.Hostname()
 	if err != nil {
