@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -98,7 +99,7 @@ func (s *Simulator) Run(ctx context.Context) error {
 	s.planMachines()
 	for ctx.Err() == nil {
 		err := s.session(ctx)
-		if ctx.Err() != nil || client.IsExpired(err) {
+		if ctx.Err() != nil || client.IsExpired(err) || errors.Is(err, errStages) {
 			continue
 		}
 		s.cfg.Log.Warn("the simulation lost sight of the cluster and looks anew", "again", again, "err", err)
@@ -129,6 +130,7 @@ func (s *Simulator) session(ctx context.Context) error {
 		}
 		all.Go(func() { cancel(s.follow(ctx, stream)) })
 	}
+	all.Go(func() { cancel(s.followStages(ctx, view)) })
 	for range podWriters {
 		all.Go(func() { s.write(ctx, s.work.to) })
 	}
@@ -193,7 +195,7 @@ func (s *Simulator) loop(ctx context.Context) {
 	}
 }
 
-// wait takes in what comes next, and what else is there at once.
+// wait takes in what comes next.
 func (s *Simulator) wait(ctx context.Context, due <-chan time.Time) {
 	work, first := s.work.next()
 	beats, beat := s.beats.next()
@@ -208,22 +210,6 @@ func (s *Simulator) wait(ctx context.Context, due <-chan time.Time) {
 		s.work.sent()
 	case beats <- beat:
 		s.beats.sent()
-	}
-	for range fanOut {
-		work, first = s.work.next()
-		beats, beat = s.beats.next()
-		select {
-		case c := <-s.changes:
-			s.apply(c)
-		case j := <-s.finished:
-			s.finish(j)
-		case work <- first:
-			s.work.sent()
-		case beats <- beat:
-			s.beats.sent()
-		default:
-			return
-		}
 	}
 }
 
@@ -279,6 +265,7 @@ func (s *Simulator) apply(c client.Change) {
 
 // load makes all that a session knows from its view.
 func (s *Simulator) load(view client.View) {
+	s.readStages(view)
 	s.wheel, s.pods, s.work.waiting, s.beats.waiting = nil, map[types.UID]*pod{}, nil, nil
 	for _, m := range s.machines {
 		m.forget()

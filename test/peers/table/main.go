@@ -27,12 +27,24 @@ type process struct {
 func main() {
 	text, err := document(os.Args[1])
 	if err == nil {
-		err = os.WriteFile(os.Args[2], []byte(text), 0o644)
+		err = os.WriteFile(os.Args[2], []byte(text+byHand(os.Args[2])), 0o644)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "table:", err)
 		os.Exit(1)
 	}
+}
+
+// byHand is the end of the page, which people write: what is measured of floe alone. It stays as it is.
+func byHand(page string) string {
+	old, err := os.ReadFile(page)
+	if err != nil {
+		return "" // a new page
+	}
+	if i := strings.Index(string(old), "\n## Simulated nodes\n"); i >= 0 {
+		return string(old[i:])
+	}
+	return ""
 }
 
 // rows are the recorded scenarios, in the order of the table.
