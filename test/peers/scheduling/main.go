@@ -2,6 +2,7 @@
 //
 //	scheduling record PROGRAM FOLDER [FAMILY...]  asks PROGRAM, built from test/peers/upstream/decide, and writes a file of answers for each family
 //	scheduling measure PROGRAM FILE               asks it how long decisions take on the clusters of package workloads, and writes that
+//	scheduling floe FILE                          measures floe's decisions on the same clusters, and writes that
 //	scheduling cases FAMILY [NUMBER...]           prints cases, a JSON document a line
 //	scheduling show FILE [CASE...]                prints recorded answers, a JSON document a line
 //
@@ -24,7 +25,7 @@ import (
 	"github.com/floe-k8s/floe/test/peers/scheduling/workloads"
 )
 
-var errUsage = errors.New("usage: scheduling record PROGRAM FOLDER [FAMILY...] | measure PROGRAM FILE | cases FAMILY [NUMBER...] | show FILE [CASE...]")
+var errUsage = errors.New("usage: scheduling record PROGRAM FOLDER [FAMILY...] | measure PROGRAM FILE | floe FILE | cases FAMILY [NUMBER...] | show FILE [CASE...]")
 
 // version is that of the module which PROGRAM is built from.
 const version = "v1.36.3"
@@ -46,7 +47,9 @@ func run(ctx context.Context, args []string) error {
 	case args[0] == "record" && len(args) > 2:
 		return record(ctx, args[1], args[2], args[3:])
 	case args[0] == "measure" && len(args) == 3:
-		return measure(ctx, args[1], args[2])
+		return measure(args[2], func(w workloads.Workload) (workloads.Result, error) { return upstream(ctx, args[1], w) })
+	case args[0] == "floe":
+		return measure(args[1], floe)
 	case args[0] == "cases":
 		return print(args[1], args[2:])
 	case args[0] == "show":
@@ -174,27 +177,41 @@ const (
 	decisions = 300
 )
 
-// measure asks how long each workload's decisions take, one workload after the other.
-func measure(ctx context.Context, program, file string) error {
+// measure writes how long the decisions of each workload take, one workload after the other.
+func measure(file string, decide func(workloads.Workload) (workloads.Result, error)) error {
 	var all []workloads.Result
 	for _, name := range workloads.Names() {
 		w, err := workloads.Make(name, nodes, decisions)
 		if err != nil {
 			return err
 		}
-		cmd := exec.CommandContext(ctx, program, "-measure")
-		results, err := ask(cmd, func(enc *json.Encoder) error { return enc.Encode(w) }, answers.Decode[workloads.Result])
+		r, err := decide(w)
+		if errors.Is(err, errLacks) {
+			fmt.Printf("%-28s %v\n", name, err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("workload %s: %w", name, err)
 		}
-		for _, r := range results {
-			fmt.Printf("%-28s %9.0f µs of CPU a decision; %9.0f µs, p50 %9.0f, p99 %9.0f\n", r.Name, r.CPU, r.Mean, r.P50, r.P99)
-		}
-		all = append(all, results...)
+		fmt.Printf("%-28s %9.1f µs of CPU a decision; %9.1f µs, p50 %9.1f, p99 %9.1f\n", r.Name, r.CPU, r.Mean, r.P50, r.P99)
+		all = append(all, r)
 	}
 	data, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(file, append(data, '\n'), 0o644)
+}
+
+// upstream asks the program for kube-scheduler's times.
+func upstream(ctx context.Context, program string, w workloads.Workload) (workloads.Result, error) {
+	send := func(enc *json.Encoder) error { return enc.Encode(w) }
+	results, err := ask(exec.CommandContext(ctx, program, "-measure"), send, answers.Decode[workloads.Result])
+	if err == nil && len(results) != 1 {
+		err = fmt.Errorf("%d results", len(results))
+	}
+	if err != nil {
+		return workloads.Result{}, err
+	}
+	return results[0], nil
 }

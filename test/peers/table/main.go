@@ -91,8 +91,12 @@ func document(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	decisions, err := decisionsSection(dir)
+	if err != nil {
+		return "", err
+	}
 	logs, err := logSection(filepath.Join(dir, "log"))
-	return out.String() + memory + logs, err
+	return out.String() + memory + decisions + logs, err
 }
 
 // cells are CPU, median latency, rate and memory of one answer.

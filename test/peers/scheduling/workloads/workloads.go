@@ -26,18 +26,6 @@ type Workload struct {
 	Between []*corev1.Pod    `json:"between"` // as many, or none: placed after each, without being timed
 }
 
-// Result is what was measured of a workload. Times are in microseconds.
-type Result struct {
-	Name      string  `json:"name"`
-	Nodes     int     `json:"nodes"`
-	Placed    int     `json:"placed"`    // pods before the first decision
-	Decisions int     `json:"decisions"` // that were timed
-	CPU       float64 `json:"cpu"`       // processor time of the whole program, a decision: the figure to trust on a machine with other work
-	Mean      float64 `json:"mean"`
-	P50       float64 `json:"p50"`
-	P99       float64 `json:"p99"`
-}
-
 // kind makes the pods of a workload.
 type kind struct {
 	name   string
