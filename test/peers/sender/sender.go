@@ -145,12 +145,10 @@ func become(req *http.Request, user string) bool {
 }
 
 func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
+	rest, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	<-rest.Done()
+	return ctx.Err()
 }
 
 // wait asks for a path until the answer has the text of r.
