@@ -108,11 +108,13 @@ func changed(ch client.Change) []engine.Key {
 
 // replenished wakes the quotas of a namespace that measure an object, when it used more before or is gone.
 func replenished(meter quota.Meter, view client.View, ch client.Change) (keys []engine.Key) {
-	if ch.Old == nil {
+	at := quota.At{See: reader{view}}
+	if ch.Old == nil && (meter.Charged == nil || len(meter.Usage(ch.New, at)) > 1) {
 		return nil // admission has charged it
 	}
-	at := quota.At{See: reader{view}}
-	if ch.New != nil {
+	// A stream that begins anew shows what became of an object in between, not each step: one that is over when it is first seen counts as an object only, and one of another UID
+	// stands in the place of one that is gone. What these had is free.
+	if ch.New != nil && ch.Old != nil && ch.New.GetUID() == ch.Old.GetUID() {
 		if meter.Charged == nil {
 			return nil // it counts as one, whatever it says
 		}

@@ -20,6 +20,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/floe-k8s/floe/internal/admission"
+	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/client"
@@ -46,6 +48,14 @@ func New(t testing.TB, seed int64) *Bed {
 	b.Client = inprocess.New(cluster.API, apitest.Administrator())
 	b.Sim = &controllertest.Simulation{Rand: b.Rand, Clock: cluster.Clock, Client: b.As}
 	return b
+}
+
+// Admit lets admission plug-ins see every write from now on. It is called before controllers are added.
+func (b *Bed) Admit(plugins ...admission.Plugin) {
+	cfg := b.api.API.Config
+	cfg.Plugins = plugins
+	b.api.API = api.New(cfg)
+	b.Client = inprocess.New(b.api.API, apitest.Administrator())
 }
 
 // As is the API as a user, an account of kube-system's in its groups, whose writes must all be allowed.
