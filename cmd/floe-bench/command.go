@@ -46,7 +46,15 @@ func command() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, args []string) error { return s.run(cmd, args) },
 	}
 	s.bind(cmd)
+	cmd.AddCommand(floodWorker())
 	return cmd
+}
+
+// floodWorker is the second process of scenario flood. It is started by it, and of no use to people.
+func floodWorker() *cobra.Command {
+	return &cobra.Command{Use: bench.FloodCommand, Hidden: true, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return bench.RunFlood(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), clock.RealClock{})
+	}}
 }
 
 func (s *settings) bind(cmd *cobra.Command) {
@@ -110,6 +118,11 @@ func (s *settings) run(cmd *cobra.Command, names []string) error {
 
 func (s *settings) complete(scenarios []bench.Scenario) error {
 	s.options.Clock = clock.RealClock{}
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	s.options.Program = program
 	for _, text := range s.processes {
 		p, err := bench.ParseProcess(text)
 		if err != nil {

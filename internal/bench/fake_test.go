@@ -54,6 +54,8 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"gitVersion": "v1.36.3"}`)
 	case r.URL.Query().Get("watch") != "":
 		f.watch(w, r)
+	case strings.HasSuffix(r.URL.Path, "/token"):
+		fmt.Fprint(w, `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","status":{"token":"t"}}`)
 	case r.Method == http.MethodPost:
 		f.create(w, r)
 	case r.Method == http.MethodDelete:

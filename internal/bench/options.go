@@ -29,6 +29,7 @@ type Options struct {
 	Args      []string // of pods' containers
 	Nodes     int      // that bound makes for itself; 0 uses the nodes that are there
 
+	Program    string // file of a program that knows FloodCommand, for the second process of flood; "" floods from this one
 	Exec       string // what ready starts: words, without quoting; {dir} is a fresh directory each time
 	ReadyURL   string // what ready asks; "" asks the server of ReadyConfig
 	ReadyFrom  string // kubeconfig file of ready, looked for until it is there; {dir} as in Exec

@@ -30,6 +30,7 @@ type Report struct {
 	Errors     errorCounts     `json:"errors,omitempty"` // by class
 	Processes  []ProcessReport `json:"processes,omitempty"`
 	Steps      []Step          `json:"steps,omitempty"` // of scenario memory
+	Flood      *Flood          `json:"flood,omitempty"` // of scenario flood
 }
 
 // Latency is that of the operations that succeeded, in milliseconds.
@@ -59,7 +60,11 @@ func (r *Report) fill(out *outcome) {
 	if r.Seconds > 0 {
 		r.Rate = float64(r.Operations) / r.Seconds
 	}
-	r.Latency = Latency{
+	r.Latency = latencyOf(h)
+}
+
+func latencyOf(h *Histogram) Latency {
+	return Latency{
 		P50: milliseconds(h.Quantile(0.50)), P90: milliseconds(h.Quantile(0.90)), P99: milliseconds(h.Quantile(0.99)),
 		Max: milliseconds(h.Max()), Mean: milliseconds(h.Mean()),
 	}
@@ -101,6 +106,15 @@ func WriteTable(to io.Writer, reports []*Report) error {
 	for _, r := range reports {
 		for _, s := range r.Steps {
 			line("%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\n", s.Name, s.Process, float64(s.Resident)/1e6, float64(s.Anonymous)/1e6, float64(s.Share)/1e6, float64(s.Peak)/1e6)
+		}
+	}
+	if slices.ContainsFunc(reports, func(r *Report) bool { return r.Flood != nil }) {
+		line("\nSCENARIO\tQUIET P50 ms\tIN FLOOD\tTIMES\tQUIET P99 ms\tIN FLOOD\tTIMES\tFLOOD PER SECOND\tREFUSED\n")
+	}
+	for _, r := range reports {
+		if f := r.Flood; f != nil {
+			line("%s\t%.2f\t%.2f\t%.1f\t%.2f\t%.2f\t%.1f\t%.1f\t%d\n", r.Scenario, f.Quiet.P50, r.Latency.P50, f.Ratio50,
+				f.Quiet.P99, r.Latency.P99, f.Ratio99, f.Rate, f.Refused)
 		}
 	}
 	if err := table.Flush(); err != nil {

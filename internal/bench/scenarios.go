@@ -37,6 +37,7 @@ func Scenarios() []Scenario {
 		{Name: "pod-start", Summary: "create a pod and wait until a watch shows it Running", Unit: "pod", clients: 1, count: 20, prepare: preparePodStart},
 		{Name: "bound", Summary: "create a pod and wait until a watch shows it bound", Unit: "pod", clients: 64, count: 1000, prepare: prepareBound},
 		{Name: "memory", Summary: "create objects, list them in every encoding, and rest: what the processes hold at each step", Unit: "create", clients: 32, count: 10_000, prepare: prepareMemory},
+		{Name: "flood", Summary: "list as one user, alone and while another lists with many connections: latencies of both, and their ratio", Unit: "list", clients: 64, count: 1000, objects: 300, prepare: prepareFlood},
 		{Name: "ready", Summary: "start a server and wait until /readyz answers 200", Unit: "start", clients: 1, count: 5, offline: true, prepare: prepareReady},
 	}
 }
