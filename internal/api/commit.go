@@ -13,6 +13,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/observe/aside"
 	"github.com/floe-k8s/floe/internal/store"
 )
 
@@ -129,6 +130,7 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 // commit is the store's. The audit trail may keep how long it took.
 func (s *Server) commit(ctx context.Context, txn store.Txn) ([]store.Revision, error) {
 	defer audit.From(ctx).Timed(audit.Storage)()
+	defer aside.Step(ctx)() // it waits for the disk
 	return s.Store.Commit(ctx, txn)
 }
 

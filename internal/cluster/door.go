@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strconv"
 
 	"github.com/floe-k8s/floe/internal/api/fairness"
@@ -43,6 +44,7 @@ func (s *server) openDoor(ctx context.Context, served served, t trust) error {
 	if cfg.fair() {
 		s.fairness = fairness.New(fairness.Config{
 			Clock: s.Clock, Log: s.Log.With("component", "fairness"), Seats: cfg.MaxRequestsInflight + cfg.MaxMutatingRequestsInflight,
+			Processors: runtime.GOMAXPROCS(0),
 		})
 	}
 	metrics := wire.NewMetrics()

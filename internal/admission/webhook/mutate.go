@@ -14,6 +14,7 @@ import (
 	"github.com/floe-k8s/floe/internal/admission/expression"
 	"github.com/floe-k8s/floe/internal/admission/match"
 	"github.com/floe-k8s/floe/internal/api/jsonpatch"
+	"github.com/floe-k8s/floe/internal/observe/aside"
 )
 
 // MutatingName is the plug-in's.
@@ -69,7 +70,9 @@ func (p *mutating) admit(ctx context.Context, a *admission.Attributes) error {
 func (p *mutating) ask(ctx context.Context, a *admission.Attributes, h *hook, in *expression.Input, r *admission.Recall, see inputs, i int) error {
 	key := fmt.Sprintf("round_%d_index_%d", a.Round(), i)
 	begun := p.Clock.Now()
+	back := aside.Step(ctx)
 	response, waited, err := p.call(ctx, h, in, a.DryRun, true)
+	back()
 	a.Wait(true, waited)
 	p.tell(a, h, response)
 	changed := false

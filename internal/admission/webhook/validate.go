@@ -11,6 +11,7 @@ import (
 	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/admission/expression"
 	"github.com/floe-k8s/floe/internal/admission/match"
+	"github.com/floe-k8s/floe/internal/observe/aside"
 )
 
 // ValidatingName is the plug-in's.
@@ -71,6 +72,7 @@ func (p *validating) all(ctx context.Context, calls []asked, dryRun bool) {
 			c.took = p.Clock.Since(begun)
 		})
 	}
+	defer aside.Step(ctx)()
 	wait.Wait()
 }
 

@@ -242,6 +242,7 @@ func (c *Controller) lend(r *rules) {
 	}
 	for _, l := range r.levels {
 		l.apply(c.Seats)
+		c.turns.weigh(&l.lane, l.nominal)
 	}
 }
 

@@ -17,6 +17,8 @@ type Config struct {
 	Log   *slog.Logger
 	// Seats are the server's: how many requests of width one may run at a time, over all levels, but for rounding. Above 0.
 	Seats int
+	// Processors are how many requests work at a time; 0: as many as have seats.
+	Processors int
 }
 
 // Controller lets requests in. It is safe for concurrent use. It begins with the levels and schemas that no cluster is without; Configure says what is
@@ -26,6 +28,7 @@ type Controller struct {
 	current atomic.Pointer[rules]
 	watches watchers
 	phases  phases
+	turns   *turns // nil: everybody who has seats works
 
 	mu          sync.Mutex
 	stored      stored  // guarded by mu
@@ -50,6 +53,9 @@ type rules struct {
 // New returns a Controller with the mandatory configuration.
 func New(cfg Config) *Controller {
 	c := &Controller{Config: cfg}
+	if cfg.Processors > 0 {
+		c.turns = newTurns(cfg.Processors, cfg.Clock)
+	}
 	c.phases.begin(cfg.Clock.Now())
 	c.Configure(nil, nil)
 	return c
@@ -60,7 +66,9 @@ func New(cfg Config) *Controller {
 func (c *Controller) Enter(ctx context.Context, t *Ticket, call Call, patience time.Duration) bool {
 	t.call, t.controller = call, c
 	for {
-		switch t.classify(c.current.Load()); t.level.arrive(t, t.hash()) {
+		t.classify(c.current.Load())
+		t.flowHash = t.hash()
+		switch t.level.arrive(t, t.flowHash) {
 		case moved:
 			continue
 		case refused:
@@ -72,6 +80,11 @@ func (c *Controller) Enter(ctx context.Context, t *Ticket, call Call, patience t
 			if !let {
 				return false
 			}
+		}
+		if !t.takeTurn(ctx, false) {
+			t.turn.needed = false
+			t.level.withdraw(t)
+			return false
 		}
 		c.phases.add(t.started, t, false, 1)
 		if call.Attributes.Verb == "watch" {
@@ -87,6 +100,8 @@ func (t *Ticket) Leave() {
 	if t.controller == nil || t.level == nil || t.state != runs {
 		return
 	}
+	t.Pause()
+	t.turn.needed = false
 	t.level.finish(t)
 	t.controller.phases.add(t.level.clock.Now(), t, false, -1)
 }

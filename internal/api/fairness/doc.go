@@ -16,6 +16,11 @@
 // what lingers), and is corrected when the real time is known. Of the queues that wait, the one whose first request would end soonest goes
 // first. A start never lies before the arrival of the request that it is about, so that nobody saves up turns.
 //
+// # Who works
+//
+// A request that has seats works by turns (turns.go): as many at a time as there are processors, and beside them whoever's flow had nobody at work. A turn is given away while
+// its request waits for something outside, which it says through package aside. This is floe's own; upstream has seats alone.
+//
 // # Laws
 //
 //   - The seats in use never pass a level's limit by a dispatch, but for one request that is wider than the limit: it runs alone.
@@ -26,7 +31,8 @@
 //
 // # Locks
 //
-// Controller.mu, over changes of the configuration, is taken before the mutex of a level, over its machine. No two levels' mutexes are held together.
+// Controller.mu, over changes of the configuration, is taken before the mutex of a level, over its machine. No two levels' mutexes are held together. The mutex
+// of turns is a leaf.
 // A request that finds a place takes one mutex twice, for well under a microsecond, and allocates nothing.
 //
 // # What it leaves to others

@@ -26,6 +26,8 @@ type level struct {
 	alarm     clock.Timer // guarded by mu: wakes the machine when something has lingered; nil before the first
 	alarmed   bool        // guarded by mu
 
+	lane lane // the mutex of turns guards it
+
 	// What follows is the Controller's, guarded by its mutex.
 	nominal, least, most, current int // seats
 	demand                        demand
@@ -140,6 +142,22 @@ func (l *level) finish(t *Ticket) {
 	l.machine.finish(now, t)
 	l.setAlarm(now)
 }
+
+// withdraw ends a ticket that had seats and whose turn to work did not come in time.
+func (l *level) withdraw(t *Ticket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.Now()
+	l.machine.totals.rejected++
+	l.machine.totals.cancelled++
+	t.tally.refuse(timedOut)
+	t.width.Lingers = 0 // it has done nothing
+	l.machine.finish(now, t)
+	l.setAlarm(now)
+}
+
+// unbounded says whether all requests run at once.
+func (l *level) unbounded() bool { return l.object.Load().Spec.Exempt != nil }
 
 // setAlarm sees to it that those who wait for seats of what lingers get them in time. Others need no alarm: the next that comes or goes brings the machine
 // up to date.

@@ -33,6 +33,8 @@ type Ticket struct {
 	controller    *Controller
 	changes       bool // something that concerns so many watchers
 	concerns      int
+	flowHash      uint64 // 0 where the level deals no hands
+	turn          turn
 
 	// The level's mutex guards what follows.
 	tally         *tally

@@ -31,6 +31,7 @@ import (
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/impersonate"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/observe/aside"
 	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
@@ -271,6 +272,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	if !c.path.long() {
 		ctx, cancel := context.WithTimeout(c.r.Context(), v.timeout) // what it waits for its turn is part of its time
 		defer cancel()
+		if h.Fairness != nil {
+			ctx = aside.With(ctx, &c.ticket)
+		}
 		c.r = c.r.WithContext(ctx)
 	}
 	release, retryAfter := h.admit(c, v.timeout)

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
 
+	"github.com/floe-k8s/floe/internal/observe/aside"
 	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
@@ -128,7 +129,9 @@ func (c *call) readBody() ([]byte, error) {
 	}
 	var buf bytes.Buffer
 	buf.Grow(int(max(0, min(r.ContentLength, believed))) + bytes.MinRead)
+	back := aside.Step(r.Context()) // the client may be slow
 	_, err := buf.ReadFrom(r.Body)
+	back()
 	var over *http.MaxBytesError
 	switch {
 	case asError(err, &over):

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/floe-k8s/floe/internal/api/audit"
+	"github.com/floe-k8s/floe/internal/api/fairness"
 )
 
 // recorder is a response writer that knows what was answered.
@@ -14,6 +15,19 @@ type recorder struct {
 	guard *guard // nil: the connection's own deadlines hold
 	// record is told when the answer begins; nil: none is kept.
 	record *audit.Record
+	ticket *fairness.Ticket // nil: it needs no turns
+}
+
+// send does what may wait for the client.
+func (r *recorder) send(piece func() error) error {
+	if r.guard != nil {
+		inner := piece
+		piece = func() error { return r.guard.during(inner) }
+	}
+	if r.ticket == nil {
+		return piece()
+	}
+	return r.ticket.Send(piece)
 }
 
 // Unwrap lets http.ResponseController find what it needs.
@@ -35,13 +49,8 @@ func (r *recorder) Write(b []byte) (int, error) {
 		r.record.Started(http.StatusOK)
 	}
 	defer r.record.Timed(audit.ResponseWrite)()
-	if r.guard == nil {
-		n, err := r.ResponseWriter.Write(b)
-		r.bytes += n
-		return n, err
-	}
 	n := 0
-	err := r.guard.during(func() (err error) {
+	err := r.send(func() (err error) {
 		n, err = r.ResponseWriter.Write(b)
 		return err
 	})
@@ -63,8 +72,5 @@ func (r *recorder) together(write func() error) error {
 // FlushError lets http.ResponseController flush, in the time that the client has for it.
 func (r *recorder) FlushError() error {
 	flush := http.NewResponseController(r.ResponseWriter).Flush
-	if r.guard == nil {
-		return flush()
-	}
-	return r.guard.during(flush)
+	return r.send(flush)
 }

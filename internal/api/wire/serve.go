@@ -141,6 +141,7 @@ func (h *Handler) serveNode(c *call, part *kinds.Subresource) {
 		c.fail(err)
 		return
 	}
+	c.ticket.Pause() // the node works
 	ctx, cancel := context.WithCancel(c.r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.closing, cancel)()

@@ -66,10 +66,15 @@ func (h *Handler) takeTurn(c *call, patience time.Duration) (release func(), ret
 	if !let {
 		return nil, c.ticket.RetryAfter()
 	}
+	c.answered.ticket = &c.ticket
+	if c.path.outside != nil {
+		c.ticket.Pause() // another server works
+	}
 	return c.leave, 0
 }
 
 func (c *call) leave() {
+	c.answered.ticket = nil
 	c.ticket.Leave()
 	c.ticket.Forget()
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ import (
 func fair(t testing.TB, seats int, clk clock.WithDelayedExecution, who auth.Authenticator) (*served, *fairness.Controller) {
 	t.Helper()
 	s := &served{Cluster: apitest.New(t), watches: map[string]*bufio.Scanner{}}
-	control := fairness.New(fairness.Config{Clock: clk, Log: observe.Discard(), Seats: seats})
+	control := fairness.New(fairness.Config{Clock: clk, Log: observe.Discard(), Seats: seats, Processors: runtime.GOMAXPROCS(0)})
 	s.handler = wire.New(wire.Config{
 		API: s.API, Authenticator: who, Clock: s.Clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)), Fairness: control,
 	})
@@ -119,7 +120,7 @@ func BenchmarkFairness(b *testing.B) {
 				return auth.User{Name: "somebody", Groups: []string{auth.Masters, auth.Authenticated}}, true, nil
 			}
 			if seats > 0 {
-				cfg.Fairness = fairness.New(fairness.Config{Clock: c.Clock, Log: observe.Discard(), Seats: seats})
+				cfg.Fairness = fairness.New(fairness.Config{Clock: c.Clock, Log: observe.Discard(), Seats: seats, Processors: runtime.GOMAXPROCS(0)})
 				schemas := append([]*flowcontrolv1.FlowSchema{}, mandatory.SuggestedFlowSchemas...)
 				cfg.Fairness.Configure(schemas, mandatory.SuggestedPriorityLevelConfigurations)
 			}

@@ -91,12 +91,16 @@ func document(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	flood, err := floodSection(dir)
+	if err != nil {
+		return "", err
+	}
 	decisions, err := decisionsSection(dir)
 	if err != nil {
 		return "", err
 	}
 	logs, err := logSection(filepath.Join(dir, "log"))
-	return out.String() + memory + decisions + logs, err
+	return out.String() + memory + flood + decisions + logs, err
 }
 
 // cells are CPU, median latency, rate and memory of one answer.

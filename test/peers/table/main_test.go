@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestDocumentIsWhatWasRecorded holds the document to the answers beside it: neither is changed by hand.
+// TestDocumentIsWhatWasRecorded holds the document to the answers beside it: what is not at its end, which people write, is not changed by hand.
 func TestDocumentIsWhatWasRecorded(t *testing.T) {
 	want, err := document("../recorded")
 	if err != nil {
@@ -19,7 +19,7 @@ func TestDocumentIsWhatWasRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, string(got)); diff != "" {
+	if diff := cmp.Diff(want+byHand("../../../docs/benchmarks.md"), string(got)); diff != "" {
 		t.Errorf("docs/benchmarks.md is not what `go run ./test/peers/table test/peers/recorded docs/benchmarks.md` writes (-want +got):\n%s", diff)
 	}
 }

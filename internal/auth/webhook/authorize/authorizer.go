@@ -16,6 +16,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/webhook"
+	"github.com/floe-k8s/floe/internal/observe/aside"
 )
 
 const (
@@ -87,7 +88,9 @@ func (a *Authorizer) Authorize(ctx context.Context, user auth.User, attrs auth.A
 		return a.cfg.OnFailure, "", fmt.Errorf("webhook %s: %w", a.cfg.Name, err)
 	}
 	var status authorizationv1.SubjectAccessReviewStatus // both versions have the same
+	back := aside.Step(ctx)
 	result, err := a.peer.Ask(ctx, body, &status)
+	back()
 	if err != nil {
 		if a.cfg.OnFailure == auth.NoOpinion && ctx.Err() == nil {
 			a.cfg.Metrics.failedOpen(a.cfg.Name, result)
