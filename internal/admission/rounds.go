@@ -14,6 +14,7 @@ type Recall struct {
 	output  runtime.Object  // the object when the last round ended
 	invoked map[string]bool // by the keys of the plug-in's configurations
 	due     map[string]bool
+	asked   bool // somebody was, in this round
 }
 
 // Recall begins a round of a plug-in and returns what it remembers of the wish.
@@ -29,6 +30,7 @@ func (a *Attributes) Recall(plugin string) *Recall {
 	if a.round > 0 && len(r.invoked) > 0 && !apiequality.Semantic.DeepEqual(r.output, a.Object) {
 		r.require() // other plug-ins have changed it
 	}
+	r.asked = false
 	return r
 }
 
@@ -46,12 +48,22 @@ func (r *Recall) Skip(a *Attributes, key string) bool { return a.round > 0 && !r
 // Asked notes that key was asked, whether it has changed the object, and whether it wants to be asked again when somebody after it does. After a change every
 // plug-in is asked once more.
 func (r *Recall) Asked(a *Attributes, key string, changed, again bool) {
+	r.asked = true
 	if changed {
 		r.require()
 		a.again = true
 	}
 	if again {
 		r.invoked[key] = true
+	}
+}
+
+// Again makes all that was invoked due once more when the round has asked somebody, whether that has changed anything or not: upstream's mutating policies are
+// asked again after their own changes, and its webhooks are not.
+func (r *Recall) Again(a *Attributes) {
+	if r.asked {
+		r.require()
+		a.again = true
 	}
 }
 

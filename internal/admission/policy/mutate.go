@@ -68,6 +68,7 @@ func (p *mutating) admit(ctx context.Context, a *admission.Attributes) error {
 			}
 		}
 	}
+	r.Again(a)
 	r.End(a)
 	return wrong.refusal(a)
 }
