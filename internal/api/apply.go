@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 
+	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	"github.com/floe-k8s/floe/internal/api/managed"
@@ -145,7 +146,12 @@ func (s *Server) declaredDynamic(req Request, part *kinds.Subresource, old kinds
 // declares are the fields that an apply declares.
 func (p Patch) declares() (map[string]any, error) {
 	var fields map[string]any
-	if err := yaml.Unmarshal(p.Data, &fields); err != nil {
+	err := yaml.Unmarshal(p.Data, &fields)
+	if doc, unread := yaml.YAMLToJSON(p.Data); err == nil && unread == nil {
+		fields = nil
+		err = kjson.UnmarshalCaseSensitivePreserveInts(doc, &fields) // of an object without a Go type, an integer must be one
+	}
+	if err != nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
 	}
 	if fields == nil {

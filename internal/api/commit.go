@@ -102,7 +102,7 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 	result := Result{Object: d.next, Removed: d.remove, Revision: item.Revision}
 	if dryRun || d.dryRun {
 		if !d.remove {
-			d.next = readBack(req.Kind, change.Value, d.next)
+			d.next = s.readBack(req.Kind, change.Value, d.next)
 			result.Object = d.next
 		}
 		d.next.SetResourceVersion(Version(item.Revision))
@@ -142,15 +142,35 @@ func (s *Server) found(result *Result, key string) {
 }
 
 // readBack is what would be read of obj, private to the caller, had value been stored.
-func readBack(k *kinds.Kind, value []byte, obj kinds.Object) kinds.Object {
+func (s *Server) readBack(k *kinds.Kind, value []byte, obj kinds.Object) kinds.Object {
 	if k.Dynamic != nil {
-		return obj // it has no other form
+		return s.shown(k, value, obj)
 	}
 	stored, err := decodeStored(k.Stored(), envelopeHeader(k.Stored().GVK), &store.Item{Value: value})
 	if err != nil {
 		return obj // it was encoded just now
 	}
 	return stored
+}
+
+// shown is what a dynamic kind's clients see of a stored value. The version that it is stored in has no other form than obj; others get that one's defaults.
+func (s *Server) shown(k *kinds.Kind, value []byte, obj kinds.Object) kinds.Object {
+	if k.Dynamic.Show == nil {
+		return obj
+	}
+	for _, hub := range s.Catalog().All() {
+		if hub.Dynamic == nil || hub.Dynamic.Load == nil || hub.Prefix() != k.Prefix() {
+			continue
+		}
+		stored, err := hub.Dynamic.Load(value)
+		if err == nil {
+			stored, err = k.Dynamic.Show(stored)
+		}
+		if err == nil {
+			return stored
+		}
+	}
+	return obj // it was encoded just now
 }
 
 // encodeNext is encodeStored of an object's next state. Where it differs from what is stored in nothing but when somebody wrote, it is what is stored.
@@ -219,7 +239,7 @@ func (s *Server) insert(ctx context.Context, req Request, obj kinds.Object, rest
 			obj.SetResourceVersion(Version(revs[0]))
 			s.found(&result, key)
 		} else {
-			obj = readBack(req.Kind, value, obj)
+			obj = s.readBack(req.Kind, value, obj)
 			obj.SetResourceVersion(sent) // nothing gave it another
 			result.Object = obj
 		}

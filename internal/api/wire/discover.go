@@ -24,7 +24,7 @@ func (h *Handler) serveDiscovery(c *call) {
 	obj := c.view.discovery.legacy(parts, cmp.Or(h.ExternalAddress, c.r.Host))
 	routed := parts[0] == "api" || len(parts) == 3
 	switch {
-	case empty, obj == nil && !c.view.discovery.answers(parts):
+	case empty, obj == nil && !c.view.discovery.answers(parts), obj == nil && c.view.defined(parts):
 		c.notFound()
 	case obj == nil:
 		c.noResource()
@@ -74,4 +74,20 @@ func (c *call) encoded(f format, contentType string, obj runtime.Object) {
 		return
 	}
 	send(c.w, contentType, http.StatusOK, data)
+}
+
+// defined says whether a path is below a group of which all that is served is defined by objects: upstream has no router there that would answer.
+func (v *view) defined(parts []string) bool {
+	if parts[0] != "apis" || len(parts) < 2 {
+		return false
+	}
+	found := false
+	for _, k := range v.catalog.All() {
+		if k.GVK.Group == parts[1] {
+			if found = k.Dynamic != nil; !found {
+				return false
+			}
+		}
+	}
+	return found
 }

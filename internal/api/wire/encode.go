@@ -140,6 +140,9 @@ func (x *codec) listJSON(list api.List, write func([]byte) error) error {
 	if err != nil {
 		return err
 	}
+	if x.kind.Dynamic != nil && list.Continue == "" { // upstream's list of what has no Go type has it always
+		meta = append([]byte(`{"continue":"",`), meta[1:]...)
+	}
 	gvk := listGVK(x.kind)
 	doc := fmt.Appendf(nil, "{\"kind\":%q,\"apiVersion\":%q,\"metadata\":%s,\"items\":[", gvk.Kind, gvk.GroupVersion(), meta)
 	item := x.lister(list.Items)

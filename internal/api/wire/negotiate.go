@@ -187,7 +187,7 @@ func (c *call) negotiate() (format, bool) {
 		if c.path.verb == "list" || c.path.verb == "watch" {
 			list = append(slices.Clip(list), list.streams()...)
 		}
-		if !list.understand(c.r) {
+		if c.kind.Dynamic == nil && !list.understand(c.r) { // what definitions define is behind no router
 			c.fail(notProduced(list))
 			return format{}, false
 		}

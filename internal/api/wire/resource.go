@@ -62,11 +62,24 @@ func (c *call) serves() bool {
 	return t.subresource == "" && t.rest == "" || part != nil && (t.rest == "" || part.Proxy != nil)
 }
 
+// noPart answers for a path that makes no sense for the kind. Upstream leads those of what definitions define by hand: a part that there is not is an object that
+// there is not, and all else goes to whoever comes next, who knows nothing of it.
+func (c *call) noPart() {
+	switch {
+	case c.kind.Dynamic == nil:
+		c.noResource()
+	case c.path.subresource != "" && c.kind.Namespaced == c.path.within:
+		c.fail(apierrors.NewNotFound(c.path.resource.GroupResource(), c.path.name))
+	default:
+		c.notFound()
+	}
+}
+
 func (h *Handler) serveResource(c *call) {
 	part := c.part()
 	switch {
 	case !c.serves():
-		h.unserved(c, c.noResource)
+		h.unserved(c, c.noPart)
 	case c.listsOnly():
 		if _, ok := c.negotiate(); !ok {
 			return
