@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/admission/externalips"
 	"github.com/floe-k8s/floe/internal/admission/limitranger"
@@ -34,8 +35,8 @@ import (
 )
 
 // chained gives a cluster upstream's authorization and admission: Node and RBAC by the roles that it stores, and the plug-ins that are on by default, with
-// NodeRestriction.
-func chained(t *testing.T, c *apitest.Cluster, clk *hurried) {
+// NodeRestriction, but those named without.
+func chained(t *testing.T, c *apitest.Cluster, clk *hurried, without []string) {
 	t.Helper()
 	cfg := c.API.Config
 	newest := api.NewObjects(cfg.Store, cfg.Kinds)
@@ -57,13 +58,13 @@ func chained(t *testing.T, c *apitest.Cluster, clk *hurried) {
 		serviceaccount.New(serviceaccount.Config{Clock: clk, Newest: func(namespace, name string) kinds.Object {
 			return newest.Get(corev1.SchemeGroupVersion.WithResource("serviceaccounts"), namespace, name)
 		}}))
-	hooks := webhook.Config{Table: newest, Catalog: catalog, Authorizer: cfg.Authorizer, Resolve: unresolved, Clock: clk, Log: observe.Discard()}
+	hooks := webhook.Config{Table: newest, Catalog: catalog, Authorizer: cfg.Authorizer, Resolve: unresolved, Clock: clock.RealClock{}, Log: observe.Discard()}
 	written := policy.Config{
 		Table: newest, Catalog: catalog, Authorizer: cfg.Authorizer, Clock: clk,
 		Types: func(k *kinds.Kind) (managedfields.TypeConverter, error) { return c.API.Types(k) },
 	}
 	cfg.Plugins = append(cfg.Plugins, webhook.Mutating(hooks), webhook.Validating(hooks), policy.Mutating(written), policy.Validating(written))
-	off, err := features.ParsePlugins([]string{"NodeRestriction"}, nil, api.Plugins(cfg.Kinds, cfg.Plugins))
+	off, err := features.ParsePlugins([]string{"NodeRestriction"}, without, api.Plugins(cfg.Kinds, cfg.Plugins))
 	if err != nil {
 		t.Fatal(err)
 	}

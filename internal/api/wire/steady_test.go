@@ -11,7 +11,8 @@ import (
 //   - node ports in the cells of tables, but those that a request asked for;
 //   - how long ago something was that a request dates;
 //   - the order of managed fields, which is that of the seconds in which they were written;
-//   - the order of what upstream keeps in a map: the rules that a user has, and the parts of the control plane;
+//   - the order of what upstream keeps in a map: the rules that a user has, the parts of the control plane, and the resources that
+//     definitions define;
 //   - a change that shows nothing new: upstream writes an object again whose managed fields differ in nothing but the second, where its own form of the object
 //     has read a default into what was sent (stateful sets with claims), so that it depends on the second too.
 func steady(answer, asked string) string {
@@ -22,7 +23,8 @@ func steady(answer, asked string) string {
 		return nodePort.ReplaceAllString(s, ":PORT/$2")
 	})
 	answer = longAgo.ReplaceAllString(answer, "(AGE ago)")
-	if strings.Contains(answer, "\nkind: SelfSubjectRulesReview\n") || strings.Contains(answer, "\nkind: ComponentStatusList\n") {
+	if strings.Contains(answer, "\nkind: SelfSubjectRulesReview\n") || strings.Contains(answer, "\nkind: ComponentStatusList\n") ||
+		strings.Contains(answer, "\nkind: APIResourceList\n") {
 		answer = unordered(answer)
 	}
 	return withoutRepeats(inOrder(strings.Split(answer, "\n")))

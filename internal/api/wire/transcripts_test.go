@@ -49,8 +49,7 @@ func TestTranscripts(t *testing.T) {
 		t.Fatalf("no transcripts: %v", err)
 	}
 	known, reasons := listed(t, differencesFile)
-	p := newPeer(t)
-	p.API.NoAdmission = append(p.API.NoAdmission, "ServiceAccount") // as upstream's, which had no controller of service accounts
+	p := newPeer(t, "ServiceAccount") // as upstream's, which had no controller of service accounts
 	var found []string
 	total := 0
 	for _, file := range files {
@@ -144,12 +143,12 @@ func byCertificate(r *http.Request) (auth.User, bool, error) {
 	return user, ok, err
 }
 
-func newPeer(t *testing.T) *peer {
+func newPeer(t *testing.T, without ...string) *peer {
 	t.Helper()
 	p := &peer{served: &served{Cluster: apitest.New(t)}}
 	p.Clock.SetTime(recorded)
 	p.clock = &hurried{p.Clock, make(chan time.Duration)}
-	chained(t, p.Cluster, p.clock)
+	chained(t, p.Cluster, p.clock, without)
 	p.API.Clock = p.clock
 	handler := wire.New(wire.Config{
 		API: p.API, Authenticator: byCertificate, Clock: p.clock, Log: observe.Discard(), GitVersion: "v1.36.3", Rand: rand.New(rand.NewSource(1)),

@@ -32,7 +32,7 @@ func TestZpages(t *testing.T) {
 		{"GET /flagz", "", 200, []string{"\napiserver flagz\nWarning: This endpoint is not meant to be machine parseable", "data-dir", "/d\nv"}},
 		{"GET /flagz" + object, "v1beta1", 200, []string{"apiVersion: config.k8s.io/v1beta1", "kind: Flagz", "name: apiserver", "data-dir: /d"}},
 		{"GET /flagz" + object, "v1alpha1", 200, []string{"apiVersion: config.k8s.io/v1alpha1", "This version of the flagz endpoint is deprecated"}},
-		{"GET /flagz" + object, "v1", 406, []string{"only the following media types are accepted: application/json, application/yaml, text/plain"}},
+		{"GET /flagz" + object, "v1", 406, []string{"only the following media types are accepted: application/json, application/yaml,"}},
 		{"GET /statusz", "", 200, []string{"\napiserver statusz\n", "1 hr 01 min 01 sec", "1.36.3", "/healthz /livez"}},
 		{"GET /statusz" + object, "v1beta1", 200, []string{"kind: Statusz", "uptimeSeconds: 3661", "binaryVersion: 1.36.3", "emulationVersion: \"1.36\"", "- /readyz"}},
 		{"GET /statusz\nX-User: carol", "", 403, []string{`User "carol" cannot get path "/statusz"`}},

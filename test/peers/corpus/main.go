@@ -154,7 +154,8 @@ func ask(ctx context.Context, of script, file string) error {
 	}
 	for i, b := range of.blocks {
 		if of.blocks[i].Answer, err = s.Answer(ctx, exchange.Parse(b.Input)); err != nil {
-			return fmt.Errorf("%s: %w", strings.TrimSpace(b.Lead), err)
+			err = fmt.Errorf("%s: %w", strings.TrimSpace(b.Lead), err)
+			return errors.Join(err, transcript.Write(file, of.blocks[:i])) // whoever mends it wants to see the others
 		}
 	}
 	err = transcript.Write(file, of.blocks)

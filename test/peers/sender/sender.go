@@ -145,9 +145,9 @@ func become(req *http.Request, user string) bool {
 }
 
 func pause(ctx context.Context, d time.Duration) error {
-	rest, cancel := context.WithTimeout(ctx, d)
+	over, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	<-rest.Done()
+	<-over.Done()
 	return ctx.Err()
 }
 

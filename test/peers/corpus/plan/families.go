@@ -18,7 +18,11 @@ type Family struct {
 func Families() []Family {
 	return []Family{
 		{Name: "family-rights", requests: (*family).rights},
+		{Name: "family-nodes", requests: (*family).nodes},
+		{Name: "family-definitions", requests: (*family).definitionsOf},
 		{Name: "family-passes", Alone: true, requests: (*family).passes},
+		{Name: "family-policies", Alone: true, requests: (*family).policies},
+		{Name: "family-hooks", Alone: true, requests: (*family).hooks},
 	}
 }
 
