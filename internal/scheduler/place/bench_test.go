@@ -3,7 +3,10 @@ package place
 import (
 	"fmt"
 	"math/rand"
+	"runtime"
+	"syscall"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -97,12 +100,12 @@ func BenchmarkDecide(b *testing.B) {
 		t, p := cluster(nodes), policy(b)
 		t.SetService("sched-1", "served", map[string]string{"app": "served"})
 		for name, pod := range workloads() {
-			b.Run(fmt.Sprintf("%s/%d", name, nodes), func(b *testing.B) { place(b, t, p, pod, nodes) })
+			b.Run(fmt.Sprintf("%s/%d", name, nodes), func(b *testing.B) { place(b, t, p, pod) })
 		}
 	}
 }
 
-func place(b *testing.B, t *Table, p *Policy, pod func(int) *corev1.Pod, nodes int) {
+func place(b *testing.B, t *Table, p *Policy, pod func(int) *corev1.Pod) {
 	const most = 1000
 	pods := make([]*corev1.Pod, most)
 	for i := range pods {
@@ -121,12 +124,17 @@ func place(b *testing.B, t *Table, p *Policy, pod func(int) *corev1.Pod, nodes i
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
-	n := 0
+	n, spent, at := 0, time.Duration(0), cpuTime()
 	for b.Loop() {
 		o := pods[n%most]
 		if n > 0 && n%most == 0 {
 			b.StopTimer()
+			spent += cpuTime() - at
 			clear()
+			if _, err := t.Decide(o, p, rng, nil); err != nil { // looks at all that went
+				b.Fatal(err)
+			}
+			at = cpuTime()
 			b.StartTimer()
 		}
 		plan, err := t.Decide(o, p, rng, nil)
@@ -136,6 +144,81 @@ func place(b *testing.B, t *Table, p *Policy, pod func(int) *corev1.Pod, nodes i
 		t.SetPod(o, plan.Node)
 		n++
 	}
+	b.ReportMetric(float64(spent+cpuTime()-at)/float64(n), "cpu-ns/op")
 	clear()
-	_ = nodes
+}
+
+// cpuTime is what the process has used. The figure to trust where a machine is shared.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkRefuse asks for a pod that fits nowhere.
+func BenchmarkRefuse(b *testing.B) {
+	for _, nodes := range []int{5000, 100000} {
+		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
+			t, p, rng := cluster(nodes), policy(b), rand.New(rand.NewSource(1))
+			pod := perfPod(func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = milli(9000) })(0)
+			small := perfPod()(1)
+			b.ReportAllocs()
+			for b.Loop() {
+				plan, err := t.Decide(pod, p, rng, nil)
+				if err != nil || plan.Failure.Reasons[0].Nodes != nodes {
+					b.Fatal(plan, err)
+				}
+				t.SetPod(small, fmt.Sprintf("node-%06d", rng.Intn(nodes)))
+			}
+		})
+	}
+}
+
+// BenchmarkClass makes the class of a pod unlike any other.
+func BenchmarkClass(b *testing.B) {
+	for _, nodes := range []int{5000, 100000} {
+		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
+			t, p, rng := cluster(nodes), policy(b), rand.New(rand.NewSource(1))
+			i := 0
+			for b.Loop() {
+				i++
+				pod := perfPod(func(p *corev1.Pod) { p.Spec.Containers[0].Image = fmt.Sprint("image-", i) })(0)
+				if plan, err := t.Decide(pod, p, rng, nil); err != nil || plan.Node == "" {
+					b.Fatal(plan, err)
+				}
+			}
+		})
+	}
+}
+
+// TestMemory fills a table: a tenth of the acceptance's size, and what a pod may cost.
+func TestMemory(t *testing.T) {
+	const nodes, pods = 10000, 100000
+	before := heap()
+	table, p, rng, pod := cluster(nodes), policy(t), rand.New(rand.NewSource(1)), perfPod()
+	empty := heap()
+	for i := range pods {
+		o := pod(i)
+		plan, err := table.Decide(o, p, rng, nil)
+		if err != nil || plan.Node == "" {
+			t.Fatal(plan, err)
+		}
+		table.SetPod(o, plan.Node)
+	}
+	full := heap()
+	perNode, perPod := (empty-before)/nodes, (full-empty)/pods
+	t.Logf("%d bytes a node, %d bytes a pod; %+v", perNode, perPod, table.Stats())
+	if perNode > 4096 || perPod > 512 {
+		t.Errorf("%d bytes a node, %d a pod: at most 4096 and 512", perNode, perPod)
+	}
+	runtime.KeepAlive(table)
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

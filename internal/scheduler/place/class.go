@@ -106,8 +106,11 @@ type class struct {
 	dynamic    []dynamic
 	rules      []*rule
 	topologies []classTopology
+	spreads    bool // has rules of topology spread
 	requireAll bool // nodes must have all labels of soft constraints to be ranked by them
 	extras     []extra
+
+	fitWeight, balanceWeight int64 // of the scores that go by a row's own resources
 
 	// By row.
 	version []uint32
@@ -128,6 +131,7 @@ type class struct {
 	damp   []float64 // by soft constraint
 	marked []uint64  // by domain: met when mark
 	mark   uint64
+	last   *group // that a row entered
 	good   []*group
 	best   [][]int32
 }
@@ -327,7 +331,9 @@ func (t *Table) newClass(pod *corev1.Pod, pr *prepared, key string) *class {
 	c := &class{t: t, tm: pr.tm, key: key, nsVersion: t.nsVersion, fitCodes: map[uint64]uint16{}, ruleCodes: map[*Status]uint16{},
 		kindIDs: map[string]int32{}, groups: map[string]*group{}, verdicts: make([]verdict, 1), counts: make([]int32, 1),
 		requireAll: pr.tm.spreads || !pr.tm.policy.SystemSpread}
+	c.fitWeight, c.balanceWeight = pr.tm.policy.weights[NodeResourcesFit], pr.tm.policy.weights[BalancedAllocation]
 	c.addSpread(pod, pr)
+	c.spreads = len(c.rules) > 0
 	c.addAffinity(pr)
 	c.addDynamic(pr)
 	return c
@@ -399,13 +405,21 @@ func (c *class) kindOf(row int32) int32 {
 		return -1
 	}
 	k := kind{affinity: true}
-	_, untolerated := schedulinghelpers.FindMatchingUntoleratedTaint(klog.Logger{}, n.Spec.Taints, tm.tolerations, keepsAway, false)
+	untolerated := false
+	if len(n.Spec.Taints) > 0 {
+		_, untolerated = schedulinghelpers.FindMatchingUntoleratedTaint(klog.Logger{}, n.Spec.Taints, tm.tolerations, keepsAway, false)
+	}
 	k.tolerant = !untolerated
 	k.affinity, _ = tm.required.Match(n) // a term that cannot be parsed matches nothing
-	k.hardKeys, k.softKeys = hasKeys(n.Labels, tm.hard), hasKeys(n.Labels, tm.soft)
+	if c.spreads {
+		k.hardKeys, k.softKeys = hasKeys(n.Labels, tm.hard), hasKeys(n.Labels, tm.soft)
+	}
 	failed := len(tm.policy.Filters)
 	fail := func(plugin string, bad bool, reason string) {
-		if i, ok := tm.policy.order[plugin]; ok && bad && i < failed {
+		if !bad {
+			return
+		}
+		if i, ok := tm.policy.order[plugin]; ok && i < failed {
 			failed, k.verdict = i, c.static(plugin, reason, i)
 		}
 	}
@@ -416,7 +430,8 @@ func (c *class) kindOf(row int32) int32 {
 		fail(NodeAffinity, true, reasonEnforced)
 	}
 	fail(NodeAffinity, !k.affinity, reasonAffinity)
-	if subset, err := tm.features.IsSubset(c.t.features[row]); !tm.features.IsEmpty() {
+	if !tm.features.IsEmpty() {
+		subset, err := tm.features.IsSubset(c.t.features[row])
 		fail(NodeDeclaredFeatures, err != nil || !subset, reasonFeatures)
 	}
 	k.taints = softTaints(n.Spec.Taints, tm.tolerations)

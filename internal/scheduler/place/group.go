@@ -63,11 +63,16 @@ func (c *class) catchUp() {
 // grow makes room for rows that are new to the table.
 func (c *class) grow() {
 	n := len(c.t.nodes)
-	for i := len(c.version); i < n; i++ {
-		c.version, c.kind, c.verdict = append(c.version, 0), append(c.kind, -1), append(c.verdict, absent)
-		c.group, c.local = append(c.group, nil), append(c.local, 0)
+	old := len(c.version)
+	c.version, c.kind, c.verdict = extend(c.version, n), extend(c.kind, n), extend(c.verdict, n)
+	c.group, c.local = extend(c.group, n), extend(c.local, n)
+	for _, r := range c.rules {
+		r.at, r.adds = extend(r.at, n), extend(r.adds, n)
+	}
+	for i := old; i < n; i++ {
+		c.kind[i], c.verdict[i] = none, absent
 		for _, r := range c.rules {
-			r.at, r.adds = append(r.at, none), append(r.adds, 0)
+			r.at[i] = none
 		}
 	}
 }
@@ -82,7 +87,7 @@ func (c *class) rebuild() {
 	c.version, c.kind, c.verdict = make([]uint32, 0, n), make([]int32, 0, n), make([]uint16, 0, n)
 	c.group, c.local = make([]*group, 0, n), make([]int32, 0, n)
 	clear(c.groups)
-	c.live = nil
+	c.live, c.last = nil, nil
 	clear(c.counts)
 	c.grow()
 	for row := range n {
@@ -147,13 +152,24 @@ func (c *class) enter(row int32, late uint16) {
 		g.remove(row, c.local[row])
 	} else {
 		c.leave(row)
-		if g = c.groups[string(key)]; g == nil {
-			g = c.newGroup(row, late, string(key))
-		}
+		g = c.groupOf(row, late, key)
 		c.group[row] = g
 	}
 	c.local[row] = local
 	g.insert(row, local)
+}
+
+// groupOf finds or makes a group. Rows that are looked at one after the other are often alike.
+func (c *class) groupOf(row int32, late uint16, key []byte) *group {
+	if c.last != nil && c.last.rows > 0 && c.last.key == string(key) {
+		return c.last
+	}
+	g := c.groups[string(key)]
+	if g == nil {
+		g = c.newGroup(row, late, string(key))
+	}
+	c.last = g
+	return g
 }
 
 // leave takes a row out of its group; a group without rows is forgotten.

@@ -74,16 +74,14 @@ func (c *class) shortStatus(short uint64, hopeless bool) *Status {
 // localScore is what the scores that go by a row's own resources come to, weighed.
 func (c *class) localScore(row int32) int64 {
 	fit, balance := c.resourceScores(row)
-	p := c.tm.policy
-	return p.weights[NodeResourcesFit]*fit + p.weights[BalancedAllocation]*balance
+	return c.fitWeight*fit + c.balanceWeight*balance
 }
 
 func (c *class) resourceScores(row int32) (fit, balance int64) {
-	p := c.tm.policy
-	if p.weights[NodeResourcesFit] != 0 {
+	if c.fitWeight != 0 {
 		fit = c.fitScore(row)
 	}
-	if p.weights[BalancedAllocation] != 0 && len(c.tm.balanced.values) > 0 {
+	if c.balanceWeight != 0 && len(c.tm.balanced.values) > 0 {
 		balance = c.balanceScore(row)
 	}
 	return fit, balance
