@@ -303,7 +303,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-const histories = 40
+const histories = 25
 
 func (h *history) compare(t *testing.T, what string, pod *corev1.Pod, p *Policy) string {
 	t.Helper()
