@@ -109,6 +109,7 @@ type class struct {
 	spreads    bool // has rules of topology spread
 	requireAll bool // nodes must have all labels of soft constraints to be ranked by them
 	extras     []extra
+	provided   []int // resources that rules find where a node has none
 
 	fitWeight, balanceWeight int64 // of the scores that go by a row's own resources
 
@@ -258,6 +259,9 @@ func (t *Table) classOf(pod *corev1.Pod, pr *prepared) *class {
 	}
 	for i := range pr.rules {
 		w.str(pr.rules[i].Key)
+		for _, name := range pr.rules[i].Provides {
+			w.str(string(name))
+		}
 		w.buf = append(w.buf, b2i(pr.rules[i].Filter != nil)<<1|b2i(pr.rules[i].Score != nil))
 	}
 	t.scratch = w.buf
@@ -364,6 +368,9 @@ func (c *class) addDynamic(pr *prepared) {
 		name := p.rules[n].Name()
 		if i, ok := p.order[name]; ok && rp.Filter != nil {
 			c.dynamic = append(c.dynamic, dynamic{i, func(row int32) uint16 { return c.ruled(name, i, rp.Filter, row) }})
+		}
+		for _, name := range rp.Provides {
+			c.provided = append(c.provided, c.t.id(name))
 		}
 		if p.weights[name] != 0 && rp.Score != nil {
 			c.extras = append(c.extras, extra{name, rp.Score})

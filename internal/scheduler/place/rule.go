@@ -25,8 +25,11 @@ type Rule interface {
 // a look at all nodes.
 type Prepared struct {
 	Key    string
-	Refuse *Status  // not nil: the pod fits nowhere, whatever the node
+	Refuse *Status  // not nil: the pod fits nowhere, whatever the node; Unschedulable says that preemption is worth a try
 	Nodes  []string // not nil: only these nodes will do; the others are Unresolvable
+	// Provides names extended resources that the rule finds for the pod where a node has none of them itself:
+	// NodeResourcesFit does not ask for them there.
+	Provides []corev1.ResourceName
 	// Filter answers for a node; nil when the rule has nothing to say about this pod. The status belongs to the rule, but
 	// is kept; its Plugin is filled in by the table.
 	Filter func(Site) *Status

@@ -146,7 +146,9 @@ func TestStatuses(t *testing.T) {
 	test("spread by a stranger", "a b", hard, two, pod("x", 1), pod("p", 1, owned("ReplicaSet", "example/v1")))
 	test("sidecar's port", "b", as, two, pod("x", 1, func(p *corev1.Pod) {
 		p.Spec.InitContainers = []corev1.Container{{RestartPolicy: &always, Ports: []corev1.ContainerPort{{HostPort: 80}}}}
-	}), pod("p", 1, func(p *corev1.Pod) { p.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 80, HostIP: "1.2.3.4"}} }))
+	}), pod("p", 1, func(p *corev1.Pod) {
+		p.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 80, HostIP: "1.2.3.4"}}
+	}))
 	test("another protocol's port", "a b", as, two, pod("x", 1, func(p *corev1.Pod) { p.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 80}} }),
 		pod("p", 1, func(p *corev1.Pod) {
 			p.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 80, Protocol: corev1.ProtocolUDP}}

@@ -3,6 +3,7 @@ package place
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -38,7 +39,7 @@ func (c *class) shortage(row int32, pods int, more func(resource int) int64) (sh
 		if more != nil {
 			left -= more(a.resource)
 		}
-		if a.value > left && !c.ignores(col.name) {
+		if a.value > left && !c.ignores(col.name) && (col.allocatable[row] != 0 || !slices.Contains(c.provided, a.resource)) {
 			short |= 1 << min(i+1, wantsMost)
 			hopeless = hopeless || a.value > col.allocatable[row]
 		}

@@ -96,10 +96,12 @@ func (v *volumes) Prepare(pod *corev1.Pod) (Prepared, error) {
 		return Prepared{}, nil
 	case "broken":
 		return Prepared{}, errors.New("broken volume")
+	case "busy":
+		return Prepared{Key: name, Refuse: refuse(Unschedulable, "", "volume is busy")}, nil
 	case "lost":
 		return Prepared{Refuse: refuse(Unresolvable, "", "volume is lost")}, nil
 	}
-	return Prepared{Key: name, Nodes: v.at[name],
+	return Prepared{Key: name, Nodes: v.at[name], Provides: []corev1.ResourceName{"example.com/bay"},
 		Filter: func(s Site) *Status {
 			v.asked++
 			users := 0
@@ -126,7 +128,7 @@ func TestRule(t *testing.T) {
 		table.SetNode(node(name))
 	}
 	with := func(volume string) *corev1.Pod {
-		return pod("p", 1, func(p *corev1.Pod) { p.Annotations = map[string]string{"volume": volume} })
+		return pod("p", 1, asks("example.com/bay", 1), func(p *corev1.Pod) { p.Annotations = map[string]string{"volume": volume} })
 	}
 	decide := func(volume, want string) {
 		t.Helper()
@@ -164,6 +166,12 @@ func TestRule(t *testing.T) {
 	}
 	if nodes := maps.Collect(trial.Candidates); len(nodes) != 3 || nodes["b"].Plugin != "Volumes" {
 		t.Errorf("candidates %v", nodes)
+	}
+	if trial, f, err := table.Try(with("busy"), p); err != nil || trial == nil || len(maps.Collect(trial.Candidates)) != 3 {
+		t.Errorf("a busy volume: %v, %v", f, err)
+	}
+	if trial, f, err := table.Try(with("lost"), p); err != nil || trial != nil || f.Mendable != 0 {
+		t.Errorf("a lost volume: %v, %v", f, err)
 	}
 	trial.On("b")
 	trial.Without("x")
@@ -272,6 +280,10 @@ func TestForgetting(t *testing.T) {
 			}
 		}
 	}
+	if table.faded > fadedMost || table.faded != len(table.carried) {
+		t.Errorf("%d of %d terms have faded", table.faded, len(table.carried))
+	}
+	table.forget()
 	for _, c := range table.classes {
 		table.dropClass(c)
 	}

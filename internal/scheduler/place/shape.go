@@ -226,6 +226,8 @@ func (t *Table) carry(kind carriedKind, tm term, weight int64) *carried {
 			label: tm.topology, topology: t.topology(tm.topology), counts: map[int32]int32{}}
 		t.carried[key] = c
 		t.byPair[c.pair] = append(t.byPair[c.pair], c)
+	} else if c.shapes == 0 {
+		t.faded--
 	}
 	c.shapes++
 	return c
@@ -237,18 +239,40 @@ func (t *Table) dropShape(s *shape) {
 		delete(t.shapes, s.namespace)
 	}
 	for _, c := range s.carries {
-		if c.shapes--; c.shapes > 0 {
-			continue
-		}
-		delete(t.carried, c.key)
-		t.dropTopology(c.topology)
-		list := t.byPair[c.pair]
-		if list = slices.DeleteFunc(list, func(o *carried) bool { return o == c }); len(list) == 0 {
-			delete(t.byPair, c.pair)
-		} else {
-			t.byPair[c.pair] = list
+		if c.shapes--; c.shapes == 0 {
+			t.faded++
 		}
 	}
+	if t.faded > fadedMost {
+		t.forget()
+	}
+}
+
+// fadedMost is how many terms are kept that no pod carries. They may well come back, and the classes that know them need
+// not be made again then: a term without pods does nothing.
+const fadedMost = 128
+
+// forget drops the terms that no pod carries, and the classes that know them.
+func (t *Table) forget() {
+	for _, c := range t.classes {
+		if slices.ContainsFunc(c.rules, func(r *rule) bool {
+			return slices.ContainsFunc(r.carried, func(w weighing) bool { return w.shapes == 0 })
+		}) {
+			t.dropClass(c)
+		}
+	}
+	for key, c := range t.carried {
+		if c.shapes > 0 {
+			continue
+		}
+		delete(t.carried, key)
+		t.dropTopology(c.topology)
+		t.byPair[c.pair] = slices.DeleteFunc(t.byPair[c.pair], func(o *carried) bool { return o == c })
+		if len(t.byPair[c.pair]) == 0 {
+			delete(t.byPair, c.pair)
+		}
+	}
+	t.faded = 0
 }
 
 // SetPod counts a pod on a node, known or not, instead of where and what it was before, and reports whether anything

@@ -36,6 +36,7 @@ type Table struct {
 	carried    map[string]*carried
 	byPair     map[pair][]*carried // under a label that the pods it covers have
 	carriedIDs uint64
+	faded      int // terms that no pod carries any more
 	tallies    map[string]*tally
 	topologies map[string]*topology
 	nominated  nominations

@@ -287,7 +287,7 @@ func (t *Table) Try(pod *corev1.Pod, p *Policy) (*Trial, *Failure, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if f := t.refused(&pr); f != nil {
+	if f := t.refused(&pr); f != nil && f.Mendable == 0 {
 		return nil, f, nil
 	}
 	d := t.begin(pod, &pr)
@@ -302,7 +302,11 @@ func (tr *Trial) Candidates(yield func(node string, s *Status) bool) {
 		if n == nil || tr.d.pr.names != nil && !slices.Contains(tr.d.pr.names, n.Name) {
 			continue
 		}
-		if s := tr.d.status(int32(row)); s.Failed() && s.Code == Unschedulable && !yield(n.Name, s) {
+		s := tr.d.status(int32(row))
+		if tr.d.pr.refuse != nil {
+			s = tr.d.pr.refuse
+		}
+		if s.Failed() && s.Code == Unschedulable && !yield(n.Name, s) {
 			return
 		}
 	}
