@@ -3,13 +3,9 @@ package place
 import (
 	"encoding/binary"
 	"slices"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/version"
-	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
-	"k8s.io/klog/v2"
 )
 
 const (
@@ -80,15 +76,6 @@ type verdict struct {
 	order  int // of its filter
 }
 
-// kind is what a class thinks of a node that does not change with the pods on it. Rows share kinds.
-type kind struct {
-	verdict            uint16 // of the first filter that refuses every node like it; 0: none
-	taints, preferred  int64  // raw scores
-	images             []string
-	affinity, tolerant bool // the pod's node affinity matches; no taint keeps it away
-	hardKeys, softKeys bool // the node has the labels that spreading asks for
-}
-
 // class is the answers for pods alike.
 type class struct {
 	t         *Table
@@ -152,95 +139,6 @@ type extra struct {
 type classTopology struct {
 	*topology
 	rows bool // it was rowwise when the class was built
-}
-
-// prepared is what Decide found out about a pod before it looked for its class.
-type prepared struct {
-	tm       *template
-	aim      aim
-	names    []string // the nodes that the aim and rules leave; nil: all
-	namedBy  []string // the plug-ins that named them
-	spread   labels.Selector
-	carried  []*carried
-	rules    []Prepared // of tm.policy.rules
-	refuse   *Status    // by a rule, whatever the node
-	selfHard []bool     // whether the pod matches its own hard constraints
-	selfAll  bool       // whether the pod matches all of its own required affinity
-}
-
-// prepare parses a pod and asks what the table makes of its labels.
-func (t *Table) prepare(pod *corev1.Pod, p *Policy) (prepared, error) {
-	at, required := p.aimed(pod)
-	tm, err := t.template(pod, p, required)
-	if err != nil {
-		return prepared{}, err
-	}
-	pr := prepared{tm: tm, aim: at}
-	if at.names != nil {
-		pr.names, pr.namedBy = at.names, []string{NodeAffinity}
-	}
-	if err := t.prepareRules(pod, p, &pr); err != nil {
-		return pr, err
-	}
-	if !tm.spreads && len(tm.hard)+len(tm.soft) > 0 {
-		if s := t.defaultSelector(pod); !s.Empty() {
-			pr.spread = s
-		}
-	}
-	set := labels.Set(pod.Labels)
-	for i := range tm.hard {
-		if s := pr.selector(&tm.hard[i]); s != nil {
-			pr.selfHard = append(pr.selfHard, s.Matches(set))
-		}
-	}
-	pr.selfAll = len(tm.affinity.required) > 0
-	for i := range tm.affinity.required {
-		pr.selfAll = pr.selfAll && tm.affinity.required[i].own(t, pod.Namespace, set)
-	}
-	pr.carried = t.meets(pod, tm)
-	return pr, nil
-}
-
-// selector is a constraint's; nil when it does not hold, for want of services and owner.
-func (pr *prepared) selector(c *constraint) labels.Selector {
-	if c.selector == nil {
-		return pr.spread
-	}
-	return c.selector
-}
-
-// meets returns the terms of pods on nodes that cover pod and matter to its policy, by id.
-func (t *Table) meets(pod *corev1.Pod, tm *template) []*carried {
-	p, set := tm.policy, labels.Set(pod.Labels)
-	ranks := p.weights[InterPodAffinity] != 0 && !tm.unmoved()
-	filters := p.filters(InterPodAffinity)
-	var out []*carried
-	look := func(under pair) {
-		for _, c := range t.byPair[under] {
-			matters := ranks
-			if c.kind == refuses {
-				matters = filters
-			} else if c.kind == expects {
-				matters = ranks && p.HardAffinityWeight > 0
-			}
-			if matters && c.covers(t, pod.Namespace, set) {
-				out = append(out, c)
-			}
-		}
-	}
-	look(pair{})
-	if len(t.byPair) > 0 {
-		for k, v := range pod.Labels {
-			look(pair{k, v})
-		}
-	}
-	slices.SortFunc(out, func(a, b *carried) int { return int(int64(a.id - b.id)) })
-	return out
-}
-
-// unmoved says whether the wishes of pods on nodes are not heard, because the pod has none of its own.
-func (tm *template) unmoved() bool {
-	return tm.policy.IgnorePreferredOfExisting && len(tm.affinity.preferred)+len(tm.affinity.preferNot) == 0
 }
 
 // classOf finds or makes the class of a prepared pod and brings it up to date.
@@ -403,110 +301,4 @@ func clash(wanted, taken []hostPort) bool {
 		}
 	}
 	return false
-}
-
-// kindOf asks the filters and scores that go by the node alone.
-func (c *class) kindOf(row int32) int32 {
-	n, tm := c.t.nodes[row], c.tm
-	if n == nil {
-		return -1
-	}
-	k := kind{affinity: true}
-	untolerated := false
-	if len(n.Spec.Taints) > 0 {
-		_, untolerated = schedulinghelpers.FindMatchingUntoleratedTaint(klog.Logger{}, n.Spec.Taints, tm.tolerations, keepsAway, false)
-	}
-	k.tolerant = !untolerated
-	k.affinity, _ = tm.required.Match(n) // a term that cannot be parsed matches nothing
-	if c.spreads {
-		k.hardKeys, k.softKeys = hasKeys(n.Labels, tm.hard), hasKeys(n.Labels, tm.soft)
-	}
-	failed := len(tm.policy.Filters)
-	fail := func(plugin string, bad bool, reason string) {
-		if !bad {
-			return
-		}
-		if i, ok := tm.policy.order[plugin]; ok && i < failed {
-			failed, k.verdict = i, c.static(plugin, reason, i)
-		}
-	}
-	fail(NodeUnschedulable, n.Spec.Unschedulable && !toleratesCordon(tm.tolerations), reasonUnschedulable)
-	fail(NodeName, tm.nodeName != "" && tm.nodeName != n.Name, reasonNodeName)
-	fail(TaintToleration, untolerated, reasonTaint)
-	if tm.policy.added != nil && !tm.policy.added.Match(n) {
-		fail(NodeAffinity, true, reasonEnforced)
-	}
-	fail(NodeAffinity, !k.affinity, reasonAffinity)
-	if !tm.features.IsEmpty() {
-		subset, err := tm.features.IsSubset(c.t.features[row])
-		fail(NodeDeclaredFeatures, err != nil || !subset, reasonFeatures)
-	}
-	k.taints = softTaints(n.Spec.Taints, tm.tolerations)
-	if tm.policy.preferred != nil {
-		k.preferred = tm.policy.preferred.Score(n)
-	}
-	if tm.preferred != nil {
-		k.preferred += tm.preferred.Score(n)
-	}
-	for _, name := range tm.images {
-		if c.t.images.has(row, name) != nil {
-			k.images = append(k.images, name)
-		}
-	}
-	return c.intern(k)
-}
-
-// static numbers a refusal of nodes; the same refusal has one number.
-func (c *class) static(plugin, reason string, order int) uint16 {
-	for i := 1; i < len(c.verdicts); i++ {
-		if s := c.verdicts[i].status; s.Plugin == plugin && s.Code == Unresolvable && len(s.Reasons) == 1 && s.Reasons[0] == reason {
-			return uint16(i)
-		}
-	}
-	return c.code(refuse(Unresolvable, plugin, reason), order)
-}
-
-func (c *class) intern(k kind) int32 {
-	b := binary.AppendVarint(binary.AppendVarint(c.buf[:0], k.taints), k.preferred)
-	b = append(binary.AppendUvarint(b, uint64(k.verdict)), b2i(k.affinity)|b2i(k.tolerant)<<1|b2i(k.hardKeys)<<2|b2i(k.softKeys)<<3)
-	for _, name := range k.images {
-		b = append(strconv.AppendInt(b, int64(len(name)), 10), name...)
-	}
-	c.buf = b
-	id, ok := c.kindIDs[string(b)]
-	if !ok {
-		id = int32(len(c.kinds))
-		c.kinds = append(c.kinds, k)
-		c.kindIDs[string(b)] = id
-	}
-	return id
-}
-
-func keepsAway(t *corev1.Taint) bool {
-	return t.Effect == corev1.TaintEffectNoSchedule || t.Effect == corev1.TaintEffectNoExecute
-}
-
-func toleratesCordon(tolerations []corev1.Toleration) bool {
-	taint := corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
-	return schedulinghelpers.TolerationsTolerateTaint(klog.Logger{}, tolerations, &taint, false)
-}
-
-// softTaints counts the taints that would rather not have the pod.
-func softTaints(taints []corev1.Taint, tolerations []corev1.Toleration) (n int64) {
-	for i := range taints {
-		if taints[i].Effect == corev1.TaintEffectPreferNoSchedule &&
-			!schedulinghelpers.TolerationsTolerateTaint(klog.Logger{}, tolerations, &taints[i], false) {
-			n++
-		}
-	}
-	return n
-}
-
-func hasKeys(set map[string]string, of []constraint) bool {
-	for i := range of {
-		if _, ok := set[of[i].topology]; !ok {
-			return false
-		}
-	}
-	return true
 }

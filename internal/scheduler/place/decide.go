@@ -1,12 +1,9 @@
 package place
 
 import (
-	"cmp"
-	"fmt"
 	"math"
 	"math/rand"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
@@ -50,28 +47,6 @@ func (t *Table) Decide(pod *corev1.Pod, p *Policy, rng *rand.Rand, extend Extend
 	d := t.begin(pod, &pr)
 	defer d.end()
 	return d.decide(rng, extend)
-}
-
-// refused is the failure of a pod that fits nowhere before any node is asked.
-func (t *Table) refused(pr *prepared) *Failure {
-	s := pr.refuse
-	if pr.aim.conflict {
-		s = refuse(Unresolvable, NodeAffinity, reasonConflict)
-	} else if s == nil && pr.names != nil && len(pr.names) == 0 {
-		msg := "node(s) didn't satisfy plugin " + pr.namedBy[0]
-		if len(pr.namedBy) > 1 {
-			msg = fmt.Sprintf("node(s) didn't satisfy plugin(s) [%s] simultaneously", strings.Join(pr.namedBy, " "))
-		}
-		return &Failure{Nodes: t.known, PreFilter: msg, Plugins: pr.namedBy}
-	}
-	if s == nil {
-		return nil
-	}
-	f := &Failure{Nodes: t.known, PreFilter: s.Message(), Plugins: []string{s.Plugin}}
-	if s.Code == Unschedulable {
-		f.Mendable = t.known
-	}
-	return f
 }
 
 // decision is one look at a class for one pod: the groups judged, and the rows apart where nominated pods make the
@@ -315,131 +290,3 @@ func (d *decision) rank(rows []int32) []int64 {
 	}
 	return scores
 }
-
-// failure gathers why no row will do. refused is by extenders.
-func (d *decision) failure(refused map[string]*Status) *Failure {
-	var f failure
-	if d.pr.names != nil {
-		return d.namedFailure(refused)
-	}
-	for v, n := range d.c.counts {
-		if v > 0 && n > 0 && d.c.verdicts[v].order < d.c.tm.policy.domains {
-			f.add(d.c.verdicts[v].status, int(n))
-		}
-	}
-	for _, g := range d.c.live {
-		if g.verdict != nil && g.rows > 0 {
-			f.add(g.verdict, g.rows)
-		}
-	}
-	for _, s := range d.apart {
-		f.add(s, 1)
-	}
-	for _, s := range refused {
-		f.add(s, 1)
-		f.plugins[extenders] = true
-	}
-	return f.done(d.t.known)
-}
-
-// namedFailure is of a pod for which only some nodes were asked.
-func (d *decision) namedFailure(refused map[string]*Status) *Failure {
-	var f failure
-	asked := 0
-	for _, name := range d.pr.names {
-		row, ok := d.t.byName[name]
-		if !ok || d.t.nodes[row] == nil {
-			continue
-		}
-		asked++
-		if s := cmp.Or(d.status(row), refused[name]); s != nil {
-			f.add(s, 1)
-		}
-	}
-	f.add(&Status{Code: Unresolvable, Reasons: []string{"node(s) didn't satisfy plugin(s) [" + strings.Join(d.pr.namedBy, " ") + "]"}}, d.t.known-asked)
-	for _, name := range d.pr.namedBy {
-		f.plugins[name] = true
-	}
-	out := f.done(d.t.known)
-	out.Reasons = slices.DeleteFunc(out.Reasons, func(r Reason) bool { return r.Nodes == 0 })
-	return out
-}
-
-// judge asks the filters about domains, and then those after them, about a group.
-func (c *class) judge(g *group) {
-	p := c.tm.policy
-	g.verdict = nil
-	best := len(p.Filters)
-	if g.late != 0 {
-		v := c.verdicts[g.late]
-		g.verdict, best = v.status, v.order
-	}
-	if i, ok := p.order[PodTopologySpread]; ok && i < best {
-		if s := c.judgeSpread(g); s != nil {
-			g.verdict, best = s, i
-		}
-	}
-	if i, ok := p.order[InterPodAffinity]; ok && i < best {
-		if s := c.judgePods(g); s != nil {
-			g.verdict = s
-		}
-	}
-}
-
-func (c *class) judgeSpread(g *group) *Status {
-	for i, r := range c.rules {
-		if r.kind != hardSpread {
-			continue
-		}
-		n, ok := c.value(i, g)
-		if !ok {
-			return &spreadLabelStatus
-		}
-		if n+r.self-r.floor() > r.maxSkew {
-			return &spreadStatus
-		}
-	}
-	return nil
-}
-
-// judgePods asks about affinity. A pod that wants others of its own kind may be the first of them.
-func (c *class) judgePods(g *group) *Status {
-	all, self, total := true, false, int64(0)
-	for i, r := range c.rules {
-		if r.kind != wants {
-			continue
-		}
-		n, ok := c.value(i, g)
-		if !ok {
-			return &podAffinityStatus
-		}
-		all = all && n > 0
-		total += r.total
-		self = r.self != 0
-	}
-	if !all && (total > 0 || !self) {
-		return &podAffinityStatus
-	}
-	var shun *Status
-	for i, r := range c.rules {
-		if r.kind != avoids && r.kind != shunned {
-			continue
-		}
-		if n, ok := c.value(i, g); ok && n > 0 {
-			if r.kind == avoids {
-				return &podAntiStatus
-			}
-			shun = &existingAntiStatus
-		}
-	}
-	return shun
-}
-
-// The answers of the filters about domains; never changed.
-var (
-	spreadLabelStatus  = Status{Unresolvable, PodTopologySpread, []string{reasonSpreadLabel}}
-	spreadStatus       = Status{Unschedulable, PodTopologySpread, []string{reasonSpread}}
-	podAffinityStatus  = Status{Unresolvable, InterPodAffinity, []string{reasonPodAffinity}}
-	podAntiStatus      = Status{Unschedulable, InterPodAffinity, []string{reasonPodAnti}}
-	existingAntiStatus = Status{Unschedulable, InterPodAffinity, []string{reasonExistingAnti}}
-)

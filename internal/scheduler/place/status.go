@@ -1,10 +1,6 @@
 package place
 
 import (
-	"cmp"
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -63,75 +59,3 @@ const (
 	reasonFeatures      = "node(s) didn't match Pod's required features"
 	messageNoNodes      = "no nodes available to schedule pods"
 )
-
-// Reason is how many nodes gave it.
-type Reason struct {
-	Nodes int
-	Text  string
-}
-
-// Failure is why no node will do.
-type Failure struct {
-	Nodes     int      // all that the table knows; 0: there is none
-	PreFilter string   // why no node was asked at all; "" when they were
-	Reasons   []Reason // in the order of the message; empty with PreFilter
-	Plugins   []string // that refused, sorted: what has to change before the pod is worth another try
-	// Mendable is how many nodes refused in a way that taking pods away may mend; with 0 preemption need not be tried.
-	Mendable int
-}
-
-// Message is upstream's, of events and conditions. post is what preemption and its like say of it ("" for nothing):
-// it follows after a space, as upstream's PostFilter message does.
-func (f *Failure) Message(post string) string {
-	if f.Nodes == 0 {
-		return messageNoNodes
-	}
-	msg := fmt.Sprintf("0/%d nodes are available:", f.Nodes)
-	if f.PreFilter != "" {
-		msg += " " + f.PreFilter + "."
-	} else if len(f.Reasons) > 0 {
-		var parts []string
-		for _, r := range f.Reasons {
-			parts = append(parts, fmt.Sprintf("%d %s", r.Nodes, r.Text))
-		}
-		msg += " " + strings.Join(parts, ", ") + "."
-	}
-	if post != "" {
-		msg += " " + post
-	}
-	return msg
-}
-
-// failure gathers statuses into a Failure.
-type failure struct {
-	reasons map[string]int
-	plugins map[string]bool
-	mend    int
-}
-
-func (f *failure) add(s *Status, nodes int) {
-	if f.reasons == nil {
-		f.reasons, f.plugins = map[string]int{}, map[string]bool{}
-	}
-	for _, r := range s.Reasons {
-		f.reasons[r] += nodes
-	}
-	if s.Plugin != "" {
-		f.plugins[s.Plugin] = true
-	}
-	if s.Code == Unschedulable {
-		f.mend += nodes
-	}
-}
-
-// done sorts reasons as upstream does: by the text of number and reason together.
-func (f *failure) done(nodes int) *Failure {
-	out := &Failure{Nodes: nodes, Plugins: slices.Sorted(maps.Keys(f.plugins)), Mendable: f.mend}
-	for text, n := range f.reasons {
-		out.Reasons = append(out.Reasons, Reason{Nodes: n, Text: text})
-	}
-	slices.SortFunc(out.Reasons, func(a, b Reason) int {
-		return cmp.Compare(fmt.Sprint(a.Nodes, " ", a.Text), fmt.Sprint(b.Nodes, " ", b.Text))
-	})
-	return out
-}

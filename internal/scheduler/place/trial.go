@@ -137,31 +137,22 @@ func (c *class) sum(r *rule, row int32) (int64, bool) {
 }
 
 func (d *decision) checkSpread(v *visit) *Status {
-	for _, r := range d.c.rules {
-		if r.kind != hardSpread {
-			continue
-		}
+	return d.c.spread(func(_ int, r *rule) (int64, int64, bool) {
 		n, ok := d.c.sum(r, v.row)
-		if !ok {
-			return &spreadLabelStatus
+		if !ok || r.at[v.row] == none {
+			return n, r.floor(), ok
 		}
 		var delta int64
-		if r.at[v.row] != none {
-			d.each(v, func(s *shape, by int64) {
-				if s.namespace == d.pod.Namespace && r.selector.Matches(s.labels) {
-					delta += by
-				}
-			})
+		d.each(v, func(s *shape, by int64) {
+			if s.namespace == d.pod.Namespace && r.selector.Matches(s.labels) {
+				delta += by
+			}
+		})
+		if delta == 0 {
+			return n, r.floor(), true
 		}
-		floor := r.floor()
-		if delta != 0 {
-			floor = r.floorWith(n, n+delta)
-		}
-		if n+delta+r.self-floor > r.maxSkew {
-			return &spreadStatus
-		}
-	}
-	return nil
+		return n + delta, r.floorWith(n, n+delta), true
+	})
 }
 
 // floorWith is the floor if one domain that has a sum had another.
@@ -179,28 +170,16 @@ func (r *rule) floorWith(sum, instead int64) int64 {
 }
 
 func (d *decision) checkPods(v *visit) *Status {
-	a := &d.c.tm.affinity
-	all, self, total := true, false, int64(0)
-	wanted := int64(0)
-	if len(a.required) > 0 {
+	var more int64
+	if required := d.c.tm.affinity.required; len(required) > 0 {
 		d.each(v, func(s *shape, by int64) {
-			if d.t.matchesAll(a.required, s) {
-				wanted += by
+			if d.t.matchesAll(required, s) {
+				more += by
 			}
 		})
 	}
-	for _, r := range d.c.rules {
-		if r.kind != wants {
-			continue
-		}
-		n, ok := d.c.sum(r, v.row)
-		if !ok {
-			return &podAffinityStatus
-		}
-		all, total, self = all && n+wanted > 0, total+r.total+wanted, r.self != 0
-	}
-	if !all && (total > 0 || !self) {
-		return &podAffinityStatus
+	if s := d.c.wanted(func(_ int, r *rule) (int64, bool) { return d.c.sum(r, v.row) }, more); s != nil {
+		return s
 	}
 	if d.avoided(v) {
 		return &podAntiStatus
