@@ -193,6 +193,26 @@ func BenchmarkClass(b *testing.B) {
 	}
 }
 
+// BenchmarkMillion places 1,000,000 pods on 100,000 nodes. Run it with -benchtime 1x.
+func BenchmarkMillion(b *testing.B) {
+	const nodes, pods = 100000, 1000000
+	for b.Loop() {
+		before, at := heap(), cpuTime()
+		t, p, rng, pod := cluster(nodes), policy(b), rand.New(rand.NewSource(1)), perfPod()
+		for i := range pods {
+			o := pod(i)
+			plan, err := t.Decide(o, p, rng, nil)
+			if err != nil || plan.Node == "" {
+				b.Fatal(plan, err)
+			}
+			t.SetPod(o, plan.Node)
+		}
+		b.ReportMetric(float64(cpuTime()-at)/pods, "cpu-ns/pod")
+		b.ReportMetric(float64(heap()-before)/(1<<20), "MiB")
+		runtime.KeepAlive(t)
+	}
+}
+
 // TestMemory fills a table: a tenth of the acceptance's size, and what a pod may cost.
 func TestMemory(t *testing.T) {
 	const nodes, pods = 10000, 100000

@@ -89,7 +89,6 @@ type class struct {
 
 	verdicts   []verdict // by code; code 0 is success
 	fitCodes   map[uint64]uint16
-	ruleCodes  map[*Status]uint16
 	dynamic    []dynamic
 	rules      []*rule
 	topologies []classTopology
@@ -230,7 +229,7 @@ func (t *Table) dropChoosy() {
 // newClass makes an empty class; catchUp fills it.
 func (t *Table) newClass(pod *corev1.Pod, pr *prepared, key string) *class {
 	t.made++
-	c := &class{t: t, tm: pr.tm, key: key, nsVersion: t.nsVersion, fitCodes: map[uint64]uint16{}, ruleCodes: map[*Status]uint16{},
+	c := &class{t: t, tm: pr.tm, key: key, nsVersion: t.nsVersion, fitCodes: map[uint64]uint16{},
 		kindIDs: map[string]int32{}, groups: map[string]*group{}, verdicts: make([]verdict, 1), counts: make([]int32, 1),
 		requireAll: pr.tm.spreads || !pr.tm.policy.SystemSpread}
 	c.fitWeight, c.balanceWeight = pr.tm.policy.weights[NodeResourcesFit], pr.tm.policy.weights[BalancedAllocation]
@@ -277,14 +276,20 @@ func (c *class) addDynamic(pr *prepared) {
 	slices.SortFunc(c.dynamic, func(a, b dynamic) int { return a.order - b.order })
 }
 
+// toldMost is how many statuses of rules from outside a class tells apart. Beyond it a known one of the same code stands
+// for the new.
+const toldMost = 1 << 12
+
 // ruled asks a rule from outside. Its statuses are numbered by what they say.
 func (c *class) ruled(name string, order int, filter func(Site) *Status, row int32) uint16 {
 	s := filter(Site{Node: c.t.nodes[row], row: row, t: c.t})
 	if !s.Failed() {
 		return 0
 	}
+	full := len(c.verdicts) > toldMost
 	for i := 1; i < len(c.verdicts); i++ {
-		if v := c.verdicts[i]; v.order == order && v.status.Code == s.Code && slices.Equal(v.status.Reasons, s.Reasons) {
+		v := c.verdicts[i]
+		if v.order == order && v.status.Code == s.Code && (full || slices.Equal(v.status.Reasons, s.Reasons)) {
 			return uint16(i)
 		}
 	}

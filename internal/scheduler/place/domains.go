@@ -108,13 +108,15 @@ func (c *class) addAffinity(pr *prepared) {
 		}
 		return r
 	}
-	if ranks {
-		for sign, terms := range map[int32][]term{1: a.preferred, -1: a.preferNot} {
-			for i := range terms {
-				r := attract(terms[i].topology)
-				r.tallies = append(r.tallies, weighed{c.count(terms[i : i+1]), sign * int32(terms[i].weight)})
-			}
+	prefer := func(terms []term, sign int32) {
+		for i := range terms {
+			r := attract(terms[i].topology)
+			r.tallies = append(r.tallies, weighed{c.count(terms[i : i+1]), sign * int32(terms[i].weight)})
 		}
+	}
+	if ranks {
+		prefer(a.preferred, 1)
+		prefer(a.preferNot, -1)
 	}
 	for _, cr := range pr.carried {
 		switch cr.kind {

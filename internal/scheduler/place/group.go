@@ -15,6 +15,7 @@ type group struct {
 	extras     []int64 // raw scores of rules from outside
 	extraParts []int64 // the same normalised and weighed
 	rows       int
+	place      int // in class.live, where the order means nothing
 
 	scores  []int32   // falling
 	buckets [][]int32 // rows by score, rising
@@ -182,8 +183,11 @@ func (c *class) leave(row int32) {
 	g.remove(row, c.local[row])
 	if g.rows == 0 {
 		delete(c.groups, g.key)
-		i := slices.Index(c.live, g)
-		c.live = slices.Delete(c.live, i, i+1)
+		last := len(c.live) - 1
+		c.live[g.place] = c.live[last]
+		c.live[g.place].place = g.place
+		c.live[last] = nil
+		c.live = c.live[:last]
 	}
 }
 
@@ -228,6 +232,7 @@ func (c *class) newGroup(row int32, late uint16, key string) *group {
 	}
 	g.extraParts = make([]int64, len(g.extras))
 	c.groups[key] = g
+	g.place = len(c.live)
 	c.live = append(c.live, g)
 	return g
 }

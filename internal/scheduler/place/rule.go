@@ -30,8 +30,8 @@ type Prepared struct {
 	// Provides names extended resources that the rule finds for the pod where a node has none of them itself:
 	// NodeResourcesFit does not ask for them there.
 	Provides []corev1.ResourceName
-	// Filter answers for a node; nil when the rule has nothing to say about this pod. The status belongs to the rule, but
-	// is kept; its Plugin is filled in by the table.
+	// Filter answers for a node; nil when the rule has nothing to say about this pod. The table fills in the status' Plugin.
+	// Reasons should be few (not a node's own): a class tells some thousands apart.
 	Filter func(Site) *Status
 	// Score ranks a node that will do, from 0 up; nil for no score. The best gets MaxScore, as upstream's default
 	// normalisation has it.

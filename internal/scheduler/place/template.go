@@ -2,7 +2,6 @@ package place
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -272,10 +271,9 @@ func imageName(name string) string {
 // defaultSelector is what the policy's constraints spread a pod by: its services' selectors and its owner's.
 func (t *Table) defaultSelector(pod *corev1.Pod) labels.Selector {
 	var merged labels.Set
-	services := t.services[pod.Namespace]
-	for _, name := range slices.Sorted(maps.Keys(services)) {
-		if s := services[name]; s.AsSelectorPreValidated().Matches(labels.Set(pod.Labels)) {
-			merged = labels.Merge(merged, s)
+	for _, of := range t.services[pod.Namespace] {
+		if within(of, pod.Labels) {
+			merged = labels.Merge(merged, of) // in any order: what matches the pod cannot contradict itself
 		}
 	}
 	selector := merged.AsSelector()
@@ -305,4 +303,14 @@ func (t *Table) defaultSelector(pod *corev1.Pod) labels.Selector {
 		return merged.AsSelector()
 	}
 	return selector.Add(requirements...)
+}
+
+// within says whether all of part is in whole.
+func within(part, whole map[string]string) bool {
+	for k, v := range part {
+		if got, ok := whole[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
 }
