@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,7 +15,10 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
+	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/controllertest"
+	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/scheduler/place"
 )
 
 func milli(n int64) apiresource.Quantity {
@@ -72,6 +76,70 @@ func TestDecide(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What pods are spread by and which namespaces they mean is followed, changed and forgotten.
+func TestApply(t *testing.T) {
+	s := New(Config{Rand: rand.New(rand.NewSource(1)), Clock: clock.RealClock{}})
+	meta := metav1.ObjectMeta{Namespace: "default", Name: "o"}
+	web := map[string]string{"app": "web"}
+	selector := &metav1.LabelSelector{MatchLabels: web}
+	on := testPod("x", 1)
+	on.Labels, on.Spec.NodeName = web, "a"
+	node := func(name string) *corev1.Node {
+		n := testNode(name, 1000, 10)
+		n.Labels = map[string]string{corev1.LabelHostname: name}
+		return n
+	}
+	for _, obj := range []kinds.Object{node("a"), node("b"), on} {
+		s.apply(client.Change{New: obj})
+	}
+	choosy := testPod("p", 1)
+	choosy.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+		LabelSelector: selector, TopologyKey: corev1.LabelHostname, NamespaceSelector: &metav1.LabelSelector{MatchLabels: web}}}}}
+	spread := func(kind, version string) *corev1.Pod {
+		p := testPod("p", 1)
+		p.Labels = web
+		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: version, Kind: kind, Name: "o", Controller: ptr.To(true)}}
+		return p
+	}
+	for name, c := range map[string]struct {
+		obj kinds.Object
+		pod *corev1.Pod
+	}{
+		"namespace":   {&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", Labels: web}}, choosy},
+		"service":     {&corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Selector: web}}, spread("", "")},
+		"controller":  {&corev1.ReplicationController{ObjectMeta: meta, Spec: corev1.ReplicationControllerSpec{Selector: web}}, spread("ReplicationController", "v1")},
+		"replicaset":  {&appsv1.ReplicaSet{ObjectMeta: meta, Spec: appsv1.ReplicaSetSpec{Selector: selector}}, spread("ReplicaSet", "apps/v1")},
+		"statefulset": {&appsv1.StatefulSet{ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Selector: selector}}, spread("StatefulSet", "apps/v1")},
+	} {
+		matters := func() bool { // the pod's nodes differ by what only obj can tell
+			e, err := s.table.Explain(c.pod, s.policy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			one, two := e.Nodes[0], e.Nodes[1]
+			return one.Status.Message() != two.Status.Message() || one.Status == nil && score(one) != score(two)
+		}
+		if matters() {
+			t.Errorf("%s: matters before it is there", name)
+		}
+		if s.apply(client.Change{New: c.obj}); !matters() {
+			t.Errorf("%s: does not matter", name)
+		}
+		if s.apply(client.Change{Old: c.obj}); matters() {
+			t.Errorf("%s: matters when it is gone", name)
+		}
+	}
+}
+
+func score(v place.Verdict) int64 {
+	for _, s := range v.Scores {
+		if s.Plugin == place.PodTopologySpread {
+			return s.Score
+		}
+	}
+	return -1
 }
 
 func TestRun(t *testing.T) {

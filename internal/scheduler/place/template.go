@@ -120,7 +120,8 @@ func (t *Table) template(pod *corev1.Pod, p *Policy, required *corev1.NodeSelect
 	var features nodedeclaredfeatures.FeatureSet
 	if p.filters(NodeDeclaredFeatures) {
 		var err error
-		if features, err = nodedeclaredfeatures.DefaultFramework.InferForPodScheduling(&nodedeclaredfeatures.PodInfo{Spec: &pod.Spec}, t.features136); err != nil {
+		of := &nodedeclaredfeatures.PodInfo{Spec: &pod.Spec}
+		if features, err = nodedeclaredfeatures.DefaultFramework.InferForPodScheduling(of, t.features136); err != nil {
 			return nil, fmt.Errorf("running PreFilter plugin %q: %w", NodeDeclaredFeatures, err)
 		}
 	}
