@@ -33,13 +33,15 @@ type question struct {
 	p     *Policy
 	pod   *corev1.Pod
 	world map[string][]*corev1.Pod
+	base  map[string][]*corev1.Pod // the world as it is, where world is one that is thought of
 }
 
 func (m *model) ask(pod *corev1.Pod, p *Policy) question {
-	q := question{m, p, pod, map[string][]*corev1.Pod{}}
+	q := question{m: m, p: p, pod: pod, world: map[string][]*corev1.Pod{}}
 	for _, o := range m.pods {
 		q.world[o.Spec.NodeName] = append(q.world[o.Spec.NodeName], o)
 	}
+	q.base = maps.Clone(q.world)
 	return q
 }
 
@@ -335,7 +337,23 @@ func (q question) everyone(f func(n *corev1.Node, o *corev1.Pod)) {
 	}
 }
 
+// concerned says whether the world as it is makes affinity a matter for the pod; otherwise upstream does not ask.
+func (q question) concerned() bool {
+	found := len(podTerms(q.pod, false))+len(podTerms(q.pod, true)) > 0
+	q.world = q.base
+	q.everyone(func(at *corev1.Node, o *corev1.Pod) {
+		for _, t := range podTerms(o, true) {
+			_, labelled := at.Labels[t.TopologyKey]
+			found = found || labelled && q.m.covers(o, &t, q.pod, false)
+		}
+	})
+	return found
+}
+
 func (q question) interpod(n *corev1.Node) *Status {
+	if !q.concerned() {
+		return nil
+	}
 	same := func(a *corev1.Node, key string) bool {
 		v, ok := n.Labels[key]
 		w, has := a.Labels[key]

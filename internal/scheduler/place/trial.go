@@ -170,6 +170,9 @@ func (r *rule) floorWith(sum, instead int64) int64 {
 }
 
 func (d *decision) checkPods(v *visit) *Status {
+	if d.c.unconcerned() {
+		return nil
+	}
 	var more int64
 	if required := d.c.tm.affinity.required; len(required) > 0 {
 		d.each(v, func(s *shape, by int64) {
@@ -188,6 +191,15 @@ func (d *decision) checkPods(v *visit) *Status {
 		return &existingAntiStatus
 	}
 	return nil
+}
+
+// unconcerned says whether nothing in the table, as it is, makes affinity a matter for the pod. Upstream does not ask the
+// plug-in then, not even about pods that are only thought to come.
+func (c *class) unconcerned() bool {
+	if len(c.tm.affinity.required)+len(c.tm.affinity.anti) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(c.rules, func(r *rule) bool { return r.kind == shunned && r.total > 0 })
 }
 
 func (t *Table) matchesAll(terms []term, s *shape) bool {
