@@ -89,7 +89,7 @@ func (d *decision) yield() {
 		v := visit{row: row}
 		for _, n := range list {
 			if n.priority >= priority && n.uid != d.pod.UID {
-				v.come = append(v.come, n.shape)
+				v.come = append(v.come, n)
 			}
 		}
 		if len(v.come) == 0 {

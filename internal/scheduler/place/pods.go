@@ -136,6 +136,7 @@ func (t *Table) count(row int32, s *shape, sign int32) {
 // nominee is a pod that is to come to a node once others have left it.
 type nominee struct {
 	uid      types.UID
+	name     string
 	priority int32
 	shape    *shape // of its own, known to no list
 }
@@ -172,7 +173,7 @@ func (t *Table) Nominate(pod *corev1.Pod, node string) {
 	}
 	t.nominated.nodes[pod.UID] = node
 	t.nominated.pods[node] = append(t.nominated.pods[node],
-		nominee{uid: pod.UID, priority: schedulinghelpers.PodPriority(pod), shape: t.loose(pod)})
+		nominee{uid: pod.UID, name: pod.Name, priority: schedulinghelpers.PodPriority(pod), shape: t.loose(pod)})
 }
 
 // loose is the shape of a pod that is not counted: it stands in no list.

@@ -43,14 +43,20 @@ type Site struct {
 	Node *corev1.Node // name, labels, taints and unschedulable only; not to be changed
 	row  int32
 	t    *Table
-	gone []int32 // pods that are thought away, in a trial
+	gone []int32   // pods that are thought away, in a trial
+	come []nominee // pods that are thought there, for being nominated
 }
 
-// Pods ranges over the pods on the node. In a trial those that are thought away are not among them, so a Filter that goes
-// by this needs to know nothing of trials.
+// Pods ranges over the pods on the node. Pods that are thought away, in a trial, are not among them; nominated ones that
+// are thought there are. So a Filter that goes by this needs to know nothing of trials and nominations.
 func (s Site) Pods(yield func(Placed) bool) {
 	for _, n := range s.t.pods[s.row] {
 		if !slices.Contains(s.gone, n) && !yield(s.t.describe(n)) {
+			return
+		}
+	}
+	for _, n := range s.come {
+		if !yield(Placed{UID: n.uid, Namespace: n.shape.namespace, Name: n.name, Labels: n.shape.labels, Priority: n.priority}) {
 			return
 		}
 	}

@@ -175,6 +175,11 @@ func TestRule(t *testing.T) {
 	}
 	trial.On("b")
 	trial.Without("x")
+	table.Nominate(pod("y", 1, func(p *corev1.Pod) { p.Labels["uses"] = "1" }), "b")
+	if s := trial.Status(); s.Message() != "node is full of volumes" {
+		t.Errorf("beside a nominated pod that uses a volume: %v", s)
+	}
+	table.Nominate(pod("y", 1), "")
 	if s := trial.Status(); s != nil {
 		t.Errorf("without the pod that uses a volume: %v", s)
 	}

@@ -14,7 +14,7 @@ import (
 // visit is a row as it would be with some pods more and some less.
 type visit struct {
 	row  int32
-	come []*shape
+	come []nominee
 	gone []int32 // by number
 }
 
@@ -56,7 +56,7 @@ func (d *decision) checkRule(v *visit, name string) *Status {
 		if r.Name() != name || d.pr.rules[i].Filter == nil {
 			continue
 		}
-		if s := d.pr.rules[i].Filter(Site{Node: d.t.nodes[v.row], row: v.row, t: d.t, gone: v.gone}); s.Failed() {
+		if s := d.pr.rules[i].Filter(Site{Node: d.t.nodes[v.row], row: v.row, t: d.t, gone: v.gone, come: v.come}); s.Failed() {
 			return refuse(s.Code, name, s.Reasons...)
 		}
 	}
@@ -79,8 +79,8 @@ func (d *decision) checkPorts(v *visit) *Status {
 		}
 	}
 	taken = slices.Clip(taken)
-	for _, s := range v.come {
-		taken = append(taken, s.ports...)
+	for i := range v.come {
+		taken = append(taken, v.come[i].shape.ports...)
 	}
 	if clash(wanted, taken) {
 		return refuse(Unschedulable, NodePorts, reasonPorts)
@@ -90,8 +90,8 @@ func (d *decision) checkPorts(v *visit) *Status {
 
 func (d *decision) checkFit(v *visit) *Status {
 	more := func(resource int) (sum int64) {
-		for _, s := range v.come {
-			sum += s.request(resource)
+		for i := range v.come {
+			sum += v.come[i].shape.request(resource)
 		}
 		for _, n := range v.gone {
 			sum -= d.t.placed[n].shape.request(resource)
@@ -116,8 +116,8 @@ func (s *shape) request(resource int) int64 {
 
 // each ranges over the pods that come (1) and go (-1).
 func (d *decision) each(v *visit, f func(s *shape, by int64)) {
-	for _, s := range v.come {
-		f(s, 1)
+	for i := range v.come {
+		f(v.come[i].shape, 1)
 	}
 	for _, n := range v.gone {
 		f(d.t.placed[n].shape, -1)
@@ -262,7 +262,7 @@ func (d *decision) shunned(v *visit) bool {
 }
 
 // Trial asks whether a pod would do on a node if some of the pods there were gone: preemption's question. It stands on the
-// table as it is: any change to the table ends it.
+// table as it is: any change to the table but nominations ends it.
 type Trial struct {
 	d        *decision
 	priority int32
@@ -334,7 +334,7 @@ func (tr *Trial) Status() *Status {
 	tr.come = tr.come[:0]
 	for _, n := range tr.d.t.nominated.pods[tr.d.t.names[tr.row]] {
 		if n.priority >= tr.priority && n.uid != tr.d.pod.UID {
-			tr.come = append(tr.come, n.shape)
+			tr.come = append(tr.come, n)
 		}
 	}
 	if len(tr.come) > 0 {
