@@ -24,6 +24,10 @@ import (
 var shimPath string
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(benchServeEnv); dir != "" {
+		fmt.Fprintln(os.Stderr, benchServe(dir))
+		os.Exit(1)
+	}
 	dir, err := os.MkdirTemp("", "floe-image-test-")
 	if err == nil {
 		err = shimtest.Build(dir, "floe-shim")
