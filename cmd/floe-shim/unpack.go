@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime/debug"
 
@@ -28,7 +27,9 @@ const unpackMemory = 160 << 20
 //	1   gets the layer.Result as JSON
 //	2   gets the error's text
 //	3   the empty directory to unpack into
-//	4   a socket that brings the directories of the layers below, uppermost first, when they are there; absent for the lowest layer
+//	4   a socket that brings the directories of the layers below, uppermost first, when they are there, and whose end is floe's end
+//
+// With the environment variable LAYERS_BELOW there are layers below.
 //
 // Before the first byte of the layer is read, the directory becomes the root of all this process can name, so nothing a layer says can
 // reach anything else. The layers below stay open to read the attributes of directories.
@@ -37,12 +38,11 @@ func unpack() error {
 	if err := enterCell(); err != nil {
 		return fmt.Errorf("unpack: cell: %w", err)
 	}
-	var st unix.Stat_t
+	lower := lowerLayers{there: make(chan struct{})}
+	go lower.receive() // ends with this process
 	var below layer.Below
-	if err := unix.Fstat(belowFD, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
-		below = receiveBelow
-	} else if err != nil && !errors.Is(err, unix.EBADF) {
-		return err
+	if os.Getenv("LAYERS_BELOW") != "" {
+		below = lower.wait
 	}
 	stream, err := layer.Open(os.Stdin, layer.DefaultLimits)
 	if err != nil {
@@ -89,35 +89,55 @@ func enterCell() error {
 	return nil
 }
 
-// receiveBelow takes the directories of the layers below from the socket: messages of one byte with descriptors, until its end.
-func receiveBelow() ([]int, error) {
+// lowerLayers are the directories of the layers below, once they are there.
+type lowerLayers struct {
+	there chan struct{} // closed when fds and err are set
+	fds   []int
+	err   error
+}
+
+func (l *lowerLayers) wait() ([]int, error) {
+	<-l.there
+	return l.fds, l.err
+}
+
+// receive takes messages of one byte from the socket: 0 with descriptors, 1 after the last of them. The socket's end before this process's own
+// is that of floe; nobody wants the layer any more.
+func (l *lowerLayers) receive() {
 	const atOnce = 253 // SCM_MAX_FD
-	var fds []int
 	data, rights := make([]byte, 1), make([]byte, unix.CmsgSpace(4*atOnce))
 	for {
 		n, nrights, flags, _, err := unix.Recvmsg(belowFD, data, rights, unix.MSG_CMSG_CLOEXEC)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
-		case err != nil:
-			return nil, err
-		case n == 0 && len(fds) == 0:
-			return nil, io.ErrUnexpectedEOF
-		case n == 0:
-			return fds, nil
-		case flags&unix.MSG_CTRUNC != 0:
-			return nil, errors.New("more descriptors than this process may have")
+		case err != nil || n == 0:
+			fmt.Fprintln(os.Stderr, "floe-shim: unpack: floe has ended")
+			os.Exit(1)
+		case data[0] == 1:
+			close(l.there)
+			continue
 		}
-		messages, err := unix.ParseSocketControlMessage(rights[:nrights])
-		if err != nil {
-			return nil, err
-		}
-		for i := range messages {
-			got, err := unix.ParseUnixRights(&messages[i])
-			if err != nil {
-				return nil, err
-			}
-			fds = append(fds, got...)
+		if l.err == nil {
+			l.err = l.take(rights[:nrights], flags)
 		}
 	}
+}
+
+func (l *lowerLayers) take(rights []byte, flags int) error {
+	if flags&unix.MSG_CTRUNC != 0 {
+		return errors.New("more descriptors than this process may have")
+	}
+	messages, err := unix.ParseSocketControlMessage(rights)
+	if err != nil {
+		return err
+	}
+	for i := range messages {
+		got, err := unix.ParseUnixRights(&messages[i])
+		if err != nil {
+			return err
+		}
+		l.fds = append(l.fds, got...)
+	}
+	return nil
 }

@@ -24,6 +24,8 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	networkFlags(flags, &cfg.Network)
 	controllerFlags(flags, &cfg.Controllers)
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
+	registryFlag(flags, &cfg.Node.RegistryConfigDir)
+	flags.StringVar(&cfg.Node.ImageArchives, "image-archives", cfg.Node.ImageArchives, "directory of archives of images to load at the start (default DATA-DIR/archives)")
 	flags.IntVar(&cfg.Simulation.Nodes, "simulate-nodes", cfg.Simulation.Nodes, "nodes that do not exist and run pods all the same, sim-0 and on (docs/simulation.md)")
 	flags.StringVar(&cfg.Simulation.ConfigFile, "simulate-config", cfg.Simulation.ConfigFile,
 		"file that says how simulated nodes and their pods behave: config.floe.dev/v1alpha1, kind SimulationConfiguration, and Stages of kwok")

@@ -43,6 +43,7 @@ import (
 	"github.com/floe-k8s/floe/internal/node"
 	"github.com/floe-k8s/floe/internal/pki"
 	"github.com/floe-k8s/floe/internal/runtime"
+	"github.com/floe-k8s/floe/internal/runtime/image"
 	"github.com/floe-k8s/floe/internal/scheduler"
 )
 
@@ -193,7 +194,7 @@ func (s *server) nodeParts() ([]part, error) {
 	}
 	containers, err := runtime.New(runtime.Config{
 		Root: s.dir.join("images"), State: s.dir.join("run", "pods"), ShimPath: shim, CgroupParent: cfg.CgroupRoot,
-		Network: links, Clock: s.Clock, Log: s.Log.With("component", "runtime"), Version: s.Version,
+		Network: links, Clock: s.Clock, Log: s.Log.With("component", "runtime"), Version: s.Version, RegistryConfigDir: cfg.RegistryConfigDir,
 	})
 	if err != nil {
 		return nil, err
@@ -219,7 +220,7 @@ func (s *server) nodeParts() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []part{{"runtime", containers.Run}, {"node API", serve}, {"node", func(ctx context.Context) error {
+	return []part{{"runtime", containers.Run}, {"image archives", s.loadArchives(containers.Images())}, {"node API", serve}, {"node", func(ctx context.Context) error {
 		defer links.Close()
 		// Before the agent makes new sandboxes, which would look like ones that are gone.
 		if err := collect(ctx, links, containers); err != nil {
@@ -227,6 +228,25 @@ func (s *server) nodeParts() ([]part, error) {
 		}
 		return agent.Run(ctx)
 	}}}, nil
+}
+
+// loadArchives loads the archives of images that lie beside the server. What cannot be loaded is said in the log: pods may have no need of it.
+func (s *server) loadArchives(images *image.Store) func(context.Context) error {
+	dir := s.Config.Node.ImageArchives
+	if dir == "" {
+		dir = s.dir.join("archives")
+	}
+	return func(ctx context.Context) error {
+		loaded, err := images.LoadDir(ctx, dir)
+		if err != nil && ctx.Err() == nil {
+			s.Log.Error("image archives", "directory", dir, "error", err)
+		}
+		for _, i := range loaded {
+			s.Log.Info("image loaded", "names", i.Names, "id", i.ID)
+		}
+		<-ctx.Done()
+		return nil
+	}
 }
 
 // collect takes back the addresses and links of sandboxes that did not come back. It waits until the runtime has found the others.

@@ -108,7 +108,15 @@ type Node struct {
 	LogDir string `json:"logDir,omitempty"`
 	// CgroupRoot is the cgroup that all pods stand below. Default /floe.
 	CgroupRoot string `json:"cgroupRoot,omitempty"`
+	// RegistryConfigDir lists directories, with colons between, that say where the content of registries comes from, with which certificates: in each a
+	// directory for a registry with hosts.toml, as containerd has them. Absent ones say nothing. Default /etc/containerd/certs.d:/etc/docker/certs.d.
+	RegistryConfigDir string `json:"registryConfigDir,omitempty"`
+	// ImageArchives is a directory of archives of images that are loaded when the server starts. Default DATA-DIR/archives.
+	ImageArchives string `json:"imageArchives,omitempty"`
 }
+
+// DefaultRegistryConfigDir is where containerd and Docker look too.
+const DefaultRegistryConfigDir = "/etc/containerd/certs.d:/etc/docker/certs.d"
 
 // DefaultConfig is what a server does that is told nothing.
 func DefaultConfig() Config {
@@ -117,6 +125,7 @@ func DefaultConfig() Config {
 		Logging: Logging{Format: "text"}, API: defaultAPI(), Authentication: defaultAuthentication(), Aggregation: defaultAggregation(), Network: defaultNetwork(), Controllers: defaultControllers(),
 		Node: Node{
 			Port: 10250, RootDir: "/var/lib/kubelet", LogDir: "/var/log/pods", CgroupRoot: "/floe",
+			RegistryConfigDir: DefaultRegistryConfigDir,
 		},
 	}
 }

@@ -61,13 +61,14 @@ func ShimUnpacker(shimPath string) Unpacker {
 		defer stdin.Close()
 		cmd.Stdin = stdin
 		if job.Below != nil {
-			theirs, err := lower.start(ctx, job.Below)
-			if err != nil {
-				return layer.Result{}, err
-			}
-			defer theirs.Close()
-			cmd.ExtraFiles = append(cmd.ExtraFiles, theirs)
+			cmd.Env = append(cmd.Env, "LAYERS_BELOW=1")
 		}
+		theirs, err := lower.start(ctx, job.Below)
+		if err != nil {
+			return layer.Result{}, err
+		}
+		defer theirs.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, theirs)
 		err = runAlone(cmd, stdin)
 		cancel()
 		if err != nil {
@@ -139,13 +140,13 @@ func (f *feeder) wait() error {
 	return f.err
 }
 
-// bringer sends the directories of the layers below to the process when they are there.
+// bringer sends the directories of the layers below to the process when they are there, and keeps the socket, whose end would be ours.
 type bringer struct {
 	done sync.WaitGroup
 	err  error
 }
 
-// start returns the process's end of the socket. The goroutine ends with ctx at the latest.
+// start returns the process's end of the socket. The goroutine ends with ctx. below is nil when there are none.
 func (b *bringer) start(ctx context.Context, below func(context.Context) ([]*os.File, error)) (theirs *os.File, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -153,7 +154,12 @@ func (b *bringer) start(ctx context.Context, below func(context.Context) ([]*os.
 	}
 	b.done.Go(func() {
 		defer unix.Close(pair[0])
-		b.err = bring(ctx, pair[0], below)
+		if below != nil {
+			b.err = bring(ctx, pair[0], below)
+		}
+		if b.err == nil {
+			<-ctx.Done()
+		}
 	})
 	return os.NewFile(uintptr(pair[1]), "below"), nil
 }
@@ -166,26 +172,34 @@ func (b *bringer) wait() error {
 // rightsAtOnce is fewer than the 253 descriptors that the kernel takes in one message.
 const rightsAtOnce = 200
 
+// bring sends messages of one byte: 0 with descriptors, 1 after the last of them.
 func bring(ctx context.Context, socket int, below func(context.Context) ([]*os.File, error)) error {
 	files, err := below(ctx)
 	if err != nil {
 		return err
 	}
 	defer closeAll(files)
-	for some := range slices.Chunk(files, rightsAtOnce) {
-		fds := make([]int, len(some))
-		for i, f := range some {
-			fds[i] = int(f.Fd())
+	send := func(kind byte, some []*os.File) error {
+		var rights []byte
+		if len(some) > 0 {
+			fds := make([]int, len(some))
+			for i, f := range some {
+				fds[i] = int(f.Fd())
+			}
+			rights = unix.UnixRights(fds...)
 		}
-		err := unix.Sendmsg(socket, []byte{0}, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+		err := unix.Sendmsg(socket, []byte{kind}, rights, nil, unix.MSG_NOSIGNAL)
 		if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
 			return nil // the process did not need them, and is done
 		}
-		if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(files, rightsAtOnce) {
+		if err := send(0, some); err != nil {
 			return err
 		}
 	}
-	return nil
+	return send(1, nil)
 }
 
 func closeAll(files []*os.File) {

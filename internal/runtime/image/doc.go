@@ -21,7 +21,8 @@
 // # On disk, below one root directory
 //
 //	index.json             the images; replaced as a whole, synced
-//	index.lock             flock, exclusive: who changes index.json
+//	archives.json          which archives of a directory were loaded (LoadDir), with size and time
+//	index.lock             flock, exclusive: who changes index.json or archives.json
 //	gc.lock                flock, shared: who takes a lease or a pin, for a moment; exclusive: who removes content
 //	blobs/sha256/HEX       manifests, configurations, layers as they came
 //	partial/HEX            a blob that is arriving, or that stopped to; flock, exclusive: who writes it

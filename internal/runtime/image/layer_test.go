@@ -24,9 +24,14 @@ import (
 var shimPath string
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(benchServeEnv); dir != "" {
-		fmt.Fprintln(os.Stderr, benchServe(dir))
-		os.Exit(1)
+	for env, role := range map[string]func(string) error{benchServeEnv: benchServe, benchPullEnv: benchPull, crashEnv: crashProcess} {
+		if job := os.Getenv(env); job != "" {
+			if err := role(job); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
 	}
 	dir, err := os.MkdirTemp("", "floe-image-test-")
 	if err == nil {

@@ -17,7 +17,7 @@ import (
 // SelfName is the name of the image that BuildSelf makes.
 const SelfName = "floe.dev/self:v1"
 
-// selfTime is the time of everything in the self-made image, so that equal programs make equal images.
+// selfTime is the time of everything in archives that are made here.
 var selfTime = time.Unix(0, 0).UTC()
 
 // BuildSelf writes an archive (OCI layout and docker save in one) of a small image without base: the static program at toolPath as
@@ -110,14 +110,7 @@ func blobName(data []byte) (string, v1.Hash) {
 func writeTar(w io.Writer, files []tarFile) error {
 	archive := tar.NewWriter(w)
 	for _, f := range files {
-		h := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Mode: f.mode, Size: int64(len(f.data)), ModTime: selfTime, Format: tar.FormatPAX}
-		if f.name[len(f.name)-1] == '/' {
-			h.Typeflag = tar.TypeDir
-		}
-		if err := archive.WriteHeader(h); err != nil {
-			return err
-		}
-		if _, err := archive.Write(f.data); err != nil {
+		if err := addToTar(archive, f); err != nil {
 			return err
 		}
 	}
