@@ -50,6 +50,8 @@ Names are completed as Docker does: nginx is docker.io/library/nginx:latest. An 
 			Long: "Remove content that no image, no container and no pull under way needs: what removed images left, what crashes left, and blobs that arrived in part.",
 			Args: cobra.NoArgs,
 		}, func(_ *cobra.Command, store *image.Store, _ []string) error { return store.Prune() }),
+		pinCommand(o, "pin", "Ask the node never to remove images to make room", true),
+		pinCommand(o, "unpin", "Let the node remove images to make room again", false),
 		o.verb(&cobra.Command{
 			Use: "build-self", Short: "Make " + image.SelfName + ", a small image of floe's own programs for demos and tests, and load it", Args: cobra.NoArgs,
 		}, func(cmd *cobra.Command, store *image.Store, _ []string) error {
@@ -189,6 +191,16 @@ func saveImages(ctx context.Context, store *image.Store, o *imageOptions, refs [
 		return err
 	}
 	return os.Rename(f.Name(), o.file)
+}
+
+func pinCommand(o *imageOptions, name, short string, pinned bool) *cobra.Command {
+	return o.verb(&cobra.Command{Use: name + " NAME...", Short: short, Args: cobra.MinimumNArgs(1)}, func(_ *cobra.Command, store *image.Store, refs []string) error {
+		var errs []error
+		for _, ref := range refs {
+			errs = append(errs, store.SetPinned(ref, pinned))
+		}
+		return errors.Join(errs...)
+	})
 }
 
 func removeImages(_ *cobra.Command, store *image.Store, refs []string) error {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -34,13 +35,12 @@ func imageRef(i *image.Image) string {
 	return i.ID
 }
 
-func (r *Runtime) criImage(i *image.Image) (*runtimeapi.Image, error) {
-	config, err := r.images.Config(i)
-	if err != nil {
-		return nil, err
+// criImage is CRI's form of an image.
+func criImage(i *image.Image) *runtimeapi.Image {
+	out := &runtimeapi.Image{
+		Id: i.ID, RepoTags: i.Names, RepoDigests: i.RepoDigests, Size: uint64(i.Size), Spec: &runtimeapi.ImageSpec{Image: i.ID}, Pinned: i.Pinned,
 	}
-	out := &runtimeapi.Image{Id: i.ID, RepoTags: i.Names, RepoDigests: i.RepoDigests, Size: uint64(i.Size), Spec: &runtimeapi.ImageSpec{Image: i.ID}}
-	user, _, _ := strings.Cut(config.Config.User, ":")
+	user, _, _ := strings.Cut(i.User, ":")
 	if uid, err := strconv.ParseInt(user, 10, 64); err == nil {
 		out.Uid = &runtimeapi.Int64Value{Value: uid}
 	} else {
@@ -49,7 +49,7 @@ func (r *Runtime) criImage(i *image.Image) (*runtimeapi.Image, error) {
 	if out.Username == "" && out.Uid == nil {
 		out.Uid = &runtimeapi.Int64Value{Value: 0}
 	}
-	return out, nil
+	return out
 }
 
 // ListImages lists the images, all or the one that the filter names.
@@ -68,11 +68,7 @@ func (r *Runtime) ListImages(_ context.Context, req *runtimeapi.ListImagesReques
 	}
 	resp := &runtimeapi.ListImagesResponse{}
 	for _, i := range images {
-		c, err := r.criImage(i)
-		if err != nil {
-			return nil, failed(err, "list images")
-		}
-		resp.Images = append(resp.Images, c)
+		resp.Images = append(resp.Images, criImage(i))
 	}
 	return resp, nil
 }
@@ -86,11 +82,26 @@ func (r *Runtime) ImageStatus(_ context.Context, req *runtimeapi.ImageStatusRequ
 	if err != nil {
 		return nil, failed(err, "image status")
 	}
-	c, err := r.criImage(i)
-	if err != nil {
-		return nil, failed(err, "image status")
+	resp := &runtimeapi.ImageStatusResponse{Image: criImage(i)}
+	if req.GetVerbose() {
+		if resp.Info, err = r.imageInfo(i); err != nil {
+			return nil, failed(err, "image status")
+		}
 	}
-	return &runtimeapi.ImageStatusResponse{Image: c}, nil
+	return resp, nil
+}
+
+// imageInfo is what a verbose request gets besides, under containerd's key: the uppermost chain ID and the configuration.
+func (r *Runtime) imageInfo(i *image.Image) (map[string]string, error) {
+	config, err := r.images.ConfigData(i)
+	if err != nil {
+		return nil, err
+	}
+	info, err := json.Marshal(struct {
+		ChainID   string          `json:"chainID"`
+		ImageSpec json.RawMessage `json:"imageSpec"`
+	}{i.Layers[len(i.Layers)-1].Chain, config})
+	return map[string]string{"info": string(info)}, err
 }
 
 // PullImage pulls an image as the request's credentials allow, and returns its ID. The errors that callers branch on: NotFound, PermissionDenied for who
@@ -162,7 +173,7 @@ func (r *Runtime) RemoveImage(_ context.Context, req *runtimeapi.RemoveImageRequ
 	return &runtimeapi.RemoveImageResponse{}, nil
 }
 
-// ImageFsInfo tells what images take on disk. Bytes of writable layers are not counted by this release.
+// ImageFsInfo tells what images take on disk: blobs and unpacked layers. Bytes of writable layers are not counted by this release.
 func (r *Runtime) ImageFsInfo(context.Context, *runtimeapi.ImageFsInfoRequest) (*runtimeapi.ImageFsInfoResponse, error) {
 	bytes, inodes, err := r.images.Usage()
 	if err != nil {

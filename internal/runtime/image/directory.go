@@ -25,7 +25,7 @@ type loadedArchive struct {
 }
 
 // LoadDir loads the archives in a directory (*.tar, *.tar.gz, *.tgz, *.tar.zst, *.tzst) in the order of their names, except those that have not changed
-// since they were loaded and whose images are still here, and returns the images it loaded. An absent directory holds none. One archive's error
+// since they were loaded and whose images are still here, and returns the images it loaded, pinned: no registry may have them. An absent directory holds none. One archive's error
 // does not keep the others from being loaded; all are in the error.
 func (s *Store) LoadDir(ctx context.Context, dir string) ([]*Image, error) {
 	names, err := archivesIn(dir)
@@ -57,6 +57,7 @@ func (s *Store) LoadDir(ctx context.Context, dir string) ([]*Image, error) {
 		}
 		for _, i := range images {
 			a.IDs = append(a.IDs, i.ID)
+			errs = append(errs, s.SetPinned(i.ID, true))
 		}
 		now[path] = a
 		loaded = append(loaded, images...)

@@ -28,6 +28,10 @@ type Image struct {
 	Layers []Layer `json:"layers"`
 	// Size is that of configuration and layers as they came, in bytes.
 	Size int64 `json:"size"`
+	// User is who runs the image's command, as its configuration says: "", NAME or UID, maybe with ":GROUP".
+	User string `json:"user,omitempty"`
+	// Pinned asks others not to remove it to make room; Remove does not heed it.
+	Pinned bool `json:"pinned,omitempty"`
 	// LoadedAt is in nanoseconds since 1970.
 	LoadedAt int64 `json:"loadedAt"`
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -276,4 +277,83 @@ func TestHostileLayers(t *testing.T) {
 			t.Errorf("%s: the file outside has owner %d and %d links (%v)", c.name, st.Uid, st.Nlink, err)
 		}
 	}
+}
+
+// TestHoles unpacks files of zeros, which must take no place, and files with zeros in between, which must keep them.
+func TestHoles(t *testing.T) {
+	const size = 8 << 20
+	mixed := strings.Repeat("\x00", 200<<10) + "x" + strings.Repeat("\x00", 300<<10) + strings.Repeat("y", 70<<10) + strings.Repeat("\x00", 1<<20)
+	root, result, err := unpackIn(t, t.TempDir(), archive(t, file("zeros", strings.Repeat("\x00", size)), file("mixed", mixed), file("small", "\x00")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(filepath.Join(root, "zeros"), &st); err != nil || st.Size != size || st.Blocks > 1024 {
+		t.Errorf("zeros: %d bytes in %d blocks, %v", st.Size, st.Blocks, err)
+	}
+	if data, err := os.ReadFile(filepath.Join(root, "mixed")); err != nil || string(data) != mixed {
+		t.Errorf("mixed: %d bytes, %v", len(data), err)
+	}
+	if result.Bytes != size+int64(len(mixed))+1 || result.Disk >= size {
+		t.Errorf("result %+v", result)
+	}
+}
+
+// TestBombs unpacks what would grow beyond all bounds.
+func TestBombs(t *testing.T) {
+	var bomb bytes.Buffer
+	z, err := zstd.NewWriter(&bomb, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := tar.NewWriter(z)
+	const size = 3 << 30
+	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "bomb", Size: size, Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(w, zeroReader{}, size); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	deep := strings.Repeat("d/", 600)
+	for name, c := range map[string]struct {
+		data []byte
+		says string
+	}{
+		"zstd":      {bomb.Bytes(), "times its size"},
+		"depth":     {archive(t, file(deep+"f", "x")), "directories"},
+		"long name": {archive(t, file(strings.Repeat("n/", 2100)+"f", "x")), "refused"},
+	} {
+		_, _, err := unpackIn(t, t.TempDir(), c.data)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+type zeroReader struct{}
+
+func (zeroReader) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// FuzzUnpack unpacks mangled tars in the cell: whatever they say, what is outside stays.
+func FuzzUnpack(f *testing.F) {
+	f.Add(archive(f, dir("a"), file("a/b", "x"), link(tar.TypeSymlink, "l", "../.."), link(tar.TypeLink, "h", "a/b"), file("l/x", "y"), file("a/.wh.b", "")))
+	f.Add(archive(f, file("x", "").with(func(h *tar.Header) { h.PAXRecords = map[string]string{"SCHILY.xattr.user.a": "b", "mtime": "1.5"} })))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		outside := t.TempDir()
+		secret := filepath.Join(outside, "secret")
+		if err := os.WriteFile(secret, []byte("theirs"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		target, _, _ := unpackIn(t, outside, data) // most are refused
+		entries, err := os.ReadDir(outside)
+		if err != nil || len(entries) != 2 {
+			t.Errorf("besides %s there is %v (%v)", target, entries, err)
+		}
+		if got, err := os.ReadFile(secret); err != nil || string(got) != "theirs" {
+			t.Errorf("the file outside is %q (%v)", got, err)
+		}
+	})
 }

@@ -65,7 +65,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader) ([]*Image, error) {
 func (s *Store) add(ctx context.Context, f *found, work *lease) (*Image, error) {
 	img := &Image{
 		ID: f.config.digest, Manifests: []string{f.digest}, Names: f.names, Size: f.config.size,
-		LoadedAt: s.clock.Now().UnixNano(), Layers: chainLayers(f.manifest, f.spec),
+		LoadedAt: s.clock.Now().UnixNano(), Layers: chainLayers(f.manifest, f.spec), User: f.spec.Config.User,
 	}
 	for _, n := range f.names {
 		repo, err := repository(n)
@@ -174,6 +174,7 @@ func (i *Image) without(names []string) *Image {
 // joined is the image with the names and digests that the index had for it too.
 func (i *Image) joined(old *Image) *Image {
 	c := *i
+	c.Pinned = i.Pinned || old.Pinned
 	for _, j := range []struct {
 		to   *[]string
 		from []string

@@ -203,7 +203,7 @@ func (p *pulling) content(ctx context.Context, m *v1.Manifest) (*Image, error) {
 	if err := p.layers(ctx, layers); err != nil {
 		return nil, err
 	}
-	img := &Image{ID: m.Config.Digest.String(), Layers: layers, Size: m.Config.Size, LoadedAt: p.store.clock.Now().UnixNano()}
+	img := &Image{ID: m.Config.Digest.String(), Layers: layers, Size: m.Config.Size, User: c.Config.User, LoadedAt: p.store.clock.Now().UnixNano()}
 	for _, l := range layers {
 		img.Size += l.Size
 	}

@@ -166,6 +166,7 @@ func (s *Store) sweep(dir string, keep map[string]bool) error {
 			errs = append(errs, err)
 			continue
 		}
+		s.sizes.Delete(n)
 		s.crash("moved away")
 		errs = append(errs, os.RemoveAll(dead))
 	}

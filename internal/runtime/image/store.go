@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,6 +41,7 @@ type Store struct {
 	syncs     syncs
 	// crash is called between any two steps of which the first leaves something on disk; tests end the process there.
 	crash func(step string)
+	sizes sync.Map // what layers of Usage take: chain ID without "sha256:" → layer.Result; they never change
 
 	mu      sync.Mutex // guards what follows
 	cached  []*Image
@@ -150,16 +152,42 @@ func asDigest(ref string) (string, bool) {
 
 // Config reads an image's configuration.
 func (s *Store) Config(i *Image) (*v1.ConfigFile, error) {
-	f, err := os.Open(s.blobPath(i.ID))
+	data, err := s.ConfigData(i)
 	if err != nil {
-		return nil, fmt.Errorf("configuration of image %s: %w", i.ID, err)
+		return nil, err
 	}
-	defer f.Close()
-	c, err := v1.ParseConfigFile(f)
+	c, err := v1.ParseConfigFile(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("configuration of image %s: %w", i.ID, err)
 	}
 	return c, nil
+}
+
+// ConfigData reads an image's configuration as it came.
+func (s *Store) ConfigData(i *Image) ([]byte, error) {
+	data, err := os.ReadFile(s.blobPath(i.ID))
+	if err != nil {
+		return nil, fmt.Errorf("configuration of image %s: %w", i.ID, err)
+	}
+	return data, nil
+}
+
+// SetPinned asks others to keep the image that ref means, or no longer.
+func (s *Store) SetPinned(ref string, pinned bool) error {
+	match, err := matcher(ref)
+	if err != nil {
+		return err
+	}
+	return s.change(func(images []*Image) ([]*Image, error) {
+		i := slices.IndexFunc(images, match)
+		if i < 0 {
+			return nil, fmt.Errorf("image %q: %w", ref, ErrNotFound)
+		}
+		c := *images[i]
+		c.Pinned = pinned
+		images[i] = &c
+		return images, nil
+	})
 }
 
 // Pin keeps the layers of image i until Unpin of the same owner, whatever happens to the image, and returns their directories, uppermost
@@ -210,27 +238,6 @@ func (s *Store) blobPath(digest string) string {
 
 func (s *Store) layerPath(chain string) string {
 	return filepath.Join(s.root, "layers", strings.TrimPrefix(chain, "sha256:"))
-}
-
-// Usage is what the images take on disk, in bytes and inodes: blobs and unpacked layers, each counted once.
-func (s *Store) Usage() (bytes, inodes int64, err error) {
-	images, err := s.images()
-	if err != nil {
-		return 0, 0, err
-	}
-	counted := map[string]bool{}
-	for _, i := range images {
-		for _, l := range i.Layers {
-			if !counted[l.Digest] {
-				bytes, inodes = bytes+l.Size, inodes+1
-			}
-			if !counted[l.Chain] {
-				bytes, inodes = bytes+l.Bytes, inodes+l.Entries
-			}
-			counted[l.Digest], counted[l.Chain] = true, true
-		}
-	}
-	return bytes, inodes, nil
 }
 
 func dirNames(dir string) ([]string, error) {

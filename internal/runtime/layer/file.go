@@ -32,6 +32,7 @@ func (u *unpacker) file(name string, h *tar.Header, content io.Reader) error {
 	if err := errors.Join(err, w.finish(), unix.Close(fd)); err != nil {
 		return err
 	}
+	u.disk += (w.written + diskBlock - 1) / diskBlock * diskBlock
 	if err := attributes(name, h); err != nil {
 		return err
 	}
@@ -43,9 +44,10 @@ type onlyReader struct{ io.Reader }
 
 // holeWriter writes a file and leaves holes where whole blocks are zero, so that sparse files stay sparse.
 type holeWriter struct {
-	fd   int
-	size int64
-	hole bool // the end is a hole, which the file's size does not know of yet
+	fd      int
+	size    int64
+	written int64 // of size, without holes
+	hole    bool  // the end is a hole, which the file's size does not know of yet
 }
 
 // holeSize is what is worth a hole, in bytes: many file systems' blocks.
@@ -66,6 +68,7 @@ func (w *holeWriter) Write(b []byte) (int, error) {
 			if err := pwriteAll(w.fd, b[:n], w.size); err != nil {
 				return written, err
 			}
+			w.written += int64(n)
 		}
 		w.size += int64(n)
 		written += n

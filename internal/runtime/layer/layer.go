@@ -39,7 +39,12 @@ type Result struct {
 	// Bytes of file content and number of entries.
 	Bytes   int64 `json:"bytes"`
 	Entries int64 `json:"entries"`
+	// Disk is what that takes in blocks of diskBlock bytes, holes left out.
+	Disk int64 `json:"disk"`
 }
+
+// diskBlock is what most file systems allocate at once, in bytes.
+const diskBlock = 4096
 
 // Below gives descriptors of the directories of the layers below, uppermost first. It may wait until they are there. It is called once at most, and
 // only by a layer that leaves something out.
@@ -70,7 +75,7 @@ func Unpack(r io.Reader, below Below, limits Limits) (Result, error) {
 	if err := u.finish(); err != nil {
 		return Result{}, fmt.Errorf("layer: %w", err)
 	}
-	return Result{DiffID: "sha256:" + hex.EncodeToString(sum.Sum(nil)), Bytes: u.bytes, Entries: u.entries}, nil
+	return Result{DiffID: "sha256:" + hex.EncodeToString(sum.Sum(nil)), Bytes: u.bytes, Entries: u.entries, Disk: u.disk}, nil
 }
 
 // onlyWriter hides io.Discard's own way to read, which would not use our buffer.

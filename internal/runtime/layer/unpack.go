@@ -22,6 +22,7 @@ type unpacker struct {
 	buf     []byte
 	bytes   int64
 	entries int64
+	disk    int64
 	dirs    []dirTime // times to set at the end, when nothing is put into the directories any more
 	named   int64     // bytes of the names in dirs
 
@@ -97,6 +98,7 @@ func (u *unpacker) directory(name string, h *tar.Header) error {
 	if u.named += int64(len(name)) + 64; u.named > u.limits.Remembered {
 		return fmt.Errorf("more than %d bytes of names of directories: %w", u.limits.Remembered, ErrRefused)
 	}
+	u.disk += diskBlock
 	u.dirs = append(u.dirs, dirTime{path: name, times: timesOf(h)})
 	return attributes(name, h)
 }
