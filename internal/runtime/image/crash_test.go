@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -30,8 +31,9 @@ func crashProcess(job string) error {
 	if err != nil {
 		return err
 	}
-	s.crash = func(step string) {
-		if left--; left == 0 {
+	var done atomic.Int64
+	s.crash = func(step string) { // from several goroutines
+		if done.Add(1) == int64(left) {
 			fmt.Println(step)
 			_ = unix.Kill(os.Getpid(), unix.SIGKILL) // a process may always kill itself
 			select {}

@@ -90,7 +90,10 @@ func (s *Store) add(ctx context.Context, f *found, work *lease) (*Image, error) 
 		}
 	}
 	if err := s.unpackLayers(ctx, img.Layers, s.blobOnDisk(img.Layers), nil); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrArchive, err)
+		if ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", ErrArchive, err)
+		}
+		return nil, err
 	}
 	return img, s.putBlob(work, f.digest, f.data)
 }

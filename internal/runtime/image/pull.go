@@ -219,18 +219,33 @@ func (p *pulling) config(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	return os.ReadFile(p.store.blobPath(d.Digest.String()))
 }
 
+// arrival is a pull's part in the work that brings a blob.
+type arrival struct {
+	*flight[incoming]
+	led bool
+}
+
+// wait waits for the blob. Of work that another pull began the error says so.
+func (a arrival) wait(ctx context.Context) error {
+	err := a.flight.wait(ctx)
+	if err != nil && !a.led && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", errShared, err)
+	}
+	return err
+}
+
 // receive joins the work that brings a blob.
-func (p *pulling) receive(ctx context.Context, digest string, size int64, meter *Progress) *flight[incoming] {
-	f, _ := p.store.blobs.join(ctx, digest, func(ctx context.Context, in *incoming) error {
+func (p *pulling) receive(ctx context.Context, digest string, size int64, meter *Progress) arrival {
+	f, led := p.store.blobs.join(ctx, digest, func(ctx context.Context, in *incoming) error {
 		return p.store.receive(ctx, in, digest, size, p.repo.Fetch, meter)
 	})
-	return f
+	return arrival{f, led}
 }
 
 // layers receives and unpacks all layers.
 func (p *pulling) layers(ctx context.Context, layers []Layer) error {
 	chains := make([]string, len(layers))
-	blobs := make([]*flight[incoming], len(layers))
+	blobs := make([]arrival, len(layers))
 	for i, l := range layers {
 		chains[i] = l.Chain
 	}
@@ -241,7 +256,7 @@ func (p *pulling) layers(ctx context.Context, layers []Layer) error {
 		blobs[i] = p.receive(ctx, l.Digest, l.Size, p.meter)
 		defer blobs[i].leave()
 	}
-	source := func(ctx context.Context, i int) blobSource { return p.source(ctx, layers[i]) }
+	source := func(ctx context.Context, i int) blobSource { return p.source(ctx, layers[i], blobs[i].led) }
 	if err := p.store.unpackLayers(ctx, layers, source, p.meter); err != nil {
 		return err
 	}
@@ -254,8 +269,10 @@ func (p *pulling) layers(ctx context.Context, layers []Layer) error {
 }
 
 // source lets a layer be unpacked while it arrives. It takes part in the blob's work itself, since it may go on when this pull has ended.
-func (p *pulling) source(ctx context.Context, l Layer) blobSource {
+// led says whether this pull began it.
+func (p *pulling) source(ctx context.Context, l Layer, led bool) blobSource {
 	f := p.receive(ctx, l.Digest, l.Size, nil) // the pull itself has counted it
+	f.led = f.led || led
 	round := 0
 	return blobSource{
 		open: func(ctx context.Context) (r io.ReadCloser, err error) {

@@ -327,3 +327,76 @@ func writeHosts(t testing.TB, dir, host, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestRemovalBesidePull collects, as another process, while a pull waits for its last layer; what the pull has by then must stay.
+func TestRemovalBesidePull(t *testing.T) {
+	r := registrytest.New(t)
+	first, last := gzipLayer(t, file("a", "1")), gzipLayer(t, file("b", "2"))
+	r.AddImage(t, "app:v1", linux, first, last)
+	s := newStore(t)
+	beside := openStore(t, Config{Root: s.root})
+	r.Before = func(_ http.ResponseWriter, req *http.Request) bool {
+		if strings.HasSuffix(req.URL.Path, registrytest.Digest(last.Blob)) {
+			for _, ok, err := readLayer(s.layerPath(first.DiffID)); !ok; _, ok, err = readLayer(s.layerPath(first.DiffID)) {
+				if err != nil {
+					t.Error(err)
+					break
+				}
+				runtime.Gosched()
+			}
+			if err := beside.Prune(); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	}
+	checkWhole(t, s, "after "+pull(t, s, r.Host()+"/app:v1").ID)
+	if bytes, inodes, err := s.Usage(); err != nil || bytes < 1 || inodes < 6 {
+		t.Errorf("usage: %d bytes, %d inodes, %v", bytes, inodes, err)
+	}
+}
+
+// TestSharedFailure lets a pull with wrong credentials begin the download that one with the right ones waits for.
+func TestSharedFailure(t *testing.T) {
+	r := registrytest.New(t)
+	only := gzipLayer(t, file("a", "1"))
+	r.AddImage(t, "app:v1", linux, only)
+	waiting, refuse := make(chan struct{}), make(chan struct{})
+	r.Before = func(w http.ResponseWriter, req *http.Request) bool {
+		if !strings.HasSuffix(req.URL.Path, registrytest.Digest(only.Blob)) || req.Header.Get("Authorization") == "Bearer right" {
+			return false
+		}
+		close(waiting)
+		<-refuse
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	}
+	s := newStore(t)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := s.Pull(context.Background(), r.Host()+"/app:v1", registry.Auth{RegistryToken: "wrong"}, nil); !errors.Is(err, registry.ErrUnauthorized) {
+			t.Errorf("wrong credentials: %v", err)
+		}
+	})
+	<-waiting
+	wg.Go(func() {
+		if _, err := s.Pull(context.Background(), r.Host()+"/app:v1", registry.Auth{RegistryToken: "right"}, nil); err != nil {
+			t.Errorf("right credentials: %v", err)
+		}
+	})
+	for joined(s, registrytest.Digest(only.Blob)) < 3 { // each pull, and the chain that one of them unpacks
+		runtime.Gosched()
+	}
+	close(refuse)
+	wg.Wait()
+}
+
+// joined is how many take part in the arrival of a blob.
+func joined(s *Store, digest string) int {
+	s.blobs.mu.Lock()
+	defer s.blobs.mu.Unlock()
+	if f := s.blobs.m[digest]; f != nil {
+		return f.joined
+	}
+	return 0
+}

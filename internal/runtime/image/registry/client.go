@@ -233,7 +233,11 @@ func (e *StatusError) Unwrap() error {
 const maxMessage = 512
 
 func newStatusError(resp *http.Response) *StatusError {
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxMessage)) // what cannot be read is not said
+	limit := int64(maxMessage)
+	if resp.Request.Response != nil {
+		limit = 0 // a redirect led here: what a server says to this machine is not for whoever wrote the image's name
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, limit)) // what cannot be read is not said
 	line := strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
