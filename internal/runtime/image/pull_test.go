@@ -300,7 +300,7 @@ func TestPullTakesTheNextHost(t *testing.T) {
 		return true
 	}
 	hosts := t.TempDir()
-	writeHosts(t, hosts, r.Host(), fmt.Sprintf("[host.%q]\ncapabilities=[\"pull\"]\n", mirror.URL))
+	registrytest.WriteHosts(t, hosts, r.Host(), fmt.Sprintf("[host.%q]\ncapabilities=[\"pull\"]\n", mirror.URL))
 	s := openStore(t, Config{Registry: registry.New(registry.Config{HostsDir: hosts, PlainHTTP: true})})
 	img := pull(t, s, r.Host()+"/app:v1")
 	f, err := os.Open(filepath.Join(s.layerDirs(img)[0], "big"))
@@ -314,17 +314,6 @@ func TestPullTakesTheNextHost(t *testing.T) {
 	}
 	if !slices.ContainsFunc(mirror.Requests(), func(q string) bool { return strings.Contains(q, "ns=") }) {
 		t.Errorf("the mirror was not asked for a registry: %v", mirror.Requests())
-	}
-}
-
-func writeHosts(t testing.TB, dir, host, text string) {
-	t.Helper()
-	dir = filepath.Join(dir, host)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
 

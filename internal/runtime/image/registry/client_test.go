@@ -266,7 +266,7 @@ func TestCredentialsStay(t *testing.T) {
 		return true
 	}
 	hosts := t.TempDir()
-	hostsFile(t, hosts, redirecting.Host(), fmt.Sprintf("server = %q\n[header]\nX-Team = \"ours\"\n", redirecting.URL))
+	registrytest.WriteHosts(t, hosts, redirecting.Host(), fmt.Sprintf("server = %q\n[header]\nX-Team = \"ours\"\n", redirecting.URL))
 	m := &memory{digest: d.Digest.String()}
 	err = open(t, registry.Config{HostsDir: hosts}, redirecting.Host(), me).Fetch(context.Background(), m.digest, d.Size, m)
 	if err != nil || !bytes.Equal(m.data, content) {
@@ -274,17 +274,6 @@ func TestCredentialsStay(t *testing.T) {
 	}
 	if len(leaked) > 0 {
 		t.Errorf("another server was told %v", leaked)
-	}
-}
-
-func hostsFile(t *testing.T, dir, host, text string) {
-	t.Helper()
-	dir = filepath.Join(dir, host)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -306,7 +295,7 @@ func TestTLS(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		if c.file != "" {
-			hostsFile(t, dir, r.Host(), "")
+			registrytest.WriteHosts(t, dir, r.Host(), "")
 			for name, text := range map[string]string{"ca.pem": string(ca), c.file: c.text} {
 				if err := os.WriteFile(filepath.Join(dir, r.Host(), name), []byte(text), 0o600); err != nil {
 					t.Fatal(err)
@@ -328,7 +317,7 @@ func TestMirrors(t *testing.T) {
 		reg.AddManifest(t, "team/app:v1", types.OCIManifestSchema1, manifest)
 	}
 	hosts := t.TempDir()
-	hostsFile(t, hosts, "_default", fmt.Sprintf("server = %q\n[host.%q]\n[host.%q]\ncapabilities = ['pull']\noverride_path = true\n", r.URL, down.URL, mirror.URL+"/v2"))
+	registrytest.WriteHosts(t, hosts, "_default", fmt.Sprintf("server = %q\n[host.%q]\n[host.%q]\ncapabilities = ['pull']\noverride_path = true\n", r.URL, down.URL, mirror.URL+"/v2"))
 	repo := open(t, registry.Config{HostsDir: hosts, Clock: &hasty{}}, "example.test", registry.Auth{})
 	for _, c := range []struct {
 		ref  string

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -168,4 +170,16 @@ func (r *Registry) AddImage(tb testing.TB, tag string, config v1.ConfigFile, lay
 	}
 	m.Config = r.AddBlob(types.OCIConfigJSON, data)
 	return r.AddManifest(tb, tag, types.OCIManifestSchema1, m)
+}
+
+// WriteHosts writes a hosts.toml for a registry below dir.
+func WriteHosts(tb testing.TB, dir, registry, text string) {
+	tb.Helper()
+	dir = filepath.Join(dir, registry)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
 }
