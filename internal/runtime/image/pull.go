@@ -16,6 +16,7 @@ import (
 
 	"github.com/distribution/reference"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/floe-k8s/floe/internal/runtime/image/registry"
 )
@@ -80,6 +81,8 @@ type pulling struct {
 	repo  *registry.Repository
 	lease *lease
 	meter *Progress
+	// downloads has a place for each blob that may arrive at the same time.
+	downloads *semaphore.Weighted
 	// top is the digest that the name means: an index's, or the manifest's. docs are the documents on the way, the manifest last.
 	top  string
 	docs []*registry.Document
@@ -96,7 +99,7 @@ func (s *Store) pull(ctx context.Context, named reference.Named, auth registry.A
 		return nil, err
 	}
 	defer work.release()
-	p := &pulling{store: s, repo: repo, lease: work, meter: meter}
+	p := &pulling{store: s, repo: repo, lease: work, meter: meter, downloads: semaphore.NewWeighted(int64(s.downloads))}
 	manifest, err := p.resolve(ctx, named)
 	if err != nil {
 		return nil, err
@@ -237,6 +240,11 @@ func (a arrival) wait(ctx context.Context) error {
 // receive joins the work that brings a blob.
 func (p *pulling) receive(ctx context.Context, digest string, size int64, meter *Progress) arrival {
 	f, led := p.store.blobs.join(ctx, digest, func(ctx context.Context, in *incoming) error {
+		if err := p.downloads.Acquire(ctx, 1); err != nil {
+			in.change(func() { in.ended = true })
+			return err
+		}
+		defer p.downloads.Release(1)
 		return p.store.receive(ctx, in, digest, size, p.repo.Fetch, meter)
 	})
 	return arrival{f, led}

@@ -31,14 +31,13 @@ type Store struct {
 	clock    clock.WithTicker
 	registry *registry.Client
 	limits   Limits
-	// unpackers is how many layers of one image are unpacked at the same time.
-	unpackers int
-	downloads *semaphore.Weighted // blobs that arrive at the same time
-	pulls     *semaphore.Weighted // pulls at work
-	pulling   flights[Image]
-	blobs     flights[incoming]
-	chains    flights[layer.Result]
-	syncs     syncs
+	// downloads and unpackers are how many blobs and layers of one image arrive, and are unpacked, at the same time.
+	downloads, unpackers int
+	pulls                *semaphore.Weighted // pulls at work
+	pulling              flights[Image]
+	blobs                flights[incoming]
+	chains               flights[layer.Result]
+	syncs                syncs
 	// crash is called between any two steps of which the first leaves something on disk; tests end the process there.
 	crash func(step string)
 	sizes sync.Map // what layers of Usage take: chain ID without "sha256:" → layer.Result; they never change
@@ -60,8 +59,8 @@ type Config struct {
 	Registry *registry.Client
 	// Limits bound what images may make the store hold; default DefaultLimits.
 	Limits *Limits
-	// Downloads and Pulls are how many blobs, and images, arrive at the same time; default 6 and 8. Unpackers is how many layers of one image are
-	// unpacked at the same time; default the number of processors, from 2 to 4.
+	// Pulls is how many images arrive at the same time, and Downloads how many blobs of each, so that a slow registry holds up its own images only;
+	// default 8 and 6. Unpackers is how many layers of one image are unpacked at the same time; default the number of processors, from 2 to 4.
 	Downloads, Pulls, Unpackers int
 }
 
@@ -100,7 +99,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	return &Store{
 		root: cfg.Root, unpack: cfg.Unpack, clock: cfg.Clock, registry: cfg.Registry, limits: *cfg.Limits, unpackers: cfg.Unpackers,
-		downloads: semaphore.NewWeighted(int64(cfg.Downloads)), pulls: semaphore.NewWeighted(int64(cfg.Pulls)), crash: func(string) {},
+		downloads: cfg.Downloads, pulls: semaphore.NewWeighted(int64(cfg.Pulls)), crash: func(string) {},
 	}, nil
 }
 
