@@ -68,7 +68,26 @@ func (v *served) described(refs string) *spec.Schema {
 		embed(out, refs)
 	}
 	out.AddExtension("x-kubernetes-group-version-kind", []any{map[string]any{"group": v.gvk.Group, "version": v.gvk.Version, "kind": v.gvk.Kind}})
+	if fields := v.selectableFields(); len(fields) > 0 {
+		out.AddExtension("x-kubernetes-selectable-fields", fields)
+	}
 	return out
+}
+
+// selectableFields are the paths of the version's selectable fields.
+func (v *served) selectableFields() (paths []any) {
+	crd, err := v.of.spec()
+	if err != nil {
+		return nil
+	}
+	for _, version := range crd.Spec.Versions {
+		if version.Name == v.gvk.Version {
+			for _, f := range version.SelectableFields {
+				paths = append(paths, map[string]any{"fieldPath": strings.TrimPrefix(f.JSONPath, ".")})
+			}
+		}
+	}
+	return paths
 }
 
 // publishable is the version's schema as documents show it; nil when there is none that they can.

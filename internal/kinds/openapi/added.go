@@ -68,7 +68,17 @@ func Added3(list []*kinds.Kind) ([]byte, error) {
 	}
 	gather(paths, known, schemas, w.refs)
 	gather(maps.Clone(schemas), known, schemas, w.refs)
+	for _, name := range [...]string{metaRef + "DeleteOptions", metaRef + "WatchEvent"} {
+		if common, ok := schemas[name].(map[string]any); ok {
+			types, err := commonTypes(name)
+			if err != nil {
+				return nil, err
+			}
+			common[gvkExtension] = types
+		}
+	}
 	doc["paths"], components["schemas"] = paths, schemas
+	headed(doc)
 	return json.Marshal(doc)
 }
 
@@ -125,6 +135,11 @@ func (w writer) add(k *kinds.Kind, text []byte, paths, schemas map[string]any) e
 	list := strings.TrimSuffix(name, k.GVK.Kind) + k.Dynamic.ListKind
 	schemas[name], schemas[list] = own, w.listOf(k, name)
 	r := renamer{kind: k, refs: map[string]string{w.refs + modelRef: w.refs + name, w.refs + modelRef + "List": w.refs + list}, id: operationPrefix(k.GVK.GroupVersion())}
+	if fields := own.(map[string]any)[selectableExtension]; fields != nil {
+		schemas[list].(map[string]any)[selectableExtension] = fields
+	}
+	gvk := map[string]any{"group": k.GVK.Group, "version": k.GVK.Version, "kind": k.GVK.Kind}
+	params := w.paths[modelRoot+"/namespaces/{namespace}/"+modelPlural].(map[string]any)["get"].(map[string]any)["parameters"].([]any)
 	for path, item := range w.paths {
 		below, ok := strings.CutPrefix(path, modelRoot+"/")
 		if !ok || strings.HasPrefix(below, "watch/") || !r.has(below) {
@@ -134,7 +149,9 @@ func (w writer) add(k *kinds.Kind, text []byte, paths, schemas map[string]any) e
 			below = strings.TrimPrefix(below, "namespaces/{namespace}/")
 		}
 		below = strings.Replace(below, modelPlural, k.Resource, 1)
-		paths["/apis/"+k.GVK.GroupVersion().String()+"/"+below] = r.rename(item)
+		routes := r.rename(item).(map[string]any)
+		redefine(routes, strings.HasSuffix(below, "/"+k.Resource) || below == k.Resource, gvk, params)
+		paths["/apis/"+k.GVK.GroupVersion().String()+"/"+below] = routes
 	}
 	return nil
 }
@@ -155,7 +172,11 @@ func (w writer) listOf(k *kinds.Kind, name string) any {
 	}
 }
 
-const gvkExtension = "x-kubernetes-group-version-kind"
+// Extensions of schemas and routes.
+const (
+	gvkExtension        = "x-kubernetes-group-version-kind"
+	selectableExtension = "x-kubernetes-selectable-fields"
+)
 
 // operationPrefix is what names of operations have of a group and version: "StableExampleComV1".
 func operationPrefix(gv schema.GroupVersion) string {
@@ -253,6 +274,9 @@ func (r renamer) operation(text string) string {
 }
 
 func (r renamer) describe(text string) string {
+	if text == "name of the Scale" {
+		return "name of the " + r.kind.GVK.Kind
+	}
 	if strings.ContainsAny(r.kind.GVK.Kind[:1], "AEIOU") {
 		text = strings.Replace(text, "a "+modelKind, "an "+modelKind, 1)
 	}
