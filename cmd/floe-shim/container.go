@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -36,8 +36,12 @@ type container struct {
 	lc      *libcontainer.Container
 	init    *libcontainer.Process
 	groups  cgroups.Manager
+	group   string    // the cgroup's path, as the spec names it
+	unified bool      // the host has cgroup v2 only
 	log     *shim.Log // nil: output is dropped
 	stdio   stdio
+	execs   atomic.Uint64 // how many there were
+	hanging atomic.Int64  // execs and attaches now; at most maxHanging
 }
 
 // start carries out a StartRequest. Whatever fails, the container ends up Exited with StartError, written down, and nothing is left.
@@ -89,7 +93,7 @@ func (p *pod) launch(c *container, r shim.StartRequest) error {
 	if spec.Process == nil || spec.Linux == nil || spec.Root == nil {
 		return errors.New("container spec: process, root and linux are required")
 	}
-	c.process = spec.Process
+	c.process, c.group, c.unified = spec.Process, spec.Linux.CgroupsPath, p.host.V2()
 	if err := mountOverlay(c.rootfs, r.Lower, r.Upper, r.Work); err != nil {
 		return err
 	}
@@ -108,7 +112,7 @@ func (p *pod) launch(c *container, r shim.StartRequest) error {
 	}
 	c.init = newProcess(spec.Process)
 	c.init.Init = true
-	if err := c.stdio.open(c.init, c.log, r.Stdin, spec.Process.Terminal); err != nil {
+	if err := c.stdio.open(c.init, c.log, r, spec.Process.Terminal); err != nil {
 		return err
 	}
 	p.orphans.starts(func() (pid int) {
@@ -149,6 +153,34 @@ func (c *container) signal(sig unix.Signal) error {
 		return &shim.Error{Code: shim.CodeNotRunning, Message: "the container is not running"}
 	}
 	return err
+}
+
+// limit gives a running container other limits. What it may do with devices stays.
+func (p *pod) limit(r shim.UpdateRequest) error {
+	c, err := p.running(r.ID)
+	if err != nil {
+		return err
+	}
+	var resources specs.LinuxResources
+	if err := json.Unmarshal(r.Resources, &resources); err != nil {
+		return &shim.Error{Code: shim.CodeInvalid, Message: fmt.Sprintf("resources: %v", err)}
+	}
+	resources.Devices = nil
+	spec := &specs.Spec{Linux: &specs.Linux{CgroupsPath: c.group, Resources: &resources}}
+	group, err := specconv.CreateCgroupConfig(&specconv.CreateOpts{CgroupName: r.ID, Spec: spec}, nil)
+	if err != nil {
+		return fmt.Errorf("container %s: resources: %w", r.ID, err)
+	}
+	config := c.lc.Config()
+	before := config.Cgroups.Resources
+	group.Resources.Devices, group.Resources.SkipDevices, group.Resources.SkipFreezeOnSet = before.Devices, true, true
+	changed := *config.Cgroups
+	changed.Resources = group.Resources
+	config.Cgroups = &changed
+	if err := c.lc.Set(config); err != nil {
+		return fmt.Errorf("container %s: %w", r.ID, err)
+	}
+	return nil
 }
 
 // watch owns a running container until its end has been written down.
@@ -217,12 +249,4 @@ func (c *container) discard() {
 	if err := errors.Join(errs...); err != nil {
 		fmt.Fprintf(os.Stderr, "container %s: %v\n", c.state.ID, err)
 	}
-}
-
-// stdio is a container's standard streams: pipes, or one terminal.
-type stdio struct {
-	child  []*os.File // the process's ends
-	parent []*os.File // ours, to read
-	stdin  *os.File   // ours, kept open while the container runs; nil
-	copies sync.WaitGroup
 }

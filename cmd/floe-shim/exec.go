@@ -2,9 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,8 +21,39 @@ import (
 	"github.com/floe-k8s/floe/internal/runtime/shim"
 )
 
-// exec runs one more process in a container and waits for it.
-func (p *pod) exec(ctx context.Context, r shim.ExecRequest) (any, error) {
+// maxHanging bounds the execs and attaches of one container at a time.
+const maxHanging = 128
+
+// execution is one more process in a container. It has a cgroup of its own below the container's, so that what it started can be ended too.
+type execution struct {
+	container *container
+	process   *libcontainer.Process
+	leash     *os.File
+	group     string // the cgroup's path in every hierarchy that has it; "" when there is none
+	dir       string // its directory
+}
+
+// exec starts one more process in a container. It returns when the process runs; attend sees to the rest.
+func (p *pod) exec(r shim.ExecRequest, files []*os.File) error {
+	want := r.WantStreams
+	if r.Terminal {
+		want = shim.WantStreams{Stdin: true}
+	}
+	streams, err := shim.StreamsOf(files, want)
+	if err != nil {
+		return err
+	}
+	e, err := p.startExec(r, streams)
+	streams.CloseStdio() // the process has its own now, or never will
+	if err != nil {
+		streams.Leash.Close()
+		return err
+	}
+	p.work.Go(func() { p.attend(e) })
+	return nil
+}
+
+func (p *pod) startExec(r shim.ExecRequest, streams *shim.Streams) (*execution, error) {
 	c, err := p.running(r.ID)
 	if err != nil {
 		return nil, err
@@ -23,84 +61,118 @@ func (p *pod) exec(ctx context.Context, r shim.ExecRequest) (any, error) {
 	if len(r.Args) == 0 {
 		return nil, &shim.Error{Code: shim.CodeInvalid, Message: "exec: no command"}
 	}
-	defer p.worked()
-	spec := *c.process
-	spec.Args = r.Args
-	process := newProcess(&spec)
-	stdout, stderr := &capture{}, &capture{}
-	closeOutput, err := pipeOutput(process, stdout, stderr)
-	if err != nil {
+	if err := c.hang(); err != nil {
 		return nil, err
 	}
+	e := &execution{container: c, process: execProcess(c, r, streams), leash: streams.Leash}
+	if err := e.makeGroup(c); err != nil {
+		c.hanging.Add(-1)
+		return nil, fmt.Errorf("exec in container %s: %w", r.ID, err)
+	}
 	p.orphans.starts(func() (pid int) {
-		if err = c.lc.Run(process); err == nil {
-			pid, err = process.Pid()
+		if err = c.lc.Run(e.process); err == nil {
+			pid, err = e.process.Pid()
 		}
 		return pid
 	})
-	drained := closeOutput()
 	if err != nil {
-		drained(0)
+		c.hanging.Add(-1)
+		e.removeGroup()
 		return nil, fmt.Errorf("exec in container %s: %w", r.ID, err)
 	}
-	reply := shim.ExecReply{}
-	reply.ExitCode, reply.TimedOut = p.await(ctx, process, time.Duration(r.TimeoutMillis)*time.Millisecond)
-	drained(drainLimit)
-	reply.Stdout, reply.Stderr = stdout.bytes(), stderr.bytes()
-	return reply, nil
+	return e, nil
 }
 
-// await waits for process; when limit (0: none) or ctx ends first it kills the process.
-func (p *pod) await(ctx context.Context, process *libcontainer.Process, limit time.Duration) (code int, timedOut bool) {
-	kill := func() { _ = process.Signal(unix.SIGKILL) }
-	stop := context.AfterFunc(ctx, kill)
-	defer stop()
-	if limit > 0 {
-		timer := time.AfterFunc(limit, kill)
-		defer func() { timedOut = !timer.Stop() }()
+// hang counts one more exec or attach, whose end takes it off again.
+func (c *container) hang() error {
+	if c.hanging.Add(1) <= maxHanging {
+		return nil
 	}
-	code, _ = exitCode(p.wait(process))
-	return code, false
+	c.hanging.Add(-1)
+	return &shim.Error{Code: shim.CodeBusy, Message: fmt.Sprintf("container %s has %d execs and attaches already", c.state.ID, maxHanging)}
 }
 
-// pipeOutput gives process pipes for its output. The function it returns closes the process's ends once it has them, and returns one
-// that waits, at most for a time, until all output has been read.
-func pipeOutput(process *libcontainer.Process, stdout, stderr io.Writer) (func() func(time.Duration), error) {
-	outR, outW, err := os.Pipe()
-	if err != nil {
-		return nil, err
+// execProcess is what the request asks, with the container's own identity and limits.
+func execProcess(c *container, r shim.ExecRequest, streams *shim.Streams) *libcontainer.Process {
+	spec := *c.process
+	spec.Args = r.Args
+	if r.Terminal && !slices.ContainsFunc(spec.Env, func(kv string) bool { return strings.HasPrefix(kv, "TERM=") }) {
+		spec.Env = append(slices.Clone(spec.Env), "TERM=xterm")
 	}
-	errR, errW, err := os.Pipe()
-	if err != nil {
-		outR.Close()
-		outW.Close()
-		return nil, err
+	process := newProcess(&spec)
+	if r.Terminal {
+		process.ConsoleSocket = streams.Stdin
+		return process
 	}
-	process.Stdout, process.Stderr = outW, errW
-	s := &stdio{child: []*os.File{outW, errW}, parent: []*os.File{outR, errR}}
-	s.copies.Go(func() { _, _ = io.Copy(stdout, outR) })
-	s.copies.Go(func() { _, _ = io.Copy(stderr, errR) })
-	return func() func(time.Duration) {
-		s.started(true)
-		return s.drain
-	}, nil
+	// Assigned one by one: a nil file in an interface is not nil.
+	if streams.Stdin != nil {
+		process.Stdin = streams.Stdin
+	}
+	if streams.Stdout != nil {
+		process.Stdout = streams.Stdout
+	}
+	if streams.Stderr != nil {
+		process.Stderr = streams.Stderr
+	}
+	return process
 }
 
-// capture keeps the first shim.MaxExecOutput bytes written to it and drops the rest.
-type capture struct {
-	mu   sync.Mutex
-	data []byte
+// makeGroup makes the cgroup: on v2 below the container's only one, on v1 in the hierarchy that counts processes.
+func (e *execution) makeGroup(c *container) error {
+	key := ""
+	if !c.unified {
+		key = "pids"
+	}
+	base := c.groups.Path(key)
+	if base == "" {
+		return nil // a kernel without the controller: then only the process itself can be ended
+	}
+	name := "exec-" + strconv.FormatUint(c.execs.Add(1), 10)
+	e.dir, e.group = filepath.Join(base, name), path.Join(c.group, name)
+	if err := os.Mkdir(e.dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	e.process.SubCgroupPaths = map[string]string{key: name}
+	return nil
 }
 
-func (c *capture) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.data = append(c.data, b[:min(len(b), shim.MaxExecOutput-len(c.data))]...)
-	return len(b), nil
+// removeGroup removes the cgroup; one in which something goes on stays until the container ends.
+func (e *execution) removeGroup() {
+	if e.dir != "" {
+		_ = os.Remove(e.dir)
+	}
 }
 
-func (c *capture) bytes() []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.data
+// attend owns an execution until it has ended. When floe lets go of the leash first, everything the process started is ended with it.
+func (p *pod) attend(e *execution) {
+	var leashed sync.WaitGroup
+	leashed.Go(func() {
+		// Nothing is ever written to it, so reading ends when the other end was let go, or at the deadline below.
+		if _, err := e.leash.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
+			p.end(e)
+		}
+	})
+	code, _ := exitCode(p.wait(e.process))
+	if reply, err := json.Marshal(shim.ExecReply{ExitCode: code}); err == nil {
+		_, _ = e.leash.Write(reply) // whoever let go does not want to know
+	}
+	_ = e.leash.SetReadDeadline(time.Unix(1, 0))
+	leashed.Wait()
+	e.leash.Close()
+	e.removeGroup()
+	e.container.hanging.Add(-1)
+	p.worked()
+}
+
+// end ends the process and what it started.
+func (p *pod) end(e *execution) {
+	_ = e.process.Signal(unix.SIGKILL) // fails when it has ended just now
+	if e.group == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
+	defer cancel()
+	if err := p.host.Kill(ctx, e.group); err != nil {
+		fmt.Fprintf(os.Stderr, "end of an exec: %v\n", err)
+	}
 }

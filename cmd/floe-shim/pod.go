@@ -28,6 +28,7 @@ type pod struct {
 	dir       string // the sandbox's directory, absolute
 	startTime uint64 // of this process
 	server    *shim.Server
+	host      cgroup.Host
 	orphans   orphans
 	quit      context.CancelFunc // ends the server
 	work      sync.WaitGroup     // one per running container
@@ -47,7 +48,8 @@ func standOver(sandbox, group string) error {
 	if filepath.Base(dir) != sandbox {
 		return fmt.Errorf("working directory %s is not that of sandbox %s", dir, sandbox)
 	}
-	if err := settle(group); err != nil {
+	host, err := settle(group)
+	if err != nil {
 		return err
 	}
 	socket := os.NewFile(socketFD, shim.SocketName)
@@ -62,7 +64,7 @@ func standOver(sandbox, group string) error {
 	}
 	ctx, quit := context.WithCancel(context.Background())
 	defer quit()
-	p := &pod{dir: dir, startTime: startTime, quit: quit, containers: map[string]*container{}}
+	p := &pod{dir: dir, host: host, startTime: startTime, quit: quit, containers: map[string]*container{}}
 	p.server = shim.NewServer(p)
 	p.resting = time.AfterFunc(restAfter, trim)
 	defer p.resting.Stop()
@@ -81,16 +83,16 @@ func (p *pod) worked() { p.resting.Reset(restAfter) }
 
 // settle makes this process what a shim is: in the pod's cgroup, adopting what its containers leave behind, deaf to the signals that
 // end a service, hard to choose for the OOM killer, and small.
-func settle(group string) error {
+func settle(group string) (cgroup.Host, error) {
 	host, err := cgroup.Detect()
 	if err != nil {
-		return err
+		return host, err
 	}
 	if err := host.Join(group); err != nil {
-		return err
+		return host, err
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("become subreaper: %w", err)
+		return host, fmt.Errorf("become subreaper: %w", err)
 	}
 	// A restart of floe's service may signal everything it ever started. Only SIGKILL and a request end a shim. The signals are taken and
 	// dropped, because ignored ones would be ignored by the containers too.
@@ -98,7 +100,7 @@ func settle(group string) error {
 	// Fails without CAP_SYS_RESOURCE; then the kernel judges by size, and a shim is small.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-998"), 0)
 	debug.SetGCPercent(25)
-	return nil
+	return host, nil
 }
 
 // Hello implements shim.Handler.
@@ -113,7 +115,16 @@ func (p *pod) Hello() shim.HelloReply {
 }
 
 // Handle implements shim.Handler.
-func (p *pod) Handle(ctx context.Context, method string, body json.RawMessage) (any, error) {
+func (p *pod) Handle(_ context.Context, method string, body json.RawMessage, files []*os.File) (any, error) {
+	switch method {
+	case shim.MethodExec:
+		return handle(body, func(r shim.ExecRequest) (any, error) { return nil, p.exec(r, files) })
+	case shim.MethodAttach:
+		return handle(body, func(r shim.AttachRequest) (any, error) { return nil, p.attach(r, files) })
+	}
+	for _, f := range files { // no other request has any
+		f.Close()
+	}
 	switch method {
 	case shim.MethodStart:
 		return handle(body, p.start)
@@ -121,8 +132,10 @@ func (p *pod) Handle(ctx context.Context, method string, body json.RawMessage) (
 		return handle(body, func(r shim.SignalRequest) (any, error) { return nil, p.signal(r) })
 	case shim.MethodReopen:
 		return handle(body, func(r shim.ReopenRequest) (any, error) { return nil, p.reopen(r) })
-	case shim.MethodExec:
-		return handle(body, func(r shim.ExecRequest) (any, error) { return p.exec(ctx, r) })
+	case shim.MethodResize:
+		return handle(body, func(r shim.ResizeRequest) (any, error) { return nil, p.resize(r) })
+	case shim.MethodUpdate:
+		return handle(body, func(r shim.UpdateRequest) (any, error) { return nil, p.limit(r) })
 	case shim.MethodShutdown:
 		return nil, p.shutdown()
 	}

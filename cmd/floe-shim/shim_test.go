@@ -10,25 +10,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/floe-k8s/floe/internal/runtime/shim"
 )
 
 // What starts containers is tested by package runtime, which runs this program; here are the parts that stand alone.
-
-func TestCaptureKeepsTheBeginning(t *testing.T) {
-	var c capture
-	chunk := make([]byte, shim.MaxExecOutput/2+1)
-	chunk[0] = 'x'
-	for range 5 {
-		if n, err := c.Write(chunk); n != len(chunk) || err != nil {
-			t.Fatalf("write: %d, %v", n, err)
-		}
-	}
-	if got := c.bytes(); len(got) != shim.MaxExecOutput || got[0] != 'x' || got[len(chunk)] != 'x' {
-		t.Errorf("kept %d bytes, want %d", len(got), shim.MaxExecOutput)
-	}
-}
 
 func TestOnlyOrphansAreReaped(t *testing.T) {
 	var o orphans

@@ -1,94 +1,137 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/runc/libcontainer"
-	"golang.org/x/sys/unix"
 
 	"github.com/floe-k8s/floe/internal/runtime/shim"
 )
 
+// stdio is a container's standard streams: pipes, or one terminal. open makes it; drain ends it.
+type stdio struct {
+	child          []*os.File // the process's ends
+	parent         []*os.File // ours, to read
+	copies         sync.WaitGroup
+	stdout, stderr fan
+	over           chan struct{} // closed when all output has been read
+
+	stdin     *os.File      // ours, kept open while the container runs; nil without one or with a terminal
+	once      bool          // the first attached input's end closes stdin
+	terminal  chan struct{} // closed when pty is known; nil without a terminal
+	pty       *os.File      // ours, to read and write; nil when none came
+	feeding   sync.Mutex    // guards who closes stdin
+	stdinOver bool
+}
+
 // open gives process its streams and starts copying its output to log.
-func (s *stdio) open(process *libcontainer.Process, log *shim.Log, keepStdin, terminal bool) error {
+func (s *stdio) open(process *libcontainer.Process, log *shim.Log, r shim.StartRequest, terminal bool) error {
+	s.over = make(chan struct{})
+	s.once = r.StdinOnce
 	if terminal {
 		return s.openTerminal(process, log)
 	}
-	if keepStdin {
-		r, w, err := os.Pipe()
+	if r.Stdin {
+		in, out, err := os.Pipe()
 		if err != nil {
 			return err
 		}
-		process.Stdin, s.stdin = r, w
-		s.child = append(s.child, r)
+		process.Stdin, s.stdin = in, out
+		s.child = append(s.child, in)
 	}
 	for _, stream := range []struct {
 		name string
 		to   *io.Writer
-	}{{"stdout", &process.Stdout}, {"stderr", &process.Stderr}} {
+		fan  *fan
+	}{{"stdout", &process.Stdout, &s.stdout}, {"stderr", &process.Stderr, &s.stderr}} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			return err
 		}
 		*stream.to = w
 		s.child, s.parent = append(s.child, w), append(s.parent, r)
-		s.copies.Go(func() { copyOutput(log, stream.name, r) })
+		s.copies.Go(func() { copyOutput(log, stream.name, r, stream.fan) })
 	}
 	return nil
 }
 
 // openTerminal lets libcontainer make a terminal inside the container and send its other end here; all output is stdout then.
 func (s *stdio) openTerminal(process *libcontainer.Process, log *shim.Log) error {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	ours, theirs, err := shim.SocketPair("console")
 	if err != nil {
 		return fmt.Errorf("terminal: %w", err)
 	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "console"), os.NewFile(uintptr(fds[1]), "console")
 	process.ConsoleSocket = theirs
 	s.child, s.parent = append(s.child, theirs), append(s.parent, ours)
+	s.terminal = make(chan struct{})
 	s.copies.Go(func() {
-		pty, err := receiveFile(ours)
+		var err error
+		s.pty, err = shim.ReceiveFile(ours)
+		close(s.terminal)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "terminal:", err)
+			fmt.Fprintln(os.Stderr, err)
 			return
 		}
-		defer pty.Close()
-		copyOutput(log, "stdout", pty)
+		copyOutput(log, "stdout", s.pty, &s.stdout)
 	})
 	return nil
 }
 
-// receiveFile reads one descriptor from a unix socket. EOF, when the container never started, is an error.
-func receiveFile(socket *os.File) (*os.File, error) {
-	name, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4))
-	n, oobn, _, _, err := unix.Recvmsg(int(socket.Fd()), name, oob, unix.MSG_CMSG_CLOEXEC)
-	if err != nil {
+// terminalFile is the container's terminal, nil when it has none.
+func (s *stdio) terminalFile() (*os.File, error) {
+	if s.terminal == nil {
+		return nil, nil
+	}
+	<-s.terminal // comes before the container runs, or not at all
+	if s.pty == nil {
+		return nil, errors.New("the container's terminal never came")
+	}
+	return s.pty, nil
+}
+
+// input is where the container reads from.
+func (s *stdio) input() (io.Writer, error) {
+	pty, err := s.terminalFile()
+	switch {
+	case err != nil:
 		return nil, err
+	case pty != nil:
+		return pty, nil
+	case s.stdin == nil:
+		return nil, &shim.Error{Code: shim.CodeInvalid, Message: "the container was created without standard input"}
 	}
-	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(messages) != 1 {
-		return nil, fmt.Errorf("no descriptor came (%d messages): %w", len(messages), err)
+	return s.stdin, nil
+}
+
+// feed copies an attached input to the container's. The first that ends is the last, when the container reads once.
+func (s *stdio) feed(to io.Writer, from *os.File) {
+	_, err := io.Copy(to, from)
+	if err == nil && s.once && s.stdin != nil {
+		s.closeStdin()
 	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return nil, fmt.Errorf("no descriptor came: %w", err)
+}
+
+func (s *stdio) closeStdin() {
+	s.feeding.Lock()
+	defer s.feeding.Unlock()
+	if s.stdin != nil && !s.stdinOver {
+		s.stdin.Close()
+		s.stdinOver = true
 	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fds[0]), string(name[:n])), nil
 }
 
 // copyOutput reads until the end; a terminal ends with EIO, a pipe that drain closed with ErrClosed.
-func copyOutput(log *shim.Log, stream string, r io.Reader) {
+func copyOutput(log *shim.Log, stream string, r io.Reader, to *fan) {
 	if log == nil {
-		_, _ = io.Copy(io.Discard, r)
+		_, _ = io.Copy(to, r)
 		return
 	}
-	_ = log.Copy(stream, r)
+	_ = log.Copy(stream, io.TeeReader(r, to))
 }
 
 // started closes the process's ends here: it has its own now, or never will.
@@ -97,8 +140,8 @@ func (s *stdio) started(ok bool) {
 		f.Close()
 	}
 	s.child = nil
-	if !ok && s.stdin != nil {
-		s.stdin.Close()
+	if !ok {
+		s.closeStdin()
 	}
 }
 
@@ -109,13 +152,22 @@ func (s *stdio) drain(limit time.Duration) {
 	s.copies.Wait()
 	timer.Stop()
 	s.closeParent()
-	if s.stdin != nil {
-		s.stdin.Close()
+	s.closeStdin()
+	s.stdout.close()
+	s.stderr.close()
+	if s.over != nil {
+		close(s.over)
 	}
 }
 
 func (s *stdio) closeParent() {
 	for _, f := range s.parent {
 		f.Close()
+	}
+	if s.terminal != nil {
+		<-s.terminal // closing the socket ended the waiting for it
+		if s.pty != nil {
+			s.pty.Close()
+		}
 	}
 }

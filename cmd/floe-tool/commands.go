@@ -8,10 +8,15 @@ import (
 	"math"
 	"net"
 	"os"
+	"os/exec"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func echo(_ context.Context, args []string) error {
@@ -19,7 +24,10 @@ func echo(_ context.Context, args []string) error {
 	return nil
 }
 
-func printEnv(_ context.Context, args []string) error {
+func printFacts(ctx context.Context, args []string) error {
+	if len(args) == 1 && args[0] == "terminal" {
+		return printTerminal(ctx)
+	}
 	if len(args) != 1 || args[0] != "env" {
 		return errUsage
 	}
@@ -27,6 +35,42 @@ func printEnv(_ context.Context, args []string) error {
 		fmt.Println(kv)
 	}
 	return nil
+}
+
+func printTerminal(ctx context.Context) error {
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, syscall.SIGWINCH)
+	defer signal.Stop(changed)
+	for {
+		size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%dx%d\n", size.Col, size.Row)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+func cat(_ context.Context, args []string) error {
+	if len(args) != 0 {
+		return errUsage
+	}
+	_, err := io.Copy(os.Stdout, os.Stdin)
+	return err
+}
+
+func fork(ctx context.Context, args []string) error {
+	child := exec.Command("/proc/self/exe", append([]string{"sleep"}, args...)...)
+	child.Stdout = os.Stdout // held open, as by whoever is forgotten in the background
+	if err := child.Start(); err != nil {
+		return err
+	}
+	fmt.Printf("forked %d\n", child.Process.Pid)
+	return sleep(ctx, args)
 }
 
 func sleep(ctx context.Context, args []string) error {

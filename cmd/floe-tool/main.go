@@ -9,8 +9,11 @@
 //	floe-tool fail [--code 1]       ends with a code
 //	floe-tool burn --memory BYTES   uses that much memory and keeps it
 //	floe-tool print env             prints the environment
+//	floe-tool print terminal        prints the size of its terminal, WIDTHxHEIGHT, now and whenever it changes
+//	floe-tool cat                   copies its input to its output until that ends
+//	floe-tool fork DURATION         starts another of itself that sleeps, and sleeps itself
 //
-// SIGTERM and SIGINT end serve, sleep and burn at once, with code 0.
+// SIGTERM and SIGINT end serve, sleep, fork and burn at once, with code 0.
 package main
 
 import (
@@ -46,7 +49,9 @@ func commands() map[string]command {
 		"sleep":  {"sleep DURATION", sleep},
 		"fail":   {"fail [--code 1]", fail},
 		"burn":   {"burn --memory BYTES", burn},
-		"print":  {"print env", printEnv},
+		"print":  {"print env|terminal", printFacts},
+		"cat":    {"cat", cat},
+		"fork":   {"fork DURATION", fork},
 	}
 }
 
@@ -82,5 +87,5 @@ func run(ctx context.Context, args []string) error {
 }
 
 func names() string {
-	return strings.Join([]string{"echo", "serve", "lookup", "get", "sleep", "fail", "burn", "print"}, ", ")
+	return strings.Join([]string{"echo", "serve", "lookup", "get", "sleep", "fail", "burn", "print", "cat", "fork"}, ", ")
 }

@@ -29,10 +29,15 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	flags.IntVar(&cfg.Simulation.Nodes, "simulate-nodes", cfg.Simulation.Nodes, "nodes that do not exist and run pods all the same, sim-0 and on (docs/simulation.md)")
 	flags.StringVar(&cfg.Simulation.ConfigFile, "simulate-config", cfg.Simulation.ConfigFile,
 		"file that says how simulated nodes and their pods behave: config.floe.dev/v1alpha1, kind SimulationConfiguration, and Stages of kwok")
-	flags.IntVarP(&cfg.Logging.Verbosity, "v", "v", cfg.Logging.Verbosity, "how much the log says: 0 information, each step more shows more")
-	flags.StringVar(&cfg.Logging.VModule, "vmodule", cfg.Logging.VModule, "a --v of some files of the sources: PATTERN=N,... (text only)")
-	flags.StringVar(&cfg.Logging.Format, "logging-format", cfg.Logging.Format, "text or json")
+	loggingFlags(flags, &cfg.Logging)
 	refuseFlags(flags)
+}
+
+// loggingFlags say what the log says, and how.
+func loggingFlags(flags *pflag.FlagSet, cfg *cluster.Logging) {
+	flags.IntVarP(&cfg.Verbosity, "v", "v", cfg.Verbosity, "how much the log says: 0 information, each step more shows more")
+	flags.StringVar(&cfg.VModule, "vmodule", cfg.VModule, "a --v of some files of the sources: PATTERN=N,... (text only)")
+	flags.StringVar(&cfg.Format, "logging-format", cfg.Format, "text or json")
 }
 
 // storeFlags are those of every command that opens the cluster's state.

@@ -181,20 +181,9 @@ func (s *server) nodeParts() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	podCIDR, err := netip.ParsePrefix(cfg.PodCIDR)
-	if err != nil {
-		return nil, fmt.Errorf("node.podCIDR: %w", err)
-	}
-	links, err := network.New(network.Config{PodCIDR: podCIDR, State: s.dir.join("run", "network"), Log: s.Log.With("component", "network")})
-	if err != nil {
-		return nil, err
-	}
-	if err := links.Setup(context.Background()); err != nil {
-		return nil, err
-	}
-	containers, err := runtime.New(runtime.Config{
-		Root: s.dir.join("images"), State: s.dir.join("run", "pods"), ShimPath: shim, CgroupParent: cfg.CgroupRoot,
-		Network: links, Clock: s.Clock, Log: s.Log.With("component", "runtime"), Version: s.Version, RegistryConfigDir: cfg.RegistryConfigDir,
+	links, containers, err := openRuntime(context.Background(), s.dir.join("run", "network"), runtime.Config{
+		Root: s.dir.join("images"), State: s.dir.join("run", "pods"), ShimPath: shim, CgroupParent: cfg.CgroupRoot, PodCIDR: cfg.PodCIDR,
+		Clock: s.Clock, Log: s.Log, Version: s.Version, RegistryConfigDir: cfg.RegistryConfigDir,
 	})
 	if err != nil {
 		return nil, err

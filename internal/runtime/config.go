@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,8 +27,13 @@ type Config struct {
 	// CgroupParent is the absolute cgroup path under which sandboxes go whose request names none; default "/floe". It is created in
 	// every v1 hierarchy, or in the v2 one, when first needed.
 	CgroupParent string
+	// StreamAddress is the address, of the loopback, that the server behind streaming URLs listens on; default 127.0.0.1:0, a free port.
+	// It listens from the first Exec, Attach or PortForward on. Its URLs work once, and only soon.
+	StreamAddress string
 	// Network attaches sandboxes that are not on the host's network.
 	Network Network
+	// PodCIDR is the range, or the ranges joined with commas, that Network takes addresses from; "" for one that does not say.
+	PodCIDR string
 	// Clock gives creation times and the deadlines of stops; default the real one.
 	Clock clock.WithTicker
 	// Random makes identifiers; default crypto/rand.
@@ -52,7 +58,13 @@ func (c *Config) Validate() error {
 	if c.Version == "" {
 		c.Version = "0.0.0"
 	}
+	if c.StreamAddress == "" {
+		c.StreamAddress = "127.0.0.1:0"
+	}
 	var errs []error
+	if a, err := netip.ParseAddrPort(c.StreamAddress); err != nil || !a.Addr().IsLoopback() {
+		errs = append(errs, fmt.Errorf("runtime config: StreamAddress %q must be an address and port of the loopback, such as 127.0.0.1:0", c.StreamAddress))
+	}
 	for _, p := range []struct{ field, value string }{
 		{"Root", c.Root}, {"State", c.State}, {"ShimPath", c.ShimPath}, {"CgroupParent", c.CgroupParent},
 	} {

@@ -27,10 +27,13 @@ type container struct {
 	record containerRecord
 	// exited is closed when state becomes Exited.
 	exited chan struct{}
+	meter  meter
 
 	// Guarded by Runtime.mu.
 	state shim.ContainerState
 	begun bool // the shim was asked to start it
+	// resources are the limits now: the request's, or later ones. The message is never changed, but replaced.
+	resources *runtimeapi.LinuxContainerResources
 }
 
 // containerRecord is container.json.
@@ -39,6 +42,8 @@ type containerRecord struct {
 	ID        string          `json:"id"`
 	CreatedAt int64           `json:"createdAt"`
 	Config    json.RawMessage `json:"config"` // ContainerConfig, as protobuf's JSON
+	// Resources are limits that were set later than Config's, as protobuf's JSON; absent when none were.
+	Resources json.RawMessage `json:"resources,omitempty"`
 	ImageID   string          `json:"imageID"`
 	ImageRef  string          `json:"imageRef"`
 	LogPath   string          `json:"logPath,omitempty"`
@@ -90,6 +95,7 @@ func (r *Runtime) CreateContainer(ctx context.Context, req *runtimeapi.CreateCon
 		id: id, pod: p, dir: filepath.Join(p.dir, shim.ContainersDir, id), config: proto.CloneOf(config),
 		exited: make(chan struct{}), state: shim.ContainerState{ID: id, Status: shim.Created},
 	}
+	c.resources = c.config.GetLinux().GetResources()
 	if err := r.makeContainer(c); err != nil {
 		err = errors.Join(err, r.discardFiles(c))
 		r.release(name)
@@ -142,8 +148,8 @@ func (r *Runtime) makeContainer(c *container) error {
 	}
 	files := r.writableLayer(c.id)
 	c.record.Start = &shim.StartRequest{
-		ID: c.id, Spec: encoded, Lower: lower, Upper: filepath.Join(files, "upper"), Work: filepath.Join(files, "work"),
-		LogPath: c.record.LogPath, Stdin: c.config.GetStdin(),
+		ID: c.id, Spec: encoded, Lower: lower, Upper: r.upper(c.id), Work: filepath.Join(files, "work"),
+		LogPath: c.record.LogPath, Stdin: c.config.GetStdin(), StdinOnce: c.config.GetStdinOnce(),
 	}
 	for _, dir := range []string{c.dir, files, c.record.Start.Upper, c.record.Start.Work} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -161,6 +167,9 @@ func (r *Runtime) makeContainer(c *container) error {
 func (r *Runtime) writableLayer(id string) string {
 	return filepath.Join(r.cfg.Root, "containers", id)
 }
+
+// upper is where what a container writes to its root file system lies.
+func (r *Runtime) upper(id string) string { return filepath.Join(r.writableLayer(id), "upper") }
 
 // StartContainer starts a created container. When it cannot be started, it is Exited with code 128 and reason StartError.
 func (r *Runtime) StartContainer(ctx context.Context, req *runtimeapi.StartContainerRequest) (*runtimeapi.StartContainerResponse, error) {

@@ -80,13 +80,19 @@ func TestExec(t *testing.T) {
 // serving waits until a container that serves says so: from then on it hears signals.
 func (w *world) serving(id string) {
 	w.t.Helper()
+	w.logged(id, "serving on")
+}
+
+// logged waits until a container has written text.
+func (w *world) logged(id, text string) {
+	w.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for !strings.Contains(w.logs(id), "serving on") {
+	for !strings.Contains(w.logs(id), text) {
 		select {
 		case <-tick.C:
 		case <-w.ctx.Done():
-			w.t.Fatal("the container does not serve")
+			w.t.Fatalf("the container does not write %q", text)
 		}
 	}
 }

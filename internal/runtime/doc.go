@@ -1,5 +1,5 @@
 // Package runtime is the container runtime inside floe. The node agent calls it in process through the methods and messages of
-// the CRI v1 definition; nothing is encoded and nothing listens.
+// the CRI v1 definition; nothing is encoded. Package serve answers the same over gRPC.
 //
 // # Story
 //
@@ -8,6 +8,11 @@
 // spec and writes it down; StartContainer sends it to the shim, which mounts the root file system, starts the process with
 // libcontainer, writes its log and keeps its exit code on disk. floe only remembers, asks and listens. So a restart of floe, however
 // rude, restarts no container: Run finds the shims again by their sockets and hears what happened in between.
+//
+// An exec or attach does not pass the shim's protocol: floe makes the pipes, or receives the terminal, and hands the other ends over. It hangs on
+// a leash, a socket that both hold, so it ends with whoever asked for it: a client that left, an ExecSync that took too long, a floe that died. The
+// URLs that Exec, Attach and PortForward return lead to a server on the loopback, which listens from the first of them on; Streams are the same
+// calls without it.
 //
 // # Vocabulary
 //
@@ -32,8 +37,8 @@
 //	    c/CONTAINER/state.json            running or exited, code, times; written by the shim
 //	    c/CONTAINER/rootfs/               the overlay, mounted while it runs
 //
-// The cgroup of a sandbox is PARENT/SANDBOX, its shim's PARENT/SANDBOX/shim and a container's PARENT/SANDBOX/CONTAINER, where
-// PARENT is what the request asks, or Config.CgroupParent.
+// The cgroup of a sandbox is PARENT/SANDBOX, its shim's PARENT/SANDBOX/shim, a container's PARENT/SANDBOX/CONTAINER and that of an exec
+// one below it, so that all an exec started can be ended (on v1 in the pids hierarchy only). PARENT is what the request asks, or Config.CgroupParent.
 //
 // # States
 //

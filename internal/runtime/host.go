@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,8 @@ type hostFacts struct {
 	AppArmor, SELinux bool
 	// HugeTLB says whether huge pages can be limited.
 	HugeTLB bool
+	// Swap says whether swap can be limited.
+	Swap bool
 	// BootID tells one run of the machine from the next.
 	BootID string
 }
@@ -53,6 +56,8 @@ func learnHost(groups cgroup.Host) (hostFacts, error) {
 	_, err = os.Stat("/sys/fs/selinux/enforce")
 	h.SELinux = err == nil
 	h.HugeTLB = groups.V1["hugetlb"] != "" || groups.V2()
+	_, err = os.Stat(filepath.Join(groups.V1["memory"], "memory.memsw.limit_in_bytes"))
+	h.Swap = groups.V2() || err == nil
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	h.BootID = strings.TrimSpace(string(boot))
 	return h, err
@@ -66,6 +71,9 @@ func (h hostFacts) degraded() []string {
 	}
 	if !h.AppArmor {
 		all = append(all, "no AppArmor: the runtime's default profile is not applied")
+	}
+	if !h.Swap {
+		all = append(all, "swap is not counted by cgroup: limits of it are not applied")
 	}
 	if !h.SELinux {
 		all = append(all, "no SELinux: labels are not applied")

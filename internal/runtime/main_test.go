@@ -17,6 +17,10 @@ var programs string
 
 func TestMain(m *testing.M) {
 	if programs = alone.Inside(); programs != "" {
+		if err := loopbackUp(); err != nil { // what streams is served there
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		os.Exit(m.Run())
 	}
 	os.Exit(outside())

@@ -28,7 +28,8 @@ type pod struct {
 	cgroup    string
 	createdAt int64
 	// gone is closed when the shim is known to have ended and what it left is cleared up. There is none before there was a shim.
-	gone chan struct{}
+	gone  chan struct{}
+	meter meter
 
 	// Guarded by Runtime.mu.
 	ready      bool
@@ -36,6 +37,8 @@ type pod struct {
 	addresses  []netip.Addr
 	client     *shim.Client // nil without a shim
 	containers map[string]*container
+	// overhead and resources are what the containers may use together: the request's, or later ones.
+	overhead, resources *runtimeapi.LinuxContainerResources
 }
 
 // podRecord is sandbox.json.
@@ -50,6 +53,9 @@ type podRecord struct {
 	Complete  bool         `json:"complete"`
 	Ready     bool         `json:"ready"`
 	Addresses []netip.Addr `json:"addresses,omitempty"`
+	// Overhead and Resources are limits that were set later than Config's, as protobuf's JSON; absent when none were.
+	Overhead  json.RawMessage `json:"overhead,omitempty"`
+	Resources json.RawMessage `json:"resources,omitempty"`
 }
 
 // recordVersion is the format of sandbox.json and container.json that this package writes and reads.
@@ -80,8 +86,23 @@ func (r *Runtime) savePod(p *pod, complete bool) error {
 		Version: recordVersion, ID: p.id, BootID: r.host.BootID, CreatedAt: p.createdAt, Cgroup: p.cgroup,
 		Config: config, Complete: complete, Ready: p.ready, Addresses: p.addresses,
 	}
+	overhead, resources := p.overhead, p.resources
 	r.mu.Unlock()
+	if record.Overhead, err = marshalResources(overhead); err != nil {
+		return err
+	}
+	if record.Resources, err = marshalResources(resources); err != nil {
+		return err
+	}
 	return saveRecord(filepath.Join(p.dir, podRecordName), record)
+}
+
+// marshalResources is nil for none.
+func marshalResources(r *runtimeapi.LinuxContainerResources) (json.RawMessage, error) {
+	if r == nil {
+		return nil, nil
+	}
+	return protojson.Marshal(r)
 }
 
 func saveRecord(path string, record any) error {

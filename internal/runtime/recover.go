@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/floe-k8s/floe/internal/runtime/shim"
@@ -118,9 +119,12 @@ func (r *Runtime) loadPod(id string) (*pod, podRecord, error) {
 		err = json.Unmarshal(data, &record)
 	}
 	if err == nil {
-		err = protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(record.Config, config)
+		err = unmarshalMessage(record.Config, config)
 	}
 	p := r.newPod(id, config)
+	if err == nil {
+		err = p.loadResources(record)
+	}
 	p.createdAt = record.CreatedAt
 	if path.IsAbs(record.Cgroup) && path.Base(record.Cgroup) == id {
 		p.cgroup = record.Cgroup
@@ -133,6 +137,26 @@ func (r *Runtime) loadPod(id string) (*pod, podRecord, error) {
 		err = fmt.Errorf("its record has format %d, this floe reads %d", record.Version, recordVersion)
 	}
 	return p, record, err
+}
+
+// unmarshalMessage reads a message of a record; fields that a later floe wrote are left out.
+func unmarshalMessage(data json.RawMessage, m proto.Message) error {
+	return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, m)
+}
+
+// loadResources reads what UpdatePodSandboxResources wrote down. Nobody else knows the pod yet.
+func (p *pod) loadResources(record podRecord) error {
+	if record.Overhead != nil {
+		p.overhead = &runtimeapi.LinuxContainerResources{}
+		if err := unmarshalMessage(record.Overhead, p.overhead); err != nil {
+			return err
+		}
+	}
+	if record.Resources != nil {
+		p.resources = &runtimeapi.LinuxContainerResources{}
+		return unmarshalMessage(record.Resources, p.resources)
+	}
+	return nil
 }
 
 // removeHalfMade removes what is left of a sandbox that was never there for anybody, with containers that it may have.
@@ -187,8 +211,13 @@ func loadContainer(p *pod, id string) (*container, error) {
 	if c.record.ID != id || c.record.Version != recordVersion {
 		return c, fmt.Errorf("its record is of container %q in format %d", c.record.ID, c.record.Version)
 	}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(c.record.Config, c.config); err != nil {
+	if err := unmarshalMessage(c.record.Config, c.config); err != nil {
 		return c, err
+	}
+	c.resources = c.config.GetLinux().GetResources()
+	if c.record.Resources != nil {
+		c.resources = &runtimeapi.LinuxContainerResources{}
+		return c, unmarshalMessage(c.record.Resources, c.resources)
 	}
 	return c, nil
 }

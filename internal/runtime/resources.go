@@ -9,13 +9,23 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
 
-// resources turns limits and devices into their OCI form.
+// resources turns a container's limits and devices into their OCI form.
 func (r *Runtime) resources(c *container) (*specs.LinuxResources, []specs.LinuxDevice, error) {
-	in := c.config.GetLinux().GetResources()
+	out, err := r.limits(c.config.GetLinux().GetResources())
+	if err != nil {
+		return nil, nil, err
+	}
+	devices, err := r.devices(c, out)
+	return out, devices, err
+}
+
+// limits turns limits into their OCI form; what the host cannot limit is refused.
+func (r *Runtime) limits(in *runtimeapi.LinuxContainerResources) (*specs.LinuxResources, error) {
 	out := &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: in.GetCpusetCpus(), Mems: in.GetCpusetMems()}, Memory: &specs.LinuxMemory{}}
 	if v := in.GetCpuShares(); v > 0 {
 		shares := uint64(v)
@@ -31,26 +41,25 @@ func (r *Runtime) resources(c *container) (*specs.LinuxResources, []specs.LinuxD
 	if v := in.GetMemoryLimitInBytes(); v != 0 {
 		out.Memory.Limit = &v
 	}
-	if v := in.GetMemorySwapLimitInBytes(); v != 0 {
+	if v := in.GetMemorySwapLimitInBytes(); v != 0 && r.host.Swap {
 		out.Memory.Swap = &v
 	}
 	if len(in.GetUnified()) > 0 {
 		if !r.cgroups.V2() {
-			return nil, nil, unsupported("cgroup v2 resources are asked, and this host has cgroup v1")
+			return nil, unsupported("cgroup v2 resources are asked, and this host has cgroup v1")
 		}
 		out.Unified = in.GetUnified()
 	}
 	for _, l := range in.GetHugepageLimits() {
 		if !r.host.HugeTLB {
 			if l.GetLimit() > 0 {
-				return nil, nil, unsupported("a limit of huge pages of %s is asked, and this host has no hugetlb cgroup controller", l.GetPageSize())
+				return nil, unsupported("a limit of huge pages of %s is asked, and this host has no hugetlb cgroup controller", l.GetPageSize())
 			}
 			continue
 		}
 		out.HugepageLimits = append(out.HugepageLimits, specs.LinuxHugepageLimit{Pagesize: l.GetPageSize(), Limit: l.GetLimit()})
 	}
-	devices, err := r.devices(c, out)
-	return out, devices, err
+	return out, nil
 }
 
 // devices lists the device nodes to make, and adds who may use them to res.

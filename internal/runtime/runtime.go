@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+	"k8s.io/cri-streaming/pkg/streaming"
 
 	"github.com/floe-k8s/floe/internal/runtime/cgroup"
 	"github.com/floe-k8s/floe/internal/runtime/image"
@@ -31,7 +32,8 @@ type Runtime struct {
 	recovered chan struct{} // closed by Run: sandboxes of before are known
 	stopped   chan struct{} // closed by Run: nothing works any more
 	base      context.Context
-	work      sync.WaitGroup // one per shim, besides what Run waits for itself
+	work      sync.WaitGroup // what Run waits for besides itself: one per shim, and what streams
+	streaming streamServer
 
 	mu         sync.Mutex // guards what follows and what pod and container say it guards
 	pods       map[string]*pod
@@ -107,6 +109,23 @@ func (r *Runtime) drain(cancel context.CancelFunc) {
 	r.closing = true
 	r.mu.Unlock()
 	r.work.Wait()
+}
+
+// also runs do in a goroutine that Run waits for; false, and nothing is run, when Run is ending.
+func (r *Runtime) also(do func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closing {
+		return false
+	}
+	r.work.Go(do)
+	return true
+}
+
+// streamServer is the server behind streaming URLs; see its method.
+type streamServer struct {
+	mu      sync.Mutex // held while the server is being started
+	started streaming.Server
 }
 
 // lockState makes sure that no other floe works on the same State.

@@ -281,8 +281,7 @@ func (r *Runtime) ListPodSandbox(ctx context.Context, req *runtimeapi.ListPodSan
 	defer r.mu.Unlock()
 	resp := &runtimeapi.ListPodSandboxResponse{}
 	for _, p := range r.pods {
-		if !strings.HasPrefix(p.id, f.GetId()) || !matches(f.GetLabelSelector(), p.config.GetLabels()) ||
-			(f.GetState() != nil && f.GetState().GetState() != p.stateLocked()) {
+		if !hasPrefixAndLabels(p.id, f.GetId(), p.config.GetLabels(), f.GetLabelSelector()) || (f.GetState() != nil && f.GetState().GetState() != p.stateLocked()) {
 			continue
 		}
 		resp.Items = append(resp.Items, &runtimeapi.PodSandbox{
@@ -293,7 +292,11 @@ func (r *Runtime) ListPodSandbox(ctx context.Context, req *runtimeapi.ListPodSan
 	return resp, nil
 }
 
-func matches(selector, labels map[string]string) bool {
+// hasPrefixAndLabels is what filters have in common.
+func hasPrefixAndLabels(id, prefix string, labels, selector map[string]string) bool {
+	if !strings.HasPrefix(id, prefix) {
+		return false
+	}
 	for k, v := range selector {
 		if got, ok := labels[k]; !ok || got != v {
 			return false

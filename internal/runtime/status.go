@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -58,6 +59,24 @@ func (r *Runtime) RuntimeConfig(context.Context, *runtimeapi.RuntimeConfigReques
 	return &runtimeapi.RuntimeConfigResponse{Linux: &runtimeapi.LinuxRuntimeConfiguration{CgroupDriver: runtimeapi.CgroupDriver_CGROUPFS}}, nil
 }
 
+// UpdateRuntimeConfig takes the range of pod addresses that a kubelet names when it is the one that this node's network has.
+func (r *Runtime) UpdateRuntimeConfig(_ context.Context, req *runtimeapi.UpdateRuntimeConfigRequest) (*runtimeapi.UpdateRuntimeConfigResponse, error) {
+	asked := req.GetRuntimeConfig().GetNetworkConfig().GetPodCidr()
+	if asked != "" && asked != r.cfg.PodCIDR {
+		return nil, unsupported("pod addresses are of %q, as this runtime was started with, and cannot become of %q while it runs", r.cfg.PodCIDR, asked)
+	}
+	return &runtimeapi.UpdateRuntimeConfigResponse{}, nil
+}
+
+// CheckpointContainer is refused: what would write a process's memory down (CRIU) is no part of this runtime.
+func (r *Runtime) CheckpointContainer(ctx context.Context, req *runtimeapi.CheckpointContainerRequest) (*runtimeapi.CheckpointContainerResponse, error) {
+	c, err := r.findContainer(ctx, req.GetContainerId())
+	if err != nil {
+		return nil, err
+	}
+	return nil, unsupported("checkpoint of container %s: this runtime has no CRIU, which checkpoints need", c.id)
+}
+
 // ContainerStatus tells all about one container.
 func (r *Runtime) ContainerStatus(ctx context.Context, req *runtimeapi.ContainerStatusRequest) (*runtimeapi.ContainerStatusResponse, error) {
 	c, err := r.findContainer(ctx, req.GetContainerId())
@@ -87,8 +106,7 @@ func (r *Runtime) ListContainers(ctx context.Context, req *runtimeapi.ListContai
 	defer r.mu.Unlock()
 	resp := &runtimeapi.ListContainersResponse{}
 	for _, c := range r.containers {
-		if !strings.HasPrefix(c.id, f.GetId()) || !strings.HasPrefix(c.pod.id, f.GetPodSandboxId()) ||
-			!matches(f.GetLabelSelector(), c.config.GetLabels()) || (f.GetState() != nil && f.GetState().GetState() != criState(c.state.Status)) {
+		if !c.matches(f.GetId(), f.GetPodSandboxId(), f.GetLabelSelector()) || (f.GetState() != nil && f.GetState().GetState() != criState(c.state.Status)) {
 			continue
 		}
 		resp.Containers = append(resp.Containers, &runtimeapi.Container{
@@ -98,6 +116,11 @@ func (r *Runtime) ListContainers(ctx context.Context, req *runtimeapi.ListContai
 		})
 	}
 	return resp, nil
+}
+
+// matches says whether the container and its sandbox have these IDs, whole, truncated or "", and the container these labels.
+func (c *container) matches(id, sandbox string, labels map[string]string) bool {
+	return hasPrefixAndLabels(c.id, id, c.config.GetLabels(), labels) && strings.HasPrefix(c.pod.id, sandbox)
 }
 
 func criState(s shim.Status) runtimeapi.ContainerState {
@@ -120,7 +143,7 @@ func (c *container) statusLocked() *runtimeapi.ContainerStatus {
 		ExitCode: int32(c.state.ExitCode), Reason: c.state.Reason, Message: c.state.Message,
 		Image: c.config.GetImage(), ImageRef: c.record.ImageRef, ImageId: c.record.ImageID,
 		Labels: c.config.GetLabels(), Annotations: c.config.GetAnnotations(), Mounts: c.config.GetMounts(), LogPath: c.record.LogPath,
-		Resources: &runtimeapi.ContainerResources{Linux: c.config.GetLinux().GetResources()},
+		Resources: &runtimeapi.ContainerResources{Linux: c.resources},
 		User: &runtimeapi.ContainerUser{Linux: &runtimeapi.LinuxContainerUser{
 			Uid: int64(u.UID), Gid: int64(u.GID), SupplementalGroups: u.groups64(),
 		}},
@@ -153,36 +176,15 @@ func (r *Runtime) ReopenContainerLog(ctx context.Context, req *runtimeapi.Reopen
 	return &runtimeapi.ReopenContainerLogResponse{}, nil
 }
 
-// ExecSync runs a command in a running container and returns what it wrote, of each stream at most shim.MaxExecOutput bytes. When the
-// timeout passes first, the error's code is DeadlineExceeded.
-func (r *Runtime) ExecSync(ctx context.Context, req *runtimeapi.ExecSyncRequest) (*runtimeapi.ExecSyncResponse, error) {
-	c, err := r.findContainer(ctx, req.GetContainerId())
-	if err != nil {
-		return nil, err
-	}
-	if len(req.GetCmd()) == 0 {
-		return nil, invalid("exec in container %s: no command", c.id)
-	}
-	var reply shim.ExecReply
-	err = r.call(ctx, c, shim.MethodExec, shim.ExecRequest{ID: c.id, Args: req.GetCmd(), TimeoutMillis: req.GetTimeout() * 1000}, &reply)
-	if err != nil {
-		return nil, failed(err, "exec in container %s", c.id)
-	}
-	if reply.TimedOut {
-		return nil, status.Errorf(codes.DeadlineExceeded, "failed to exec in container: timeout %ds exceeded: %v", req.GetTimeout(), context.DeadlineExceeded)
-	}
-	return &runtimeapi.ExecSyncResponse{Stdout: reply.Stdout, Stderr: reply.Stderr, ExitCode: int32(reply.ExitCode)}, nil
-}
-
-// call asks the shim about a running container.
-func (r *Runtime) call(ctx context.Context, c *container, method string, request, reply any) error {
+// call asks the shim about a running container. files go with the request.
+func (r *Runtime) call(ctx context.Context, c *container, method string, request, reply any, files ...*os.File) error {
 	r.mu.Lock()
 	client, running := c.pod.client, c.state.Status == shim.Running
 	r.mu.Unlock()
 	if !running || client == nil {
 		return wrongState("the container is not running")
 	}
-	return client.Call(ctx, method, request, reply)
+	return client.Call(ctx, method, request, reply, files...)
 }
 
 func isNotFound(err error) bool {

@@ -1,5 +1,6 @@
 // Package cgroup does what floe and floe-shim need of control groups beside what libcontainer does for containers: find the hierarchies,
-// put a shim into its place, end everything in a sandbox's group, remove the group.
+// put a shim into its place, end everything in a sandbox's group, tell what a group
+// uses, remove it.
 //
 // A group is named by its absolute path from the root of a hierarchy, the same in all. On a v2 host there is one hierarchy; on a v1 host one per
 // controller; on a hybrid host those and a v2 one without controllers, which still knows cgroup.kill.

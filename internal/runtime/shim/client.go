@@ -21,7 +21,7 @@ const writeLimit = 10 * time.Second
 
 // Client is floe's end of a connection. Its methods are safe for concurrent use.
 type Client struct {
-	conn  net.Conn
+	conn  *fileConn
 	hello HelloReply
 	done  chan struct{} // closed by Run when it returns
 
@@ -39,7 +39,12 @@ func Dial(ctx context.Context, dir string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shim of %s: %w", filepath.Base(dir), err)
 	}
-	c := &Client{conn: conn, done: make(chan struct{}), pending: map[uint64]chan Frame{}}
+	files, err := newFileConn(conn)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	c := &Client{conn: files, done: make(chan struct{}), pending: map[uint64]chan Frame{}}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	err = c.sayHello()
 	if !stop() {
@@ -107,7 +112,8 @@ func (c *Client) Run(ctx context.Context, event func(ContainerState)) error {
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
 	for {
-		f, err := ReadFrame(c.conn)
+		f, files, err := c.conn.readFrame()
+		closeFiles(files) // a shim sends none
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -155,7 +161,8 @@ func (c *Client) finish() {
 
 // Call sends a request and waits for its answer, which it decodes into reply unless that is nil. Errors of the shim are *Error; when
 // the connection ends they are ErrGone, and what was asked may or may not have happened. Ending ctx stops the waiting, not the work.
-func (c *Client) Call(ctx context.Context, method string, request, reply any) error {
+// files go with the request and stay the caller's.
+func (c *Client) Call(ctx context.Context, method string, request, reply any, files ...*os.File) error {
 	body, err := encode(request)
 	if err != nil {
 		return err
@@ -170,7 +177,7 @@ func (c *Client) Call(ctx context.Context, method string, request, reply any) er
 	id := c.next
 	c.pending[id] = ch
 	c.mu.Unlock()
-	if err := c.send(Frame{ID: id, Method: method, Body: body}); err != nil {
+	if err := c.send(Frame{ID: id, Method: method, Body: body}, files); err != nil {
 		c.forget(id)
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
@@ -197,9 +204,9 @@ func (c *Client) forget(id uint64) {
 	c.mu.Unlock()
 }
 
-func (c *Client) send(f Frame) error {
+func (c *Client) send(f Frame, files []*os.File) error {
 	c.write.Lock()
 	defer c.write.Unlock()
 	c.conn.SetWriteDeadline(time.Now().Add(writeLimit)) // a named I/O deadline
-	return WriteFrame(c.conn, f)
+	return c.conn.writeFrame(f, files)
 }

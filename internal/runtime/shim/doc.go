@@ -13,6 +13,9 @@
 //	frame   = length body          length: 4 bytes, big endian, of the body; at most MaxFrame
 //	body    = JSON of Frame        id 0: an event of the shim; else a request or the answer to the request of that id
 //
+// An exec or an attach hands descriptors over with its request (SCM_RIGHTS), so what it reads and writes passes neither this protocol nor the
+// shim. One of them is its leash: it ends when floe lets go of the other end, or dies.
+//
 // Answers may come in any order. A frame that is too long, malformed or unexpected ends the connection, nothing else.
 //
 // # Files

@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// MaxFrame bounds the body of a frame, in bytes. The largest are exec answers (2 x MaxExecOutput in base64) and start requests.
+// MaxFrame bounds the body of a frame, in bytes. The largest are start requests.
 const MaxFrame = 8 << 20
 
 // ErrFrame says that the other side sent what is no frame; the connection is of no further use.
@@ -22,24 +22,34 @@ type Frame struct {
 	Method string `json:"method,omitempty"`
 	// Error is set in answers only; then Body is absent.
 	Error *Error `json:"error,omitempty"`
+	// Files is how many descriptors come with the frame.
+	Files int `json:"files,omitempty"`
 	// Body is the JSON of the message that belongs to the method.
 	Body json.RawMessage `json:"body,omitempty"`
 }
 
 // WriteFrame writes f to w with a single Write. It is not safe for concurrent use on one w.
 func WriteFrame(w io.Writer, f Frame) error {
+	buf, err := encodeFrame(f)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(buf)
+	return err
+}
+
+func encodeFrame(f Frame) ([]byte, error) {
 	body, err := json.Marshal(f)
 	if err != nil {
-		return fmt.Errorf("shim protocol: encode %s: %w", f.Method, err)
+		return nil, fmt.Errorf("shim protocol: encode %s: %w", f.Method, err)
 	}
 	if len(body) > MaxFrame {
-		return fmt.Errorf("shim protocol: %s of %d bytes, at most %d are allowed", f.Method, len(body), MaxFrame)
+		return nil, fmt.Errorf("shim protocol: %s of %d bytes, at most %d are allowed", f.Method, len(body), MaxFrame)
 	}
 	buf := make([]byte, 4+len(body))
 	binary.BigEndian.PutUint32(buf, uint32(len(body)))
 	copy(buf[4:], body)
-	_, err = w.Write(buf)
-	return err
+	return buf, nil
 }
 
 // ReadFrame reads one frame from r. It returns io.EOF only between frames, and an error that is ErrFrame when what came is no frame.

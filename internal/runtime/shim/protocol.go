@@ -18,16 +18,16 @@ const (
 	RootfsName    = "rootfs"
 )
 
-// MaxExecOutput bounds what is kept of each of an exec's two streams, in bytes; what comes after it is read and dropped.
-const MaxExecOutput = 1 << 20
-
 // Methods of requests, and the one event.
 const (
 	MethodHello    = "hello"    // HelloRequest → HelloReply; must be first
 	MethodStart    = "start"    // StartRequest → ContainerState
 	MethodSignal   = "signal"   // SignalRequest → nothing
 	MethodReopen   = "reopen"   // ReopenRequest → nothing
-	MethodExec     = "exec"     // ExecRequest → ExecReply
+	MethodExec     = "exec"     // ExecRequest and descriptors (Streams) → nothing, once the process runs; ExecReply comes through the leash
+	MethodAttach   = "attach"   // AttachRequest and descriptors (Streams) → nothing
+	MethodResize   = "resize"   // ResizeRequest → nothing
+	MethodUpdate   = "update"   // UpdateRequest → nothing
 	MethodShutdown = "shutdown" // nothing → the shim ends, which is the answer. Refused while a container runs
 	EventState     = "state"    // ContainerState
 )
@@ -57,8 +57,9 @@ type StartRequest struct {
 	Work  string   `json:"work"`
 	// LogPath is the file to append output to in CRI's format; "" drops it.
 	LogPath string `json:"logPath,omitempty"`
-	// Stdin keeps standard input open; else it is empty.
-	Stdin bool `json:"stdin,omitempty"`
+	// Stdin keeps standard input open; else it is empty. StdinOnce closes it when the first attached standard input ends.
+	Stdin     bool `json:"stdin,omitempty"`
+	StdinOnce bool `json:"stdinOnce,omitempty"`
 }
 
 // SignalRequest sends a signal to a container's first process; SIGKILL ends all of its processes.
@@ -72,20 +73,46 @@ type ReopenRequest struct {
 	ID string `json:"id"`
 }
 
-// ExecRequest runs one more process in a running container, with the container's user, environment and capabilities, and waits.
+// WantStreams says which standard streams an exec or attach has; their descriptors follow its leash in this order.
+type WantStreams struct {
+	Stdin  bool `json:"stdin,omitempty"`
+	Stdout bool `json:"stdout,omitempty"`
+	Stderr bool `json:"stderr,omitempty"`
+}
+
+// ExecRequest runs one more process in a running container, with the container's user, environment and capabilities.
 type ExecRequest struct {
 	ID   string   `json:"id"`
 	Args []string `json:"args"`
-	// TimeoutMillis ends the process and everything it started; 0 waits for ever.
-	TimeoutMillis int64 `json:"timeoutMillis,omitempty"`
+	// Terminal gives the process a terminal, whose other end is sent to the socket that comes as Stdin; the other streams are not asked then.
+	Terminal bool `json:"terminal,omitempty"`
+	WantStreams
 }
 
 // ExecReply is the end of an exec.
 type ExecReply struct {
-	Stdout   []byte `json:"stdout,omitempty"`
-	Stderr   []byte `json:"stderr,omitempty"`
-	ExitCode int    `json:"exitCode"`
-	TimedOut bool   `json:"timedOut,omitempty"`
+	ExitCode int `json:"exitCode"`
+}
+
+// AttachRequest sends a copy of a container's output, from now on, to Stdout and Stderr, and what comes from Stdin to the container's
+// standard input, until the leash's other end is closed or the container ends. Who does not read is cut off, lest the container waits.
+type AttachRequest struct {
+	ID string `json:"id"`
+	WantStreams
+}
+
+// ResizeRequest sets the size, in characters, of the terminal of a container that has one.
+type ResizeRequest struct {
+	ID     string `json:"id"`
+	Width  uint16 `json:"width"`
+	Height uint16 `json:"height"`
+}
+
+// UpdateRequest changes the limits of a running container.
+type UpdateRequest struct {
+	ID string `json:"id"`
+	// Resources is the whole of an OCI configuration's linux.resources, as it is to be from now on.
+	Resources json.RawMessage `json:"resources"`
 }
 
 // Status is where a container is in its life; it only moves forward.

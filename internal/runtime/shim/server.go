@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -22,8 +23,9 @@ type Handler interface {
 	// Hello returns who this is and the state of all containers. It is called with the guarantee that every later Publish reaches
 	// the connection.
 	Hello() HelloReply
-	// Handle carries out a request and returns the answer's body, nil for none. ctx ends with the server, not with the connection.
-	Handle(ctx context.Context, method string, body json.RawMessage) (any, error)
+	// Handle carries out a request and returns the answer's body, nil for none. ctx ends with the server, not with the connection. files
+	// came with the request and are the handler's.
+	Handle(ctx context.Context, method string, body json.RawMessage, files []*os.File) (any, error)
 }
 
 // Server is the shim's end: it accepts connections, dispatches requests and publishes events.
@@ -35,7 +37,7 @@ type Server struct {
 }
 
 type serverConn struct {
-	net.Conn
+	*fileConn
 	write  sync.Mutex
 	events chan ContainerState // eventQueue long; closed never, the connection ends instead
 }
@@ -60,11 +62,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		if err != nil {
 			return fmt.Errorf("shim: accept: %w", err)
 		}
+		files, err := newFileConn(conn)
+		if err != nil {
+			return err
+		}
 		select {
 		case slots <- struct{}{}:
 			wg.Go(func() {
 				defer func() { <-slots }()
-				s.serveConn(ctx, &serverConn{Conn: conn, events: make(chan ContainerState, eventQueue)})
+				s.serveConn(ctx, &serverConn{fileConn: files, events: make(chan ContainerState, eventQueue)})
 			})
 		default:
 			conn.Close()
@@ -100,14 +106,15 @@ func (s *Server) serveConn(ctx context.Context, c *serverConn) {
 	wg.Go(func() { s.pushEvents(ctx2, c) })
 	slots := make(chan struct{}, maxRequests)
 	for {
-		f, err := ReadFrame(c)
+		f, files, err := c.readFrame()
 		if err != nil || f.ID == 0 {
+			closeFiles(files)
 			return
 		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			c.answer(f.ID, func() (any, error) { return s.handler.Handle(ctx, f.Method, f.Body) })
+			c.answer(f.ID, func() (any, error) { return s.handler.Handle(ctx, f.Method, f.Body, files) })
 		})
 	}
 }
@@ -115,10 +122,11 @@ func (s *Server) serveConn(ctx context.Context, c *serverConn) {
 // greet reads Hello and answers it. The connection is registered before the states are read, so no change falls between.
 func (s *Server) greet(c *serverConn) error {
 	c.SetReadDeadline(time.Now().Add(writeLimit)) // a named I/O deadline
-	f, err := ReadFrame(c)
+	f, files, err := c.readFrame()
 	if err != nil {
 		return err
 	}
+	closeFiles(files)
 	c.SetReadDeadline(time.Time{})
 	var hello HelloRequest
 	if err := json.Unmarshal(f.Body, &hello); err != nil || f.Method != MethodHello || f.ID == 0 {
@@ -180,7 +188,7 @@ func (c *serverConn) send(f Frame) error {
 	c.write.Lock()
 	defer c.write.Unlock()
 	c.SetWriteDeadline(time.Now().Add(writeLimit)) // a named I/O deadline
-	return WriteFrame(c.Conn, f)
+	return c.writeFrame(f, nil)
 }
 
 func asError(err error) *Error {

@@ -4,15 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// echo answers "echo" with its body, blocks on "block" until released, and refuses the rest.
+// echo answers "echo" with its body, "read" with what a file holds that comes as standard input, blocks on "block" until released, and refuses the rest.
 type echo struct {
 	release chan struct{}
 	hello   HelloReply
@@ -20,10 +22,21 @@ type echo struct {
 
 func (e *echo) Hello() HelloReply { return e.hello }
 
-func (e *echo) Handle(ctx context.Context, method string, body json.RawMessage) (any, error) {
+func (e *echo) Handle(ctx context.Context, method string, body json.RawMessage, files []*os.File) (any, error) {
+	for _, f := range files {
+		defer f.Close()
+	}
 	switch method {
 	case "echo":
 		return body, nil
+	case "read":
+		streams, err := StreamsOf(files, WantStreams{Stdin: true})
+		if err != nil {
+			return nil, err
+		}
+		defer streams.Close()
+		data, err := io.ReadAll(streams.Stdin)
+		return string(data), err
 	case "block":
 		select {
 		case <-e.release:
@@ -172,5 +185,51 @@ func TestStateFile(t *testing.T) {
 	}
 	if got, err := ReadState(dir, "c1"); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// TestFilesGoWithRequests sends descriptors beside other requests, and a wrong number of them.
+func TestFilesGoWithRequests(t *testing.T) {
+	ctx := testContext(t)
+	_, dir := serve(t, &echo{hello: HelloReply{Version: Version}})
+	c, err := Dial(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = c.Run(ctx, func(ContainerState) {}) })
+	defer wg.Wait()
+	defer c.Close()
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	for i := range 20 {
+		calls.Go(func() {
+			ours, theirs, err := SocketPair("leash")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer ours.Close()
+			defer theirs.Close()
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer r.Close()
+			want := strings.Repeat("x", i)
+			_, _ = w.WriteString(want)
+			w.Close()
+			var got string
+			if err := c.Call(ctx, "read", nil, &got, theirs, r); err != nil || got != want {
+				t.Errorf("read %q (%v), want %q", got, err, want)
+			}
+			if err := c.Call(ctx, "echo", i, &i); err != nil {
+				t.Error(err)
+			}
+			if err := c.Call(ctx, "read", nil, nil, theirs); CodeOf(err) != CodeInvalid {
+				t.Errorf("one descriptor too few: %v", err)
+			}
+		})
 	}
 }

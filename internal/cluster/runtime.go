@@ -1,0 +1,121 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/carry"
+	"github.com/floe-k8s/floe/internal/network"
+	"github.com/floe-k8s/floe/internal/runtime"
+	"github.com/floe-k8s/floe/internal/runtime/serve"
+)
+
+// RuntimeConfig is what a container runtime that stands alone, `floe runtime`, is made of. Fields without a stated default are required.
+type RuntimeConfig struct {
+	// DataDir holds what the others do not name.
+	DataDir string
+	// Root holds images and writable layers; default DataDir/images. State holds what runs; default DataDir/run/pods.
+	Root, State string
+	// Listen is the socket that CRI is served on, as unix://PATH.
+	Listen string
+	// CgroupParent is the cgroup of sandboxes whose request names none.
+	CgroupParent string
+	// PodCIDR is the range of IPv4 addresses that pods get.
+	PodCIDR string
+	// StreamAddress is where, on the loopback, exec, attach and port-forward are served; port 0 takes a free one.
+	StreamAddress string
+	Logging       Logging
+}
+
+// DefaultRuntimeConfig is what `floe runtime` does unless told otherwise.
+func DefaultRuntimeConfig() RuntimeConfig {
+	d := DefaultConfig()
+	return RuntimeConfig{
+		DataDir: d.DataDir, Listen: serve.DefaultListen, CgroupParent: d.Node.CgroupRoot, PodCIDR: "10.244.0.0/24", StreamAddress: "127.0.0.1:0", Logging: d.Logging,
+	}
+}
+
+// RuntimeEnvironment is what a runtime that stands alone gets from the program around it.
+type RuntimeEnvironment struct {
+	Config   RuntimeConfig
+	Version  string
+	Clock    clock.WithTicker
+	Log      *slog.Logger
+	Programs *carry.Programs
+}
+
+// RunRuntime serves CRI until ctx ends. Containers go on without it, and the next one finds them.
+func RunRuntime(ctx context.Context, env RuntimeEnvironment) error {
+	cfg := env.Config
+	if cfg.Root == "" {
+		cfg.Root = filepath.Join(cfg.DataDir, "images")
+	}
+	if cfg.State == "" {
+		cfg.State = filepath.Join(cfg.DataDir, "run", "pods")
+	}
+	shim, err := env.Programs.Path("floe-shim", filepath.Join(cfg.DataDir, "bin"))
+	if err != nil {
+		return err
+	}
+	links, containers, err := openRuntime(ctx, filepath.Join(cfg.DataDir, "run", "network"), runtime.Config{
+		Root: cfg.Root, State: cfg.State, ShimPath: shim, CgroupParent: cfg.CgroupParent, PodCIDR: cfg.PodCIDR, StreamAddress: cfg.StreamAddress,
+		Clock: env.Clock, Log: env.Log, Version: env.Version,
+	})
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	listener, err := serve.Listen(ctx, cfg.Listen)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return ended(ctx, containers.Run(ctx)) })
+	g.Go(func() error {
+		// Before anybody can make new sandboxes, which would look like ones that are gone.
+		if err := collect(ctx, links, containers); err != nil {
+			listener.Close()
+			return ended(ctx, err)
+		}
+		env.Log.Info("serving CRI", "address", cfg.Listen)
+		return ended(ctx, serve.Serve(ctx, listener, containers, env.Log))
+	})
+	return g.Wait()
+}
+
+// ended is nil for what ended because it was told to.
+func ended(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// openRuntime makes the network of a node's pods, which keeps its addresses in networkState, and the runtime on it.
+func openRuntime(ctx context.Context, networkState string, cfg runtime.Config) (*network.Network, *runtime.Runtime, error) {
+	podCIDR, err := netip.ParsePrefix(cfg.PodCIDR)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the range of pod addresses: %w", err)
+	}
+	links, err := network.New(network.Config{PodCIDR: podCIDR, State: networkState, Log: cfg.Log.With("component", "network")})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := links.Setup(ctx); err != nil {
+		return nil, nil, err
+	}
+	cfg.Network, cfg.Log = links, cfg.Log.With("component", "runtime")
+	containers, err := runtime.New(cfg)
+	if err != nil {
+		links.Close()
+		return nil, nil, err
+	}
+	return links, containers, nil
+}

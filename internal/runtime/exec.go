@@ -1,0 +1,401 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
+	utilexec "k8s.io/utils/exec"
+
+	"github.com/floe-k8s/floe/internal/runtime/shim"
+)
+
+// maxExecOutput bounds what ExecSync keeps of both streams together, in bytes, such that the answer passes a client that takes 16 MiB.
+const maxExecOutput = 16<<20 - 4<<10
+
+// quietLimit is how long the output of an exec that has ended may be silent while others still hold its streams, before it counts as over.
+const quietLimit = 2 * time.Second
+
+// ExecSync runs a command in a running container and returns what it wrote, of both streams together at most maxExecOutput bytes. When the
+// timeout passes first, the command is ended with all that it started, and the error's code is DeadlineExceeded.
+func (r *Runtime) ExecSync(ctx context.Context, req *runtimeapi.ExecSyncRequest) (*runtimeapi.ExecSyncResponse, error) {
+	c, err := r.findContainer(ctx, req.GetContainerId())
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(req.GetCmd()) == 0:
+		return nil, invalid("exec in container %s: no command", c.id)
+	case req.GetTimeout() < 0:
+		return nil, invalid("exec in container %s: timeout %d is negative", c.id, req.GetTimeout())
+	}
+	limited, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timedOut := r.after(limited, time.Duration(req.GetTimeout())*time.Second, cancel)
+	var budget budget
+	stdout, stderr := &capture{of: &budget}, &capture{of: &budget}
+	code, err := r.execute(limited, c, execution{args: req.GetCmd(), stdout: stdout, stderr: stderr})
+	cancel()
+	if timedOut() {
+		return nil, status.Errorf(codes.DeadlineExceeded, "failed to exec in container: timeout %ds exceeded: %v", req.GetTimeout(), context.DeadlineExceeded)
+	}
+	if err != nil {
+		return nil, failed(err, "exec in container %s", c.id)
+	}
+	return &runtimeapi.ExecSyncResponse{Stdout: stdout.bytes(), Stderr: stderr.bytes(), ExitCode: int32(code)}, nil
+}
+
+// after calls do once d has passed (0: never), unless ctx ends first. The function it returns must be called after ctx has ended; it says
+// whether do was called.
+func (r *Runtime) after(ctx context.Context, d time.Duration, do func()) func() bool {
+	if d <= 0 {
+		return func() bool { return false }
+	}
+	timer := r.cfg.Clock.NewTimer(d)
+	passed := make(chan bool, 1)
+	go func() {
+		defer timer.Stop()
+		select {
+		case <-timer.C():
+			do()
+			passed <- true
+		case <-ctx.Done():
+			passed <- false
+		}
+	}()
+	return func() bool { return <-passed }
+}
+
+// budget is how much captures that share it have kept.
+type budget struct {
+	mu   sync.Mutex // guards used and the captures' data
+	used int
+}
+
+// capture keeps what is written to it within its budget and drops the rest.
+type capture struct {
+	of   *budget
+	data []byte
+}
+
+func (c *capture) Write(b []byte) (int, error) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	keep := min(len(b), maxExecOutput-c.of.used)
+	c.data = append(c.data, b[:keep]...)
+	c.of.used += keep
+	return len(b), nil
+}
+
+func (c *capture) bytes() []byte {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	return c.data
+}
+
+// execution is one more process in a container, with the streams that it has; nil ones are not asked.
+type execution struct {
+	args           []string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	terminal       bool // then stderr is nil
+	resize         <-chan remotecommand.TerminalSize
+}
+
+// execute runs e in a running container until it has ended and returns its exit code. When ctx ends first, the process is ended with all
+// that it started, and the error is ctx's. Copying stdin may outlast the call until the reader ends; the runtime waits for that.
+func (r *Runtime) execute(ctx context.Context, c *container, e execution) (int, error) {
+	ctx, cancel := r.whileRunning(ctx)
+	defer cancel()
+	leash, err := newLeash()
+	if err != nil {
+		return 0, err
+	}
+	defer leash.close()
+	s := &streams{owner: r}
+	defer s.close()
+	var files []*os.File
+	if e.terminal {
+		files, err = s.terminalSocket()
+	} else {
+		files, err = s.pipes(e.stdin != nil, e.stdout != nil, e.stderr != nil)
+	}
+	if err != nil {
+		return 0, err
+	}
+	request := shim.ExecRequest{ID: c.id, Args: e.args, Terminal: e.terminal}
+	if !e.terminal {
+		request.WantStreams = shim.WantStreams{Stdin: e.stdin != nil, Stdout: e.stdout != nil, Stderr: e.stderr != nil}
+	}
+	err = r.call(ctx, c, shim.MethodExec, request, nil, append([]*os.File{leash.theirs}, files...)...)
+	leash.theirs.Close()
+	s.started()
+	if err != nil {
+		return 0, err // when ctx ended, what may have been started ends with the leash
+	}
+	if e.terminal {
+		if err := s.receiveTerminal(); err != nil {
+			return 0, err
+		}
+		s.followSize(ctx, e.resize)
+	}
+	s.copy(e.stdin, e.stdout, e.stderr)
+	code, err := leash.wait(ctx)
+	s.finish(ctx, err == nil)
+	return code, err
+}
+
+// whileRunning returns a context that ends with ctx, or when Run does.
+func (r *Runtime) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(r.base, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
+// leash is what keeps an exec or attach alive: see shim.Streams.
+type leash struct {
+	conn   *net.UnixConn
+	theirs *os.File
+}
+
+func newLeash() (*leash, error) {
+	ours, theirs, err := shim.SocketPair("leash")
+	if err != nil {
+		return nil, err
+	}
+	defer ours.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		theirs.Close()
+		return nil, err
+	}
+	return &leash{conn: conn.(*net.UnixConn), theirs: theirs}, nil // a socket pair is of no other kind
+}
+
+func (l *leash) close() {
+	l.conn.Close()
+	l.theirs.Close()
+}
+
+// wait returns the exit code. When ctx ends it lets go, and waits a little for the shim to have ended what was running.
+func (l *leash) wait(ctx context.Context) (int, error) {
+	stop := context.AfterFunc(ctx, func() {
+		_ = l.conn.CloseWrite()
+		_ = l.conn.SetReadDeadline(time.Now().Add(endLimit)) // a named I/O deadline
+	})
+	defer stop()
+	data, err := io.ReadAll(io.LimitReader(l.conn, 4096))
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	var reply shim.ExecReply
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%w: %w", shim.ErrGone, err)
+	case len(data) == 0:
+		return 0, fmt.Errorf("%w: the shim ended", shim.ErrGone)
+	}
+	err = json.Unmarshal(data, &reply)
+	return reply.ExitCode, err
+}
+
+// streams are floe's ends of an exec's or attach's standard streams.
+type streams struct {
+	owner          *Runtime
+	theirs         []*os.File // to hand over; closed by started
+	stdin          *os.File
+	stdout, stderr *os.File
+	terminal       *os.File // stands for stdin and stdout when there is one
+
+	outputs sync.WaitGroup
+	mu      sync.Mutex // guards ended
+	ended   bool       // the process has: silence counts now
+}
+
+// pipes makes a pipe for each stream that is wanted and returns the ends to hand over.
+func (s *streams) pipes(stdin, stdout, stderr bool) ([]*os.File, error) {
+	for _, p := range []struct {
+		want bool
+		ours **os.File
+		in   bool
+	}{{stdin, &s.stdin, true}, {stdout, &s.stdout, false}, {stderr, &s.stderr, false}} {
+		if !p.want {
+			continue
+		}
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		if p.in {
+			r, w = w, r
+		}
+		*p.ours = r
+		s.theirs = append(s.theirs, w)
+	}
+	return s.theirs, nil
+}
+
+// terminalSocket makes the socket through which the terminal comes.
+func (s *streams) terminalSocket() ([]*os.File, error) {
+	ours, theirs, err := shim.SocketPair("console")
+	if err != nil {
+		return nil, err
+	}
+	s.stdin, s.theirs = ours, []*os.File{theirs}
+	return s.theirs, nil
+}
+
+func (s *streams) receiveTerminal() (err error) {
+	s.terminal, err = shim.ReceiveFile(s.stdin)
+	s.stdin.Close()
+	s.stdin, s.stdout = s.terminal, s.terminal
+	return err
+}
+
+func (s *streams) started() {
+	for _, f := range s.theirs {
+		f.Close()
+	}
+	s.theirs = nil
+}
+
+// close closes all that is ours.
+func (s *streams) close() {
+	s.started()
+	for _, f := range []*os.File{s.stdin, s.stdout, s.stderr, s.terminal} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// copy begins copying.
+func (s *streams) copy(stdin io.Reader, stdout, stderr io.Writer) {
+	if stdin != nil {
+		s.owner.also(func() {
+			_, _ = io.Copy(s.stdin, stdin)
+			if s.terminal == nil { // a terminal goes on, like its output
+				s.stdin.Close()
+			}
+		})
+	}
+	for _, out := range []struct {
+		to   io.Writer
+		from *os.File
+	}{{stdout, s.stdout}, {stderr, s.stderr}} {
+		if out.from == nil {
+			continue
+		}
+		if out.to == nil {
+			out.to = io.Discard // of a terminal that nobody reads
+		}
+		s.outputs.Add(1)
+		if !s.owner.also(func() {
+			defer s.outputs.Done()
+			s.copyOutput(out.to, out.from)
+		}) {
+			s.outputs.Done()
+		}
+	}
+}
+
+// copyOutput copies until the end, or until silence after the process ended. A reader that went away stops the copying, not the process.
+func (s *streams) copyOutput(to io.Writer, from *os.File) {
+	buf := make([]byte, 32<<10)
+	for {
+		s.mu.Lock()
+		if s.ended {
+			s.quietLocked(from)
+		}
+		s.mu.Unlock()
+		n, err := from.Read(buf)
+		if n > 0 {
+			if _, err := to.Write(buf[:n]); err != nil {
+				from.Close()
+				return
+			}
+		}
+		if err != nil {
+			return // the end; a terminal's is EIO
+		}
+	}
+}
+
+func (s *streams) quietLocked(f *os.File) {
+	_ = f.SetReadDeadline(time.Now().Add(quietLimit)) // a named I/O deadline
+}
+
+// finish waits until all output has been copied, when the process ended in peace and as long as ctx lasts.
+func (s *streams) finish(ctx context.Context, inPeace bool) {
+	if !inPeace {
+		return
+	}
+	s.mu.Lock()
+	s.ended = true
+	for _, f := range []*os.File{s.stdout, s.stderr} {
+		if f != nil {
+			s.quietLocked(f)
+		}
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	s.owner.also(func() {
+		s.outputs.Wait()
+		close(done)
+	})
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// followSize gives the terminal the sizes that come, until ctx ends or no more come.
+func (s *streams) followSize(ctx context.Context, sizes <-chan remotecommand.TerminalSize) {
+	eachSize(ctx, s.owner, sizes, func(size remotecommand.TerminalSize) {
+		if conn, err := s.terminal.SyscallConn(); err == nil {
+			_ = conn.Control(func(fd uintptr) { // fails only when the terminal is gone
+				_ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Col: size.Width, Row: size.Height})
+			})
+		}
+	})
+}
+
+func eachSize(ctx context.Context, owner *Runtime, sizes <-chan remotecommand.TerminalSize, do func(remotecommand.TerminalSize)) {
+	if sizes == nil {
+		return
+	}
+	owner.also(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case size, ok := <-sizes:
+				if !ok {
+					return
+				}
+				do(size)
+			}
+		}
+	})
+}
+
+// exitError is how an exec's exit code other than 0 is told to who streams.
+func exitError(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return utilexec.CodeExitError{Err: fmt.Errorf("command terminated with exit code %d", code), Code: code}
+}
