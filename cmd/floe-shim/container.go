@@ -32,6 +32,7 @@ const libcontainerDir = "lc"
 type container struct {
 	state   shim.ContainerState // guarded by pod.mu
 	rootfs  string
+	volumes []string       // where images are mounted as volumes
 	process *specs.Process // what an exec takes its identity from
 	lc      *libcontainer.Container
 	init    *libcontainer.Process
@@ -98,6 +99,12 @@ func (p *pod) launch(c *container, r shim.StartRequest) error {
 		return err
 	}
 	spec.Root.Path = c.rootfs
+	if err := c.mountVolumes(&spec, r.Volumes); err != nil {
+		return err
+	}
+	if err := p.sharePID(&spec); err != nil {
+		return err
+	}
 	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: r.ID, Spec: &spec})
 	if err != nil {
 		return fmt.Errorf("container spec: %w", err)
@@ -244,6 +251,9 @@ func (c *container) discard() {
 	}
 	if c.lc != nil {
 		errs = append(errs, c.lc.Destroy())
+	}
+	for _, v := range c.volumes {
+		errs = append(errs, unmountOverlay(v))
 	}
 	errs = append(errs, unmountOverlay(c.rootfs))
 	if err := errors.Join(errs...); err != nil {

@@ -30,6 +30,7 @@ type pod struct {
 	server    *shim.Server
 	host      cgroup.Host
 	orphans   orphans
+	shared    shared
 	quit      context.CancelFunc // ends the server
 	work      sync.WaitGroup     // one per running container
 	resting   *time.Timer        // trims when nothing was done for a while

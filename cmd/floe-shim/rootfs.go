@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountOverlay mounts lower (uppermost first) with upper and work at target, which it makes.
+// mountOverlay mounts lower (uppermost first) with upper and work at target, which it makes. Without upper it is read-only, and needs two layers.
 //
 // mount(2) takes one page of options, enough for some forty layers. Images with more need the newer mount interface, which takes layers
 // one by one (Linux 6.5).
@@ -17,14 +17,17 @@ func mountOverlay(target string, lower []string, upper, work string) error {
 	if len(lower) == 0 {
 		return errors.New("root file system: no layer")
 	}
-	if err := os.Mkdir(target, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := makeMountPoint(target); err != nil {
 		return err
 	}
 	escaped := make([]string, len(lower))
 	for i, l := range lower {
 		escaped[i] = overlayEscape.Replace(l)
 	}
-	options := "lowerdir=" + strings.Join(escaped, ":") + ",upperdir=" + overlayEscape.Replace(upper) + ",workdir=" + overlayEscape.Replace(work)
+	options := "lowerdir=" + strings.Join(escaped, ":")
+	if upper != "" {
+		options += ",upperdir=" + overlayEscape.Replace(upper) + ",workdir=" + overlayEscape.Replace(work)
+	}
 	var err error
 	if len(options) < os.Getpagesize() {
 		err = unix.Mount("overlay", target, "overlay", 0, options)
@@ -34,6 +37,13 @@ func mountOverlay(target string, lower []string, upper, work string) error {
 	if err != nil {
 		os.Remove(target)
 		return fmt.Errorf("root file system of %d layers: overlay mount: %w", len(lower), err)
+	}
+	return nil
+}
+
+func makeMountPoint(target string) error {
+	if err := os.Mkdir(target, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
 	}
 	return nil
 }
@@ -52,11 +62,13 @@ func mountManyLayers(target string, lower []string, upper, work string) error {
 			return fmt.Errorf("layer by layer (needs Linux 6.5): %w", err)
 		}
 	}
-	if err := unix.FsconfigSetString(fs, "upperdir", upper); err != nil {
-		return err
-	}
-	if err := unix.FsconfigSetString(fs, "workdir", work); err != nil {
-		return err
+	for key, dir := range map[string]string{"upperdir": upper, "workdir": work} {
+		if dir == "" {
+			continue
+		}
+		if err := unix.FsconfigSetString(fs, key, dir); err != nil {
+			return err
+		}
 	}
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return err

@@ -56,11 +56,64 @@ func printTerminal(ctx context.Context) error {
 }
 
 func cat(_ context.Context, args []string) error {
-	if len(args) != 0 {
+	if len(args) == 0 {
+		_, err := io.Copy(os.Stdout, os.Stdin)
+		return err
+	}
+	for _, name := range args {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(os.Stdout, f)
+		f.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill writes to a file, or to its output.
+func fill(_ context.Context, args []string) error {
+	if len(args) == 0 || len(args) > 2 {
 		return errUsage
 	}
-	_, err := io.Copy(os.Stdout, os.Stdin)
+	n, err := strconv.ParseInt(args[0], 10, 64)
+	if err != nil {
+		return errUsage
+	}
+	out := os.Stdout
+	if len(args) == 2 {
+		if out, err = os.OpenFile(args[1], os.O_CREATE|os.O_WRONLY, 0o644); err != nil {
+			return err
+		}
+		defer out.Close()
+	}
+	for block := []byte(strings.Repeat("0123456789abcde\n", 4096)); n > 0 && err == nil; n -= int64(len(block)) {
+		_, err = out.Write(block[:min(n, int64(len(block)))])
+	}
 	return err
+}
+
+func links(_ context.Context, args []string) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	info, err := os.Lstat(args[0])
+	if err != nil {
+		return err
+	}
+	if info.Mode()&os.ModeSymlink == 0 {
+		fmt.Println("no link")
+		return nil
+	}
+	target, err := os.Readlink(args[0])
+	if err != nil {
+		return err
+	}
+	fmt.Println(target)
+	return nil
 }
 
 func fork(ctx context.Context, args []string) error {

@@ -10,7 +10,9 @@
 //	floe-tool burn --memory BYTES   uses that much memory and keeps it
 //	floe-tool print env             prints the environment
 //	floe-tool print terminal        prints the size of its terminal, WIDTHxHEIGHT, now and whenever it changes
-//	floe-tool cat                   copies its input to its output until that ends
+//	floe-tool cat [FILE…]           copies files, or its input until that ends, to its output
+//	floe-tool fill BYTES [FILE]     writes that many bytes to a file, or to its output
+//	floe-tool links PATH            prints where a link leads, or that a path is none
 //	floe-tool fork DURATION         starts another of itself that sleeps, and sleeps itself
 //
 // SIGTERM and SIGINT end serve, sleep, fork and burn at once, with code 0.
@@ -50,7 +52,9 @@ func commands() map[string]command {
 		"fail":   {"fail [--code 1]", fail},
 		"burn":   {"burn --memory BYTES", burn},
 		"print":  {"print env|terminal", printFacts},
-		"cat":    {"cat", cat},
+		"cat":    {"cat [FILE…]", cat},
+		"fill":   {"fill BYTES [FILE]", fill},
+		"links":  {"links PATH", links},
 		"fork":   {"fork DURATION", fork},
 	}
 }
@@ -87,5 +91,5 @@ func run(ctx context.Context, args []string) error {
 }
 
 func names() string {
-	return strings.Join([]string{"echo", "serve", "lookup", "get", "sleep", "fail", "burn", "print", "cat", "fork"}, ", ")
+	return strings.Join([]string{"echo", "serve", "lookup", "get", "sleep", "fail", "burn", "print", "cat", "fill", "links", "fork"}, ", ")
 }

@@ -28,6 +28,8 @@ type container struct {
 	// exited is closed when state becomes Exited.
 	exited chan struct{}
 	meter  meter
+	// volumes are the images that are mounted in it; known while it is being created only.
+	volumes []shim.Volume
 
 	// Guarded by Runtime.mu.
 	state shim.ContainerState
@@ -149,9 +151,9 @@ func (r *Runtime) makeContainer(c *container) error {
 	files := r.writableLayer(c.id)
 	c.record.Start = &shim.StartRequest{
 		ID: c.id, Spec: encoded, Lower: lower, Upper: r.upper(c.id), Work: filepath.Join(files, "work"),
-		LogPath: c.record.LogPath, Stdin: c.config.GetStdin(), StdinOnce: c.config.GetStdinOnce(),
+		Volumes: c.volumes, LogPath: c.record.LogPath, Stdin: c.config.GetStdin(), StdinOnce: c.config.GetStdinOnce(),
 	}
-	for _, dir := range []string{c.dir, files, c.record.Start.Upper, c.record.Start.Work} {
+	for _, dir := range []string{c.dir, files, c.record.Start.Upper, c.record.Start.Work, filepath.Join(c.dir, volumesDir)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
@@ -325,7 +327,7 @@ func (r *Runtime) removeContainer(c *container) error {
 
 // discardFiles removes what a container has on disk. Its own directory goes last: as long as it is there, Run finds the container.
 func (r *Runtime) discardFiles(c *container) error {
-	if err := unmount(filepath.Join(c.dir, shim.RootfsName)); err != nil {
+	if err := c.unmount(); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(r.writableLayer(c.id)); err != nil {
@@ -334,7 +336,29 @@ func (r *Runtime) discardFiles(c *container) error {
 	if err := r.images.Unpin(c.id); err != nil {
 		return err
 	}
+	for i, m := range c.config.GetMounts() { // of a half-made container, whose request nobody knows, Run sweeps them
+		if m.GetImage() == nil {
+			continue
+		}
+		if err := r.images.Unpin(volumePin(c.id, i)); err != nil {
+			return err
+		}
+	}
 	return os.RemoveAll(c.dir)
+}
+
+// unmount takes off what a shim mounted for the container, and did not take off itself.
+func (c *container) unmount() error {
+	volumes, err := os.ReadDir(filepath.Join(c.dir, volumesDir))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, v := range volumes {
+		if err := unmount(filepath.Join(c.dir, volumesDir, v.Name())); err != nil {
+			return err
+		}
+	}
+	return unmount(filepath.Join(c.dir, shim.RootfsName))
 }
 
 // findContainer finds a container by its ID, whole or truncated as long as that is unique.

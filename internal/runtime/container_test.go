@@ -252,16 +252,18 @@ func TestRefusals(t *testing.T) {
 		says   string
 	}{
 		{"absent image", func(c *runtimeapi.ContainerConfig) { c.Image.Image = "nginx" }, codes.NotFound, "floe images load FILE"},
-		{"shared PID namespace", func(c *runtimeapi.ContainerConfig) { c.Linux.SecurityContext.NamespaceOptions.Pid = 0 }, codes.Unimplemented, "shareProcessNamespace"},
 		{"unknown capability", func(c *runtimeapi.ContainerConfig) {
 			c.Linux.SecurityContext.Capabilities = &runtimeapi.Capability{AddCapabilities: []string{"FLY"}}
 		}, codes.InvalidArgument, `"FLY"`},
 		{"absent host path", func(c *runtimeapi.ContainerConfig) {
 			c.Mounts = []*runtimeapi.Mount{{HostPath: "/no-such-thing", ContainerPath: "/x"}}
 		}, codes.InvalidArgument, "/no-such-thing"},
-		{"image volume", func(c *runtimeapi.ContainerConfig) {
-			c.Mounts = []*runtimeapi.Mount{{ContainerPath: "/x", Image: &runtimeapi.ImageSpec{Image: image.SelfName}}}
-		}, codes.Unimplemented, "image volumes"},
+		{"image volume with a host path", func(c *runtimeapi.ContainerConfig) {
+			c.Mounts = []*runtimeapi.Mount{{ContainerPath: "/x", HostPath: "/tmp", Image: &runtimeapi.ImageSpec{Image: image.SelfName}}}
+		}, codes.InvalidArgument, "both an image"},
+		{"absent image as volume", func(c *runtimeapi.ContainerConfig) {
+			c.Mounts = []*runtimeapi.Mount{{ContainerPath: "/x", Image: &runtimeapi.ImageSpec{Image: "nginx"}}}
+		}, codes.NotFound, "nginx"},
 		{"unknown user", func(c *runtimeapi.ContainerConfig) { c.Linux.SecurityContext.RunAsUsername = "who" }, codes.InvalidArgument, "who"},
 		{"group without user", func(c *runtimeapi.ContainerConfig) {
 			c.Linux.SecurityContext.RunAsGroup = &runtimeapi.Int64Value{Value: 1}
@@ -280,5 +282,77 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := w.rt.ContainerStatus(w.ctx, &runtimeapi.ContainerStatusRequest{ContainerId: "x"}); status.Code(err) != codes.NotFound {
 		t.Errorf("status of an unknown container: %v", err)
+	}
+}
+
+func TestSharedProcessNamespace(t *testing.T) {
+	w := newWorld(t)
+	pod := w.runPod("shared")
+	config := func(name string) *runtimeapi.ContainerConfig {
+		c := containerConfig(name, "sleep", "forever")
+		c.Linux.SecurityContext.NamespaceOptions.Pid = runtimeapi.NamespaceMode_POD
+		return c
+	}
+	one, two := w.run(pod, config("one")), w.run(pod, config("two"))
+	w.stop()
+	w.start()
+	c, err := w.rt.findContainer(w.ctx, one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := w.rt.findContainer(w.ctx, two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.Readlink(procPath(c.state.PID, "ns/pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := os.Readlink(procPath(other.state.PID, "ns/pid")); err != nil || first != second {
+		t.Errorf("namespaces %s and %s, %v", first, second, err)
+	}
+	// The first process is nobody's container, and shows nothing of the host.
+	for name, args := range map[string][]string{"root": {"/floe-tool", "links", "/proc/1/root"}, "exe": {"/floe-tool", "links", "/proc/1/exe"}} {
+		got, err := w.rt.ExecSync(w.ctx, &runtimeapi.ExecSyncRequest{ContainerId: one, Cmd: args})
+		if err != nil || got.ExitCode == 0 || !strings.Contains(string(got.Stderr), "permission denied") {
+			t.Errorf("%s of the first process: %v, %v", name, got, err)
+		}
+	}
+	if _, err := w.rt.StopContainer(w.ctx, &runtimeapi.StopContainerRequest{ContainerId: one}); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.status(two); s.State != runtimeapi.ContainerState_CONTAINER_RUNNING {
+		t.Errorf("the other container is %s", s.State)
+	}
+}
+
+func TestImageVolumes(t *testing.T) {
+	w := newWorld(t)
+	pod := w.runPod("volumes")
+	config := containerConfig("main", "sleep", "forever")
+	config.Mounts = []*runtimeapi.Mount{
+		{ContainerPath: "/whole", Image: &runtimeapi.ImageSpec{Image: image.SelfName}},
+		{ContainerPath: "/part", Image: &runtimeapi.ImageSpec{Image: image.SelfName}, ImageSubPath: "etc"},
+	}
+	id := w.run(pod, config)
+	mounts := w.inside(id, "mounts")
+	for _, want := range []string{" /whole ", " /part "} {
+		_, rest, ok := strings.Cut(mounts, want)
+		line, _, _ := strings.Cut(rest, "\n")
+		if !ok || !strings.Contains(line, "ro,") || !strings.Contains(line, "noexec") {
+			t.Errorf("%s: %q", want, line)
+		}
+	}
+	got, err := w.rt.ExecSync(w.ctx, &runtimeapi.ExecSyncRequest{ContainerId: id, Cmd: []string{"/floe-tool", "links", "/part/passwd"}})
+	if err != nil || got.ExitCode != 0 {
+		t.Errorf("a file of the image: %v, %v", got, err)
+	}
+	w.stop()
+	w.start()
+	config = containerConfig("missing", "echo")
+	config.Mounts = []*runtimeapi.Mount{{ContainerPath: "/part", Image: &runtimeapi.ImageSpec{Image: image.SelfName}, ImageSubPath: "no/such"}}
+	_, err = w.rt.StartContainer(w.ctx, &runtimeapi.StartContainerRequest{ContainerId: w.create(pod, config)})
+	if err == nil || !strings.Contains(err.Error(), "no/such") {
+		t.Errorf("a path that the image lacks: %v", err)
 	}
 }

@@ -7,10 +7,13 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/floe-k8s/floe/internal/runtime/shim"
 )
 
 // mounts lists what is mounted in the container: the standard file systems, the sandbox's files, and what the request asks, which takes the
@@ -18,8 +21,8 @@ import (
 func (r *Runtime) mounts(c *container) ([]specs.Mount, error) {
 	asked := map[string]bool{}
 	var mounts []specs.Mount
-	for _, m := range c.config.GetMounts() {
-		mount, err := bindMount(m)
+	for i, m := range c.config.GetMounts() {
+		mount, err := r.requestedMount(c, i, m)
 		if err != nil {
 			return nil, err
 		}
@@ -65,13 +68,54 @@ func standardMounts(c *container) []specs.Mount {
 	}
 }
 
+// requestedMount is the i-th mount that a request asks.
+func (r *Runtime) requestedMount(c *container, i int, m *runtimeapi.Mount) (specs.Mount, error) {
+	if m.GetImage() != nil {
+		return r.imageMount(c, i, m)
+	}
+	if m.GetImageSubPath() != "" {
+		return specs.Mount{}, invalid("mount %s: a path of an image (%q) without an image", m.GetContainerPath(), m.GetImageSubPath())
+	}
+	return bindMount(m)
+}
+
+// volumesDir is where, below a container's directory, its image volumes are mounted, each under its place among the mounts.
+const volumesDir = "volumes"
+
+// imageMount has an image mounted by the shim, and what is asked of it in the container: read-only, and nothing in it is a program.
+func (r *Runtime) imageMount(c *container, i int, m *runtimeapi.Mount) (specs.Mount, error) {
+	none, target := specs.Mount{}, path.Join("/", m.GetContainerPath())
+	switch {
+	case m.GetHostPath() != "":
+		return none, invalid("mount %s: both an image (%q) and a host path (%q)", target, m.GetImage().GetImage(), m.GetHostPath())
+	case m.GetContainerPath() == "":
+		return none, invalid("mount of image %q: a container path is required", m.GetImage().GetImage())
+	case len(m.GetUidMappings())+len(m.GetGidMappings()) > 0:
+		return none, unsupported("mount %s: ID-mapped mounts are not supported by this release", target)
+	case m.GetPropagation() != runtimeapi.MountPropagation_PROPAGATION_PRIVATE:
+		return none, invalid("mount %s: an image has nothing to propagate", target)
+	}
+	img, err := r.findImage(m.GetImage().GetImage())
+	if err != nil {
+		return none, err
+	}
+	lower, err := r.images.Pin(volumePin(c.id, i), img)
+	if err != nil {
+		return none, err
+	}
+	source := filepath.Join(c.dir, volumesDir, strconv.Itoa(i))
+	c.volumes = append(c.volumes, shim.Volume{Target: source, Lower: lower, SubPath: m.GetImageSubPath()})
+	return specs.Mount{Destination: target, Type: "bind", Source: source, Options: []string{"rbind", "rprivate", "ro", "noexec", "nosuid", "nodev"}}, nil
+}
+
+// volumePin names the pin of the image that is a container's i-th mount.
+func volumePin(id string, i int) string { return id + "." + strconv.Itoa(i) }
+
 // bindMount turns a requested mount into its OCI form.
 func bindMount(m *runtimeapi.Mount) (specs.Mount, error) {
 	none := specs.Mount{}
 	target, source := m.GetContainerPath(), m.GetHostPath()
 	switch {
-	case m.GetImage().GetImage() != "":
-		return none, unsupported("mount %s: image volumes are not supported by this release", target)
 	case len(m.GetUidMappings())+len(m.GetGidMappings()) > 0:
 		return none, unsupported("mount %s: ID-mapped mounts are not supported by this release", target)
 	case target == "" || source == "":

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -229,7 +230,8 @@ func (r *Runtime) sweep() error {
 		return err
 	}
 	for _, id := range pins {
-		if r.containers[id] == nil { // nobody else is at work yet, so no lock
+		owner, _, _ := strings.Cut(id, ".") // what follows the dot tells a container's volumes apart
+		if r.containers[owner] == nil {     // nobody else is at work yet, so no lock
 			if err := r.images.Unpin(id); err != nil {
 				return err
 			}

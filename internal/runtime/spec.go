@@ -79,8 +79,6 @@ func (r *Runtime) checkContainer(config *runtimeapi.ContainerConfig) error {
 		return unsupported("CDI devices (%s) are not supported by this release", config.GetCDIDevices()[0].GetName())
 	case ns.GetUsernsOptions() != nil && ns.GetUsernsOptions().GetMode() == runtimeapi.NamespaceMode_POD:
 		return unsupported("user namespaces for pods are not supported by this release")
-	case ns.GetPid() == runtimeapi.NamespaceMode_POD:
-		return unsupported("a process namespace shared by the pod's containers (shareProcessNamespace) is not supported by this release")
 	case r.host.SELinux && sc.GetSelinuxOptions() != nil:
 		return unsupported("SELinux labels are not supported by this release, and this host enforces them")
 	}
@@ -205,6 +203,8 @@ func (r *Runtime) namespacesOf(c *container) ([]specs.LinuxNamespace, error) {
 		all = append(all, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
 	switch ns := sc.GetNamespaceOptions(); ns.GetPid() {
+	case runtimeapi.NamespaceMode_POD:
+		all = append(all, specs.LinuxNamespace{Type: specs.PIDNamespace, Path: shim.SharedPID})
 	case runtimeapi.NamespaceMode_CONTAINER:
 		all = append(all, specs.LinuxNamespace{Type: specs.PIDNamespace})
 	case runtimeapi.NamespaceMode_TARGET:

@@ -221,7 +221,7 @@ func (r *Runtime) shimGone(ctx context.Context, p *pod) {
 
 // settle finds the end of a container whose shim is gone: what the shim wrote, or Unknown for one that ran without its end being known.
 func (r *Runtime) settle(p *pod, c *container) {
-	if err := unmount(filepath.Join(c.dir, shim.RootfsName)); err != nil {
+	if err := c.unmount(); err != nil {
 		r.cfg.Log.Error("root file system of a dead shim's container", "container", c.id, "error", err)
 	}
 	r.mu.Lock()

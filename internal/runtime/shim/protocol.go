@@ -55,11 +55,25 @@ type StartRequest struct {
 	Lower []string `json:"lower"`
 	Upper string   `json:"upper"`
 	Work  string   `json:"work"`
+	// Volumes are images to be mounted as volumes; mounts of Spec whose source is a volume's Target are led to its SubPath.
+	Volumes []Volume `json:"volumes,omitempty"`
 	// LogPath is the file to append output to in CRI's format; "" drops it.
 	LogPath string `json:"logPath,omitempty"`
 	// Stdin keeps standard input open; else it is empty. StdinOnce closes it when the first attached standard input ends.
 	Stdin     bool `json:"stdin,omitempty"`
 	StdinOnce bool `json:"stdinOnce,omitempty"`
+}
+
+// SharedPID, as the path of a PID namespace in a StartRequest's Spec, means the one that the sandbox's containers share.
+const SharedPID = "shared"
+
+// Volume is an image mounted read-only at Target, in a directory that exists.
+type Volume struct {
+	Target string `json:"target"`
+	// Lower are the image's layers, uppermost first; at least one.
+	Lower []string `json:"lower"`
+	// SubPath is what of the image is asked; "" for all. Links in it mean what they mean inside the image.
+	SubPath string `json:"subPath,omitempty"`
 }
 
 // SignalRequest sends a signal to a container's first process; SIGKILL ends all of its processes.
