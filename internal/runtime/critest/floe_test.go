@@ -1,0 +1,111 @@
+package critest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/floe-k8s/floe/internal/network"
+	"github.com/floe-k8s/floe/internal/runtime"
+	"github.com/floe-k8s/floe/internal/runtime/image"
+	"github.com/floe-k8s/floe/internal/runtime/serve"
+	"github.com/floe-k8s/floe/internal/runtime/shim/shimtest"
+	"github.com/floe-k8s/floe/test/alone"
+)
+
+func TestMain(m *testing.M) {
+	if alone.Inside() != "" {
+		lo, err := netlink.LinkByName("lo")
+		if err == nil {
+			err = netlink.LinkSetUp(lo)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(m.Run())
+	}
+	dir, err := os.MkdirTemp("", "floe-critest-")
+	if err == nil {
+		err = shimtest.Build(dir, "floe-shim", "floe-tool")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.RemoveAll(dir)
+		os.Exit(1)
+	}
+	code := alone.Again(dir)
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// TestFloe holds floe's socket to the contract, with floe's own pod network.
+func TestFloe(t *testing.T) {
+	programs, dir := alone.Inside(), t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	log := slog.New(slog.DiscardHandler)
+	cidr := netip.MustParsePrefix("10.99.7.0/24")
+	links, err := network.New(network.Config{PodCIDR: cidr, State: filepath.Join(dir, "network"), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(links.Close)
+	if err := links.Setup(ctx); err != nil {
+		t.Fatal(err)
+	}
+	r, err := runtime.New(runtime.Config{
+		Root: filepath.Join(dir, "images"), State: filepath.Join(dir, "run"), ShimPath: filepath.Join(programs, "floe-shim"),
+		CgroupParent: fmt.Sprintf("/floe-critest-%d", os.Getpid()), Network: links, PodCIDR: cidr.String(), Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loadSelf(ctx, t, r, filepath.Join(programs, "floe-tool"))
+	address := "unix://" + filepath.Join(dir, "floe.sock")
+	l, err := serve.Listen(ctx, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 2)
+	go func() { ended <- r.Run(ctx) }()
+	go func() { ended <- serve.Serve(ctx, l, r, log) }()
+	t.Cleanup(func() {
+		cancel()
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(serve.MaxMessage)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	Run(t, Target{Conn: conn, Image: image.SelfName})
+}
+
+func loadSelf(ctx context.Context, t *testing.T, r *runtime.Runtime, tool string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "self.tar")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := image.BuildSelf(f, tool); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Images().LoadFile(ctx, path); err != nil {
+		t.Fatal(err)
+	}
+}
