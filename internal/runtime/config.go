@@ -40,6 +40,8 @@ type Config struct {
 	Random io.Reader
 	// Log takes what an operator should read; default slog.Default().
 	Log *slog.Logger
+	// Fault is called at named steps of operations; tests end the process, or a shim, there. nil, the default, does nothing.
+	Fault func(step string)
 	// Version is floe's own, as Version reports it; default "0.0.0".
 	Version string
 }
@@ -51,6 +53,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
+	}
+	if c.Fault == nil {
+		c.Fault = func(string) {}
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

@@ -123,6 +123,7 @@ func (r *Runtime) makeContainer(c *container) error {
 	if err != nil {
 		return err
 	}
+	r.cfg.Fault("create: pinned")
 	config, err := protojson.Marshal(c.config)
 	if err != nil {
 		return err
@@ -162,7 +163,10 @@ func (r *Runtime) makeContainer(c *container) error {
 	if err := os.Chmod(c.record.Start.Upper, 0o755); err != nil {
 		return err
 	}
-	return saveRecord(filepath.Join(c.dir, containerRecordName), c.record)
+	r.cfg.Fault("create: directories")
+	err = saveRecord(filepath.Join(c.dir, containerRecordName), c.record)
+	r.cfg.Fault("create: record")
+	return err
 }
 
 // writableLayer is the directory of a container's writable layer.
@@ -196,8 +200,10 @@ func (r *Runtime) StartContainer(ctx context.Context, req *runtimeapi.StartConta
 	case !ready:
 		return nil, wrongState("container %s: sandbox %s is not ready", c.id, c.pod.id)
 	}
+	r.cfg.Fault("start: begun")
 	var state shim.ContainerState
 	err = client.Call(ctx, shim.MethodStart, start, &state)
+	r.cfg.Fault("start: answered")
 	if err != nil {
 		return nil, failed(err, "start container %s", c.id)
 	}
@@ -246,6 +252,7 @@ func (r *Runtime) stopContainer(ctx context.Context, c *container, grace time.Du
 	if err := r.kill(ctx, c); err != nil {
 		return err
 	}
+	r.cfg.Fault("stop container: signalled")
 	return r.awaitExit(ctx, c)
 }
 
@@ -330,9 +337,11 @@ func (r *Runtime) discardFiles(c *container) error {
 	if err := c.unmount(); err != nil {
 		return err
 	}
+	r.cfg.Fault("remove container: unmounted")
 	if err := os.RemoveAll(r.writableLayer(c.id)); err != nil {
 		return err
 	}
+	r.cfg.Fault("remove container: layer")
 	if err := r.images.Unpin(c.id); err != nil {
 		return err
 	}

@@ -149,6 +149,7 @@ func (r *Runtime) execute(ctx context.Context, c *container, e execution) (int, 
 		}
 		s.followSize(ctx, e.resize)
 	}
+	r.cfg.Fault("exec: running")
 	s.copy(e.stdin, e.stdout, e.stderr)
 	code, err := leash.wait(ctx)
 	s.finish(ctx, err == nil)

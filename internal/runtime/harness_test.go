@@ -61,24 +61,35 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	dir := t.TempDir()
-	w := &world{t: t, network: &fakeNetwork{attached: map[string]netip.Addr{}}}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	w.ctx = ctx
-	w.cfg = Config{
-		Root: filepath.Join(dir, "images"), State: filepath.Join(dir, "run"), ShimPath: filepath.Join(programs, "floe-shim"),
-		CgroupParent: fmt.Sprintf("/floe-test-%d/%s", os.Getpid(), filepath.Base(filepath.Dir(dir))), Network: w.network,
-		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
-	}
+	return newWorldWith(t, nil)
+}
+
+// newWorldWith makes a world whose runtimes call fault at named steps.
+func newWorldWith(t testing.TB, fault func(string)) *world {
+	t.Helper()
+	w := worldIn(t, t.TempDir(), fault)
 	w.start()
 	t.Cleanup(func() {
 		w.showShims()
 		w.removeAll()
 		w.stop()
 		w.checkNothingLeft()
-		cancel()
 	})
 	w.loadSelf()
+	return w
+}
+
+// worldIn makes a world in dir without a runtime yet, and cleans nothing up.
+func worldIn(t testing.TB, dir string, fault func(string)) *world {
+	w := &world{t: t, network: &fakeNetwork{attached: map[string]netip.Addr{}}}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	w.ctx = ctx
+	t.Cleanup(cancel)
+	w.cfg = Config{
+		Root: filepath.Join(dir, "images"), State: filepath.Join(dir, "run"), ShimPath: filepath.Join(programs, "floe-shim"),
+		CgroupParent: fmt.Sprintf("/floe-test-%d/%s", os.Getpid(), filepath.Base(filepath.Dir(dir))), Network: w.network,
+		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), Fault: fault,
+	}
 	return w
 }
 

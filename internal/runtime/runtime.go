@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/cri-streaming/pkg/streaming"
@@ -85,7 +86,7 @@ func (r *Runtime) Images() *image.Store { return r.images }
 // may be called once. Its error is why the runtime cannot work: another one uses the same State, or the disk fails.
 func (r *Runtime) Run(ctx context.Context) error {
 	defer close(r.stopped)
-	lock, err := r.lockState()
+	lock, err := r.lockState(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,20 +129,40 @@ type streamServer struct {
 	started streaming.Server
 }
 
+// lockLimit is how long a lock may be held by what is no floe: a shim that a killed floe was just starting holds it until it is itself.
+const (
+	lockLimit = 3 * time.Second
+	lockEvery = 20 * time.Millisecond
+)
+
 // lockState makes sure that no other floe works on the same State.
-func (r *Runtime) lockState() (*os.File, error) {
+func (r *Runtime) lockState(ctx context.Context) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(r.cfg.State, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("runtime: another floe works on %s", r.cfg.State)
+	tick := r.cfg.Clock.NewTicker(lockEvery)
+	defer tick.Stop()
+	for range lockLimit / lockEvery {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
 		}
-		return nil, fmt.Errorf("runtime: lock %s: %w", r.cfg.State, err)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			break
+		}
+		select {
+		case <-tick.C():
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		}
 	}
-	return f, nil
+	f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, fmt.Errorf("runtime: another floe works on %s", r.cfg.State)
+	}
+	return nil, fmt.Errorf("runtime: lock %s: %w", r.cfg.State, err)
 }
 
 // ready waits until Run has recovered.

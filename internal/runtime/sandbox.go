@@ -39,6 +39,7 @@ func (r *Runtime) RunPodSandbox(ctx context.Context, req *runtimeapi.RunPodSandb
 		r.release(p.name())
 		return nil, failed(err, "run sandbox of pod %s/%s", p.config.GetMetadata().GetNamespace(), p.config.GetMetadata().GetName())
 	}
+	r.cfg.Fault("run: ready")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.pods[id] = p
@@ -65,26 +66,32 @@ func (r *Runtime) makePod(ctx context.Context, p *pod) error {
 			return err
 		}
 	}
+	r.cfg.Fault("run: directories")
 	if err := r.savePod(p, false); err != nil {
 		return err
 	}
+	r.cfg.Fault("run: record")
 	var client *shim.Client
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		client, err = r.startShim(gctx, p)
+		r.cfg.Fault("run: shim")
 		return err
 	})
 	g.Go(func() error {
 		if err := makeNamespaces(p); err != nil {
 			return err
 		}
+		r.cfg.Fault("run: namespaces")
 		if err := makeShm(p); err != nil {
 			return err
 		}
 		if err := writeEtcFiles(p); err != nil {
 			return err
 		}
-		return r.attach(gctx, p)
+		err := r.attach(gctx, p)
+		r.cfg.Fault("run: attached")
+		return err
 	})
 	err := g.Wait()
 	if client != nil {
@@ -174,11 +181,15 @@ func (r *Runtime) stopPod(ctx context.Context, p *pod) error {
 	for _, c := range containers {
 		errs = append(errs, r.awaitExit(ctx, c))
 	}
+	r.cfg.Fault("stop: killed")
 	errs = append(errs, r.endShim(ctx, p))
+	r.cfg.Fault("stop: shim ended")
 	if !p.hostNetwork() {
 		errs = append(errs, r.cfg.Network.Detach(ctx, p.id))
 	}
+	r.cfg.Fault("stop: detached")
 	errs = append(errs, removeNamespaces(p), r.cgroups.Remove(p.cgroup))
+	r.cfg.Fault("stop: given back")
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -235,6 +246,7 @@ func (r *Runtime) removePod(ctx context.Context, p *pod) error {
 			return err
 		}
 	}
+	r.cfg.Fault("remove: containers")
 	// The record goes last but for the directory: a crash in between leaves a stopped sandbox, not an unknown directory.
 	if err := os.RemoveAll(p.dir); err != nil {
 		return err

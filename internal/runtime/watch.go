@@ -37,14 +37,8 @@ func (r *Runtime) startShim(ctx context.Context, p *pod) (*shim.Client, error) {
 		return nil, err
 	}
 	defer logFile.Close()
-	cmd := exec.Command(r.cfg.ShimPath, "pod", p.id, p.cgroup+"/shim")
-	cmd.Dir = p.dir
-	cmd.Stdout, cmd.Stderr = logFile, logFile
-	cmd.ExtraFiles = []*os.File{socket}
-	// libcontainer looks commands up by the container's PATH; the shim itself needs no environment. One P keeps it small.
-	cmd.Env = []string{"GOMAXPROCS=1"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	cmd, err := r.runShim(p, logFile, socket)
+	if err != nil {
 		return nil, fmt.Errorf("start shim: %w", err)
 	}
 	socket.Close() // now only the shim holds it: when it dies, connecting fails at once
@@ -58,6 +52,27 @@ func (r *Runtime) startShim(ctx context.Context, p *pod) (*shim.Client, error) {
 		return nil, fmt.Errorf("start shim: %w: %s", err, strings.TrimSpace(string(said)))
 	}
 	return client, cmd.Process.Release()
+}
+
+// runShim starts the process, born into its cgroup where the host has a v2 hierarchy: should this floe be killed now, the next one finds it there.
+func (r *Runtime) runShim(p *pod, logFile, socket *os.File) (*exec.Cmd, error) {
+	group := p.cgroup + "/shim"
+	cmd := exec.Command(r.cfg.ShimPath, "pod", p.id, group)
+	cmd.Dir = p.dir
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	cmd.ExtraFiles = []*os.File{socket}
+	// libcontainer looks commands up by the container's PATH; the shim itself needs no environment. One P keeps it small.
+	cmd.Env = []string{"GOMAXPROCS=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	dir, err := r.cgroups.Open(group)
+	if err != nil {
+		return nil, err
+	}
+	if dir != nil {
+		defer dir.Close()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
+	}
+	return cmd, cmd.Start()
 }
 
 // listen makes the socket, which only root may connect to.

@@ -107,6 +107,22 @@ func (h Host) Join(path string) error {
 	return nil
 }
 
+// Open makes the group at path in the v2 hierarchy and opens its directory, for a process to be born into; nil on a host without one.
+func (h Host) Open(path string) (*os.File, error) {
+	if h.Unified == "" {
+		return nil, nil
+	}
+	dir := filepath.Join(h.Unified, path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("cgroup %s: %w", path, err)
+	}
+	f, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cgroup %s: %w", path, err)
+	}
+	return f, nil
+}
+
 // Kill ends every process in the group at path and below, in any hierarchy, and returns when none is left. A missing group is empty.
 func (h Host) Kill(ctx context.Context, path string) error {
 	// A process can fork while the list is read, so it is read until it is empty; cgroup.kill, where it exists, leaves nothing to a
