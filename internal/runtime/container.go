@@ -132,8 +132,8 @@ func (r *Runtime) makeContainer(c *container) error {
 		Version: recordVersion, ID: c.id, CreatedAt: r.cfg.Clock.Now().UnixNano(), Config: config,
 		ImageID: img.ID, ImageRef: imageRef(img),
 	}
-	if dir, file := c.pod.config.GetLogDirectory(), c.config.GetLogPath(); dir != "" && file != "" {
-		c.record.LogPath = filepath.Join(dir, file)
+	if c.record.LogPath, err = logPath(c.pod.config.GetLogDirectory(), c.config.GetLogPath()); err != nil {
+		return err
 	}
 	if c.record.StopSignal, err = stopSignal(c.config.GetStopSignal(), imageConfig.Config.StopSignal); err != nil {
 		return err
@@ -148,6 +148,9 @@ func (r *Runtime) makeContainer(c *container) error {
 	encoded, err := json.Marshal(spec)
 	if err != nil {
 		return err
+	}
+	if len(encoded) > maxSpec {
+		return invalid("its specification has %d bytes, at most %d are allowed", len(encoded), maxSpec)
 	}
 	files := r.writableLayer(c.id)
 	c.record.Start = &shim.StartRequest{
@@ -167,6 +170,22 @@ func (r *Runtime) makeContainer(c *container) error {
 	err = saveRecord(filepath.Join(c.dir, containerRecordName), c.record)
 	r.cfg.Fault("create: record")
 	return err
+}
+
+// maxSpec bounds a container's specification, in bytes, such that asking a shim to start it fits a frame.
+const maxSpec = shim.MaxFrame / 2
+
+// logPath is where a container's log lies: below the sandbox's log directory; "" when one of the two is not named.
+func logPath(dir, file string) (string, error) {
+	switch {
+	case dir == "" || file == "":
+		return "", nil
+	case !filepath.IsAbs(dir):
+		return "", invalid("log directory %q is not absolute", dir)
+	case !filepath.IsLocal(file):
+		return "", invalid("log path %q leads out of the sandbox's log directory", file)
+	}
+	return filepath.Join(dir, file), nil
 }
 
 // writableLayer is the directory of a container's writable layer.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxLine is the longest piece of a line that one entry holds, in bytes; longer lines become several entries, all but the last marked P.
@@ -47,7 +49,8 @@ func OpenLog(path string, now func() time.Time) (*Log, error) {
 
 // Reopen closes the file and opens whatever has its name now; a log rotator renames the old one first.
 func (l *Log) Reopen() error {
-	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
+	// A link in its place may be a container's, to a file that is none of its business; a pipe must not hold anybody up.
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o640)
 	if err != nil {
 		return fmt.Errorf("container log: %w", err)
 	}
