@@ -109,6 +109,7 @@ func (p *pod) launch(c *container, r shim.StartRequest) error {
 	if err != nil {
 		return fmt.Errorf("container spec: %w", err)
 	}
+	p.findFilter(filepath.Dir(c.rootfs), r.Filters, config.Seccomp)
 	if r.LogPath != "" {
 		if c.log, err = shim.OpenLog(r.LogPath, time.Now); err != nil {
 			return err

@@ -3,6 +3,7 @@
 //	floe-shim pod SANDBOX CGROUP   stands over a sandbox; the working directory is the sandbox's, descriptor 3 its listening socket
 //	floe-shim unpack               unpacks one layer, see package layer; the descriptors are listed in unpack.go
 //	floe-shim rest                 is the first process of a process namespace that a pod's containers share; the shim runs it
+//	floe-shim filter               compiles a seccomp profile, from standard input, to a filter on standard output
 //	floe-shim init                 libcontainer's second stage; never called by people
 //
 // It is small and quick to start because a node pays for it once per pod: it imports nothing of Kubernetes, keeps no copy of what is

@@ -19,11 +19,14 @@ func main() {
 func run(args []string) error {
 	switch {
 	case len(args) == 1 && args[0] == "init":
+		useFilter()
 		libcontainer.Init() // never returns
+	case len(args) == 1 && args[0] == "filter":
+		return compileFilter()
 	case len(args) == 3 && args[0] == "pod":
 		return standOver(args[1], args[2])
 	case len(args) == 1 && args[0] == "unpack":
 		return unpack()
 	}
-	return fmt.Errorf("usage: floe-shim pod SANDBOX CGROUP | unpack | init; floe runs it, people do not")
+	return fmt.Errorf("usage: floe-shim pod SANDBOX CGROUP | unpack | filter | init; floe runs it, people do not")
 }

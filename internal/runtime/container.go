@@ -155,7 +155,7 @@ func (r *Runtime) makeContainer(c *container) error {
 	files := r.writableLayer(c.id)
 	c.record.Start = &shim.StartRequest{
 		ID: c.id, Spec: encoded, Lower: lower, Upper: r.upper(c.id), Work: filepath.Join(files, "work"),
-		Volumes: c.volumes, LogPath: c.record.LogPath, Stdin: c.config.GetStdin(), StdinOnce: c.config.GetStdinOnce(),
+		Filters: r.filters(), Volumes: c.volumes, LogPath: c.record.LogPath, Stdin: c.config.GetStdin(), StdinOnce: c.config.GetStdinOnce(),
 	}
 	for _, dir := range []string{c.dir, files, c.record.Start.Upper, c.record.Start.Work, filepath.Join(c.dir, volumesDir)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -192,6 +192,9 @@ func logPath(dir, file string) (string, error) {
 func (r *Runtime) writableLayer(id string) string {
 	return filepath.Join(r.cfg.Root, "containers", id)
 }
+
+// filters is where compiled seccomp filters are kept.
+func (r *Runtime) filters() string { return filepath.Join(r.cfg.Root, "filters") }
 
 // upper is where what a container writes to its root file system lies.
 func (r *Runtime) upper(id string) string { return filepath.Join(r.writableLayer(id), "upper") }

@@ -223,8 +223,17 @@ func loadContainer(p *pod, id string) (*container, error) {
 	return c, nil
 }
 
-// sweep removes writable layers and pins that belong to no container.
+// sweep removes writable layers and pins that belong to no container, and filters whose compilation a crash ended.
 func (r *Runtime) sweep() error {
+	unfinished, err := filepath.Glob(filepath.Join(r.filters(), "*.new"))
+	if err != nil {
+		return err
+	}
+	for _, path := range unfinished { // a shim that still works on one says so in its log, and its container has another
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
 	pins, err := r.images.Pins()
 	if err != nil {
 		return err

@@ -57,6 +57,9 @@ func New(cfg Config) (*Runtime, error) {
 	if err := os.Chmod(cfg.State, 0o700); err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
+	if err := os.MkdirAll(filepath.Join(cfg.Root, "filters"), 0o700); err != nil {
+		return nil, fmt.Errorf("runtime: %w", err)
+	}
 	images, err := image.Open(image.Config{
 		Root: cfg.Root, Unpack: image.ShimUnpacker(cfg.ShimPath), Clock: cfg.Clock,
 		Registry: registry.New(registry.Config{HostsDir: cfg.RegistryConfigDir, Clock: cfg.Clock, UserAgent: "floe/" + cfg.Version}),

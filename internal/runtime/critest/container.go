@@ -147,9 +147,9 @@ var stopCases = []testCase{
 	{"StopContainer/one that does not is killed after the timeout", func(s *suite) {
 		// Nobody handles SIGWINCH.
 		_, id := s.sleeper(func(c *containerConfig) { c.StopSignal = runtimeapi.Signal_SIGWINCH })
-		begin := time.Now()
+		begin := s.Clock.Now()
 		s.stop(id, 1)
-		if took := time.Since(begin); took < time.Second {
+		if took := s.Clock.Since(begin); took < time.Second {
 			s.Errorf("killed after %s, the timeout is 1s", took)
 		}
 		st := s.status(id)
@@ -186,14 +186,14 @@ func (s *suite) server() (pod, id string) {
 	id, err := s.create(pod, podConfig, config)
 	s.must(err)
 	s.must(s.start(id))
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := s.Clock.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		if data, err := os.ReadFile(logFile(podConfig, config)); err == nil && strings.Contains(string(data), "serving on") {
 			return pod, id
 		}
 		select {
-		case <-tick.C:
+		case <-tick.C():
 		case <-s.ctx.Done():
 			s.Fatal("the container does not serve")
 		}

@@ -25,12 +25,15 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/utils/clock"
 )
 
 // Target is the runtime that is tested.
 type Target struct {
 	// Conn is a connection to it.
 	Conn grpc.ClientConnInterface
+	// Clock paces and times what waits for the runtime; it must be as the runtime's own is.
+	Clock clock.WithTicker
 	// Image is the name of floe's own image (image.BuildSelf), which the runtime has.
 	Image string
 }
@@ -220,7 +223,7 @@ func (s *suite) podStatus(id string) *runtimeapi.PodSandboxStatus {
 // ended waits until a container has.
 func (s *suite) ended(id string) *runtimeapi.ContainerStatus {
 	s.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := s.Clock.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		st := s.status(id)
@@ -228,7 +231,7 @@ func (s *suite) ended(id string) *runtimeapi.ContainerStatus {
 			return st
 		}
 		select {
-		case <-tick.C:
+		case <-tick.C():
 		case <-s.ctx.Done():
 			s.Fatalf("container %s does not end", id)
 		}

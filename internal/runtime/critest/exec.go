@@ -34,10 +34,10 @@ var execCases = []testCase{
 	}},
 	{"ExecSync/a timeout stops the command", func(s *suite) {
 		_, id := s.sleeper()
-		begin := time.Now()
+		begin := s.Clock.Now()
 		_, err := s.runtime.ExecSync(s.ctx, &runtimeapi.ExecSyncRequest{ContainerId: id, Cmd: []string{tool, "sleep", "forever"}, Timeout: 1})
 		s.refused("a command that takes too long", err, codes.DeadlineExceeded)
-		if took := time.Since(begin); took < time.Second || took > 20*time.Second {
+		if took := s.Clock.Since(begin); took < time.Second || took > 20*time.Second {
 			s.Errorf("stopped after %s", took)
 		}
 	}},

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/network"
 	"github.com/floe-k8s/floe/internal/runtime"
@@ -91,7 +92,7 @@ func TestFloe(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	Run(t, Target{Conn: conn, Image: image.SelfName})
+	Run(t, Target{Conn: conn, Clock: clock.RealClock{}, Image: image.SelfName})
 }
 
 func loadSelf(ctx context.Context, t *testing.T, r *runtime.Runtime, tool string) {

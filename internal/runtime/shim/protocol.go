@@ -55,6 +55,8 @@ type StartRequest struct {
 	Lower []string `json:"lower"`
 	Upper string   `json:"upper"`
 	Work  string   `json:"work"`
+	// Filters is a directory of compiled seccomp filters, which the shim uses and adds to; "" for none.
+	Filters string `json:"filters,omitempty"`
 	// Volumes are images to be mounted as volumes; mounts of Spec whose source is a volume's Target are led to its SubPath.
 	Volumes []Volume `json:"volumes,omitempty"`
 	// LogPath is the file to append output to in CRI's format; "" drops it.
