@@ -45,5 +45,6 @@ func runtimeFlags(flags *pflag.FlagSet, cfg *cluster.RuntimeConfig) {
 	flags.StringVar(&cfg.CgroupParent, "cgroup-parent", cfg.CgroupParent, "cgroup of sandboxes whose request names none")
 	flags.StringVar(&cfg.PodCIDR, "pod-cidr", cfg.PodCIDR, "range of IPv4 addresses that pods get; a kubelet must be given the same")
 	flags.StringVar(&cfg.StreamAddress, "stream-address", cfg.StreamAddress, "address of the loopback that exec, attach and port-forward are served on; port 0 takes a free one")
+	registryFlag(flags, &cfg.RegistryConfigDir)
 	loggingFlags(flags, &cfg.Logging)
 }

@@ -31,14 +31,17 @@ type RuntimeConfig struct {
 	PodCIDR string
 	// StreamAddress is where, on the loopback, exec, attach and port-forward are served; port 0 takes a free one.
 	StreamAddress string
-	Logging       Logging
+	// RegistryConfigDir is where mirrors and certificates of registries are told of; see Node.
+	RegistryConfigDir string
+	Logging           Logging
 }
 
 // DefaultRuntimeConfig is what `floe runtime` does unless told otherwise.
 func DefaultRuntimeConfig() RuntimeConfig {
 	d := DefaultConfig()
 	return RuntimeConfig{
-		DataDir: d.DataDir, Listen: serve.DefaultListen, CgroupParent: d.Node.CgroupRoot, PodCIDR: "10.244.0.0/24", StreamAddress: "127.0.0.1:0", Logging: d.Logging,
+		DataDir: d.DataDir, Listen: serve.DefaultListen, CgroupParent: d.Node.CgroupRoot, PodCIDR: "10.244.0.0/24", StreamAddress: "127.0.0.1:0",
+		RegistryConfigDir: d.Node.RegistryConfigDir, Logging: d.Logging,
 	}
 }
 
@@ -66,7 +69,7 @@ func RunRuntime(ctx context.Context, env RuntimeEnvironment) error {
 	}
 	links, containers, err := openRuntime(ctx, filepath.Join(cfg.DataDir, "run", "network"), runtime.Config{
 		Root: cfg.Root, State: cfg.State, ShimPath: shim, CgroupParent: cfg.CgroupParent, PodCIDR: cfg.PodCIDR, StreamAddress: cfg.StreamAddress,
-		Clock: env.Clock, Log: env.Log, Version: env.Version,
+		RegistryConfigDir: cfg.RegistryConfigDir, Clock: env.Clock, Log: env.Log, Version: env.Version,
 	})
 	if err != nil {
 		return err
