@@ -15,6 +15,7 @@ package critest
 import (
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -258,4 +259,22 @@ func (s *suite) fails(id string, args ...string) string {
 		s.Errorf("%q worked: %s", args, resp.Stdout)
 	}
 	return string(resp.Stderr)
+}
+
+// collect reads a stream of lists to its end and returns the IDs of all; an empty list breaks the definition.
+func collect[Part any](s *suite, receive func() (*Part, error), idsOf func(*Part) []string) []string {
+	s.Helper()
+	var all []string
+	for {
+		part, err := receive()
+		if err == io.EOF {
+			return all
+		}
+		s.must(err)
+		ids := idsOf(part)
+		if len(ids) == 0 {
+			s.Error("an empty list")
+		}
+		all = append(all, ids...)
+	}
 }

@@ -1,7 +1,6 @@
 package critest
 
 import (
-	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -120,17 +119,12 @@ var imageCases = []testCase{
 	{"StreamImages/sends each image once and closes", func(s *suite) {
 		stream, err := s.images.StreamImages(s.ctx, &runtimeapi.StreamImagesRequest{})
 		s.must(err)
-		var ids []string
-		for {
-			part, err := stream.Recv()
-			if err == io.EOF {
-				break
-			}
-			s.must(err)
+		ids := collect(s, stream.Recv, func(part *runtimeapi.StreamImagesResponse) (ids []string) {
 			for _, i := range part.Images {
 				ids = append(ids, i.Id)
 			}
-		}
+			return ids
+		})
 		s.once("images", ids, s.image().Id)
 	}},
 	{"ImageStatus/info comes only when verbose", func(s *suite) {

@@ -1,7 +1,6 @@
 package critest
 
 import (
-	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -175,20 +174,12 @@ var listCases = []testCase{
 		b, _ := s.pod()
 		stream, err := s.runtime.StreamPodSandboxes(s.ctx, &runtimeapi.StreamPodSandboxesRequest{})
 		s.must(err)
-		var ids []string
-		for {
-			part, err := stream.Recv()
-			if err == io.EOF {
-				break
-			}
-			s.must(err)
-			if len(part.PodSandboxes) == 0 {
-				s.Error("an empty list")
-			}
+		ids := collect(s, stream.Recv, func(part *runtimeapi.StreamPodSandboxesResponse) (ids []string) {
 			for _, p := range part.PodSandboxes {
 				ids = append(ids, p.Id)
 			}
-		}
+			return ids
+		})
 		s.once("sandboxes", ids, a, b)
 	}},
 	{"ContainerFilter/fields are combined with AND", func(s *suite) {
@@ -215,17 +206,12 @@ var listCases = []testCase{
 		_, b := s.sleeper()
 		stream, err := s.runtime.StreamContainers(s.ctx, &runtimeapi.StreamContainersRequest{})
 		s.must(err)
-		var ids []string
-		for {
-			part, err := stream.Recv()
-			if err == io.EOF {
-				break
-			}
-			s.must(err)
+		ids := collect(s, stream.Recv, func(part *runtimeapi.StreamContainersResponse) (ids []string) {
 			for _, c := range part.Containers {
 				ids = append(ids, c.Id)
 			}
-		}
+			return ids
+		})
 		s.once("containers", ids, a, b)
 	}},
 }

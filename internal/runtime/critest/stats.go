@@ -1,8 +1,6 @@
 package critest
 
 import (
-	"io"
-
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -41,17 +39,12 @@ var statsCases = []testCase{
 		_, id := s.sleeper()
 		stream, err := s.runtime.StreamContainerStats(s.ctx, &runtimeapi.StreamContainerStatsRequest{})
 		s.must(err)
-		var ids []string
-		for {
-			part, err := stream.Recv()
-			if err == io.EOF {
-				break
-			}
-			s.must(err)
+		ids := collect(s, stream.Recv, func(part *runtimeapi.StreamContainerStatsResponse) (ids []string) {
 			for _, st := range part.ContainerStats {
 				ids = append(ids, st.Attributes.Id)
 			}
-		}
+			return ids
+		})
 		s.once("containers", ids, id)
 	}},
 	{"PodSandboxStats/include the containers'", func(s *suite) {
@@ -82,17 +75,12 @@ var statsCases = []testCase{
 		pod, _ := s.pod()
 		stream, err := s.runtime.StreamPodSandboxStats(s.ctx, &runtimeapi.StreamPodSandboxStatsRequest{})
 		s.must(err)
-		var ids []string
-		for {
-			part, err := stream.Recv()
-			if err == io.EOF {
-				break
-			}
-			s.must(err)
+		ids := collect(s, stream.Recv, func(part *runtimeapi.StreamPodSandboxStatsResponse) (ids []string) {
 			for _, st := range part.PodSandboxStats {
 				ids = append(ids, st.Attributes.Id)
 			}
-		}
+			return ids
+		})
 		s.once("sandboxes", ids, pod)
 	}},
 	{"ListPodSandboxMetrics/each metric is described, with as many labels", func(s *suite) {
@@ -108,18 +96,13 @@ var statsCases = []testCase{
 		}
 		stream, err := s.runtime.StreamPodSandboxMetrics(s.ctx, &runtimeapi.StreamPodSandboxMetricsRequest{})
 		s.must(err)
-		var ids []string
-		for {
-			part, err := stream.Recv()
-			if err == io.EOF {
-				break
-			}
-			s.must(err)
+		ids := collect(s, stream.Recv, func(part *runtimeapi.StreamPodSandboxMetricsResponse) (ids []string) {
 			for _, p := range part.PodSandboxMetrics {
 				ids = append(ids, p.PodSandboxId)
 				s.described(labels, p)
 			}
-		}
+			return ids
+		})
 		s.once("sandboxes", ids, pod)
 	}},
 }
