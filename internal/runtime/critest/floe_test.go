@@ -12,10 +12,12 @@ import (
 	"github.com/vishvananda/netlink"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/network"
 	"github.com/floe-k8s/floe/internal/runtime"
+	"github.com/floe-k8s/floe/internal/runtime/cgroup"
 	"github.com/floe-k8s/floe/internal/runtime/image"
 	"github.com/floe-k8s/floe/internal/runtime/serve"
 	"github.com/floe-k8s/floe/internal/runtime/shim/shimtest"
@@ -62,9 +64,19 @@ func TestFloe(t *testing.T) {
 	if err := links.Setup(ctx); err != nil {
 		t.Fatal(err)
 	}
+	parent := fmt.Sprintf("/floe-critest-%d", os.Getpid())
+	t.Cleanup(func() { // when the runtime has ended: a group with anything in it cannot be removed
+		host, err := cgroup.Detect()
+		if err == nil {
+			err = host.Remove(parent)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
 	r, err := runtime.New(runtime.Config{
 		Root: filepath.Join(dir, "images"), State: filepath.Join(dir, "run"), ShimPath: filepath.Join(programs, "floe-shim"),
-		CgroupParent: fmt.Sprintf("/floe-critest-%d", os.Getpid()), Network: links, PodCIDR: cidr.String(), Log: log,
+		CgroupParent: parent, Network: links, PodCIDR: cidr.String(), Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +98,9 @@ func TestFloe(t *testing.T) {
 			}
 		}
 	})
+	if _, err := r.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{}); err != nil { // which waits until the runtime has looked around
+		t.Fatal(err)
+	}
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(serve.MaxMessage)))
 	if err != nil {
