@@ -1,0 +1,392 @@
+package queue
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
+)
+
+// Config is how long pods rest. The zero value of a duration is upstream's default.
+type Config struct {
+	First, Most time.Duration // backoff after the first failure, and the most of it: 1 s, 10 s
+	Leftover    time.Duration // after which a parked pod is tried again whatever happened: 5 min
+	// Enforced says that profiles have node affinity of their own, which pods do not show.
+	Enforced bool
+	// Entered is told of every pod that enters Active, Backoff or Unschedulable (upstream's names of queues) by an event, for metrics; may be nil.
+	Entered func(queue, event string)
+}
+
+// Where says in which part of the queue a pod is.
+type Where uint8
+
+// The parts; see the drawing in the package comment.
+const (
+	Nowhere Where = iota
+	Active
+	Backoff
+	Parked
+	Gated
+	InFlight
+	Planned
+)
+
+// Item is a pod in the queue. Its fields are read by whoever got it from Pop, and changed by the queue only.
+type Item struct {
+	Pod      *corev1.Pod // the newest that the queue was told
+	Attempts int         // how often Pop gave it out
+	Arrived  time.Time   // when the queue first heard of it
+	Tried    time.Time   // when Pop first gave it out; zero: never
+
+	where           Where
+	order           uint64    // of arrival
+	since           time.Time // it came (back) into the queue
+	priority        int32
+	refusals        int // tries that rules refused
+	errors          int // tries that ended with an error, since the last that did not
+	until           time.Time
+	place           int // in a heap, or in its cohort
+	refused         []string
+	cohort          *cohort
+	seen            uint64 // in flight: events from this one on count
+	leftoverEntered time.Time
+}
+
+// Backoffs are in steps of this: upstream orders what ends within one step as the active queue does.
+const step = time.Second
+
+// Queue is the pods that wait. The zero value is not usable: New makes one.
+type Queue struct {
+	cfg    Config
+	items  map[types.UID]*Item
+	counts [Planned + 1]int
+	next   uint64
+
+	active  itemHeap
+	backoff itemHeap // after refusals
+	failed  itemHeap // after errors
+	waiting waiting
+	flight  flight
+	oldest  []leftover // parked pods by time, with entries that no longer hold
+}
+
+// leftover is a pod that was parked at a time; it holds while the pod is parked since then.
+type leftover struct {
+	item *Item
+	at   time.Time
+}
+
+// New returns an empty queue.
+func New(cfg Config) *Queue {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&cfg.First, time.Second)
+	set(&cfg.Most, 10*time.Second)
+	set(&cfg.Leftover, 5*time.Minute)
+	if cfg.Entered == nil {
+		cfg.Entered = func(string, string) {}
+	}
+	return &Queue{cfg: cfg, items: map[types.UID]*Item{}, active: itemHeap{less: sooner}, waiting: newWaiting(cfg.Enforced),
+		backoff: itemHeap{less: ends}, failed: itemHeap{less: ends}}
+}
+
+// sooner is upstream's QueueSort.
+func sooner(a, b *Item) bool {
+	switch {
+	case a.priority != b.priority:
+		return a.priority > b.priority
+	case !a.since.Equal(b.since):
+		return a.since.Before(b.since)
+	}
+	return a.order < b.order
+}
+
+func ends(a, b *Item) bool {
+	if !a.until.Equal(b.until) {
+		return a.until.Before(b.until)
+	}
+	return sooner(a, b)
+}
+
+// Set tells of a pod without a node, new or changed. A pod that is parked wakes when the change may help; one whose gates are gone is tried.
+// The pod is kept and must not be changed.
+func (q *Queue) Set(pod *corev1.Pod, now time.Time) {
+	it := q.items[pod.UID]
+	if it == nil {
+		q.next++
+		it = &Item{Pod: pod, Arrived: now, order: q.next, since: now, priority: schedulinghelpers.PodPriority(pod)}
+		q.items[pod.UID] = it
+		q.enter(it, "UnschedulablePodAdd")
+		return
+	}
+	old := it.Pod
+	it.Pod = pod
+	did := podChanges(old, pod)
+	switch it.where {
+	case Gated:
+		if len(pod.Spec.SchedulingGates) == 0 {
+			q.leave(it)
+			q.enter(it, "UnschedulablePodUpdatePodSchedulingGatesEliminated")
+		}
+	case Parked:
+		if did == 0 {
+			return
+		}
+		q.leave(it)
+		if helpsItself(it, did) {
+			q.release(it, "UnschedulablePod"+did.first(), now)
+			return
+		}
+		q.stay(it, now)
+	case InFlight:
+		q.flight.add(Event{What: ownPod, Did: did, Pod: pod})
+	}
+}
+
+// enter puts an item that is nowhere to where new pods go.
+func (q *Queue) enter(it *Item, event string) {
+	if len(it.Pod.Spec.SchedulingGates) > 0 {
+		q.to(it, Gated)
+		q.cfg.Entered("gated", event)
+		return
+	}
+	q.activate(it, event)
+}
+
+// Remove forgets a pod: it has a node, or is gone. False when it was not known.
+func (q *Queue) Remove(uid types.UID) bool {
+	it := q.items[uid]
+	if it == nil {
+		return false
+	}
+	q.leave(it)
+	delete(q.items, uid)
+	return true
+}
+
+// Pop gives out the pod to try next; nil when there is none for now.
+func (q *Queue) Pop(now time.Time) *Item {
+	q.ripen(now)
+	it := q.active.peek()
+	if it == nil {
+		if it = q.backoff.peek(); it == nil {
+			return nil
+		}
+		q.leave(it)
+		q.activate(it, "PopFromBackoffQ")
+	}
+	q.leave(it)
+	it.Attempts++
+	if it.Tried.IsZero() {
+		it.Tried = now
+	}
+	it.seen = q.flight.end()
+	q.to(it, InFlight)
+	return it
+}
+
+// ripen makes active what has rested enough, and wakes what was parked too long.
+func (q *Queue) ripen(now time.Time) {
+	for _, h := range []*itemHeap{&q.backoff, &q.failed} {
+		for it := h.peek(); it != nil && !now.Before(it.until); it = h.peek() {
+			q.leave(it)
+			q.activate(it, "BackoffComplete")
+		}
+	}
+	n := 0
+	for ; n < len(q.oldest) && (!q.oldest[n].holds() || !now.Before(q.oldest[n].at.Add(q.cfg.Leftover))); n++ {
+		if o := q.oldest[n]; o.holds() {
+			q.leave(o.item)
+			q.release(o.item, "UnschedulableTimeout", now)
+		}
+	}
+	q.oldest = q.oldest[n:]
+}
+
+func (o leftover) holds() bool { return o.item.where == Parked && o.item.leftoverEntered.Equal(o.at) }
+
+// Due is when Pop may have something to give at the latest, if nothing is told until then; false: never. Pop may have something before.
+func (q *Queue) Due() (time.Time, bool) {
+	var at time.Time
+	earlier := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	for _, h := range []*itemHeap{&q.backoff, &q.failed} {
+		if it := h.peek(); it != nil {
+			earlier(it.until)
+		}
+	}
+	for len(q.oldest) > 0 && !q.oldest[0].holds() {
+		q.oldest = q.oldest[1:]
+	}
+	if len(q.oldest) > 0 {
+		earlier(q.oldest[0].at.Add(q.cfg.Leftover))
+	}
+	return at, !at.IsZero()
+}
+
+// Park says that plug-ins refused every node to a pod that Pop gave out (none: there is no node). It waits for an event that may help,
+// or rests and is tried again when one has come since Pop. A pod that was removed meanwhile stays so.
+func (q *Queue) Park(it *Item, plugins []string, now time.Time) {
+	if it.where != InFlight {
+		return
+	}
+	it.refusals++
+	it.errors = 0
+	it.since, it.refused = now, plugins
+	if len(plugins) == 0 {
+		it.refused = []string{noNodes}
+	}
+	missed, lost := q.flight.since(it.seen)
+	q.leave(it)
+	c := newCohort(it, q.cfg.Enforced)
+	for i := range missed {
+		if ev := &missed[i]; ev.What == ownPod && ev.Pod.UID == it.Pod.UID && helpsItself(it, ev.Did) || ev.What != ownPod && c.helped(ev) {
+			lost = true
+			break
+		}
+	}
+	if lost {
+		q.release(it, "ScheduleAttemptFailure", now)
+		return
+	}
+	q.stay(it, now)
+}
+
+// stay parks an item that is nowhere.
+func (q *Queue) stay(it *Item, now time.Time) {
+	it.leftoverEntered = now
+	q.to(it, Parked)
+	q.cfg.Entered("unschedulable", "ScheduleAttemptFailure")
+	q.oldest = append(q.oldest, leftover{it, now})
+	if len(q.oldest) > 2*q.counts[Parked]+1024 {
+		kept := q.oldest[:0:0]
+		for _, o := range q.oldest {
+			if o.holds() {
+				kept = append(kept, o)
+			}
+		}
+		q.oldest = kept
+	}
+}
+
+// Fail says that a try, or the binding that it led to, ended with an error: the pod rests and is tried again.
+func (q *Queue) Fail(it *Item, now time.Time) {
+	if it.where != InFlight && it.where != Planned {
+		return
+	}
+	it.errors++
+	it.since, it.refused = now, nil
+	q.leave(it)
+	q.release(it, "ScheduleAttemptFailure", now)
+}
+
+// Plan says that a pod that Pop gave out has a node, if its binding succeeds: Fail says that it did not, and Remove that it did.
+func (q *Queue) Plan(it *Item) {
+	if it.where == InFlight {
+		q.leave(it)
+		q.to(it, Planned)
+	}
+}
+
+// release lets an item that is nowhere be tried after its backoff.
+func (q *Queue) release(it *Item, event string, now time.Time) {
+	n := it.refusals
+	if it.errors > 0 {
+		n = it.errors
+	}
+	if n == 0 || q.cfg.Most < 0 {
+		q.activate(it, event)
+		return
+	}
+	rest := q.cfg.Most
+	if n < 32 && q.cfg.First <= q.cfg.Most>>(n-1) {
+		rest = q.cfg.First << (n - 1)
+	}
+	if it.until = it.since.Add(rest).Truncate(step).Add(step); !now.Before(it.until) {
+		q.activate(it, event)
+		return
+	}
+	q.to(it, Backoff)
+	q.cfg.Entered("backoff", event)
+}
+
+func (q *Queue) activate(it *Item, event string) {
+	q.to(it, Active)
+	q.cfg.Entered("active", event)
+}
+
+// Happened wakes the parked pods that ev may help.
+func (q *Queue) Happened(ev Event, now time.Time) {
+	if q.counts[InFlight] > 0 {
+		q.flight.add(ev)
+	}
+	for _, it := range q.waiting.helped(&ev) {
+		q.leave(it)
+		q.release(it, ev.label(), now)
+	}
+}
+
+// Counts is how many pods are where, by Where.
+func (q *Queue) Counts(w Where) int { return q.counts[w] }
+
+// Where tells in which part a pod is.
+func (q *Queue) Where(uid types.UID) Where {
+	if it := q.items[uid]; it != nil {
+		return it.where
+	}
+	return Nowhere
+}
+
+// Get is a pod's item; nil when it is not known.
+func (q *Queue) Get(uid types.UID) *Item { return q.items[uid] }
+
+// Refused is which plug-ins refused a parked pod every node.
+func (it *Item) Refused() []string { return it.refused }
+
+// to puts an item that is nowhere somewhere.
+func (q *Queue) to(it *Item, w Where) {
+	if it.where = w; w != Nowhere {
+		q.counts[w]++
+	}
+	switch w {
+	case Active:
+		it.priority = schedulinghelpers.PodPriority(it.Pod)
+		q.active.push(it)
+	case Backoff:
+		q.resting(it).push(it)
+	case Parked:
+		q.waiting.add(it)
+	case InFlight:
+		q.flight.enter()
+	}
+}
+
+// leave takes an item from where it is.
+func (q *Queue) leave(it *Item) {
+	switch it.where {
+	case Active:
+		q.active.remove(it)
+	case Backoff:
+		q.resting(it).remove(it)
+	case Parked:
+		q.waiting.remove(it)
+	case InFlight:
+		q.flight.leave()
+	}
+	q.counts[it.where]--
+	it.where = Nowhere
+}
+
+func (q *Queue) resting(it *Item) *itemHeap {
+	if it.errors > 0 {
+		return &q.failed
+	}
+	return &q.backoff
+}
