@@ -23,6 +23,8 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 		"file (apiserver.config.k8s.io/v1, kind TracingConfiguration) that says to which collector spans of requests are sent, and of how many")
 	networkFlags(flags, &cfg.Network)
 	controllerFlags(flags, &cfg.Controllers)
+	flags.StringVar(&cfg.Scheduler.ConfigFile, "scheduler-config", cfg.Scheduler.ConfigFile,
+		"file (kubescheduler.config.k8s.io/v1, kind KubeSchedulerConfiguration) that says how pods are scheduled: profiles, plug-ins, extenders")
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
 	registryFlag(flags, &cfg.Node.RegistryConfigDir)
 	flags.StringVar(&cfg.Node.ImageArchives, "image-archives", cfg.Node.ImageArchives, "directory of archives of images to load at the start (default DATA-DIR/archives)")

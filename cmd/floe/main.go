@@ -45,7 +45,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(serverCommand(), runtimeCommand(), snapshotCommand(), historyCommand(), imagesCommand(), controllersCommand(), versionCommand(),
+	cmd.AddCommand(serverCommand(), runtimeCommand(), snapshotCommand(), historyCommand(), whyCommand(), imagesCommand(), controllersCommand(), versionCommand(),
 		carriedCommand("kubectl", "floe-kubectl", "Run kubectl (against this machine's cluster, unless told otherwise)"),
 		carriedCommand("bench", "floe-bench", "Measure a Kubernetes API: create, get, list, watch, leases, patches, pod start"))
 	return cmd

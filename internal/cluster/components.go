@@ -44,7 +44,6 @@ import (
 	"github.com/floe-k8s/floe/internal/pki"
 	"github.com/floe-k8s/floe/internal/runtime"
 	"github.com/floe-k8s/floe/internal/runtime/image"
-	"github.com/floe-k8s/floe/internal/scheduler"
 )
 
 // Streams of the random source, one for each component that draws from it.
@@ -66,12 +65,12 @@ func (s *server) components() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	sched := scheduler.New(scheduler.Config{
-		Client: s.client("system:kube-scheduler"), Clock: s.Clock, Rand: s.random(randomScheduler), Log: s.Log.With("component", "scheduler"),
-	})
+	if s.scheduler, err = s.newScheduler(); err != nil {
+		return nil, err
+	}
 	list := []part{
 		marked(&s.running.controllers, part{"controllers", controllers.Run}), {"node port repair", s.nodePorts().Run},
-		marked(&s.running.scheduler, part{"scheduler", sched.Run}),
+		marked(&s.running.scheduler, part{"scheduler", s.scheduler.Run}),
 	}
 	if s.Config.Simulation.wanted() {
 		simulated, err := s.simulated()

@@ -50,6 +50,7 @@ type Config struct {
 	Aggregation Aggregation `json:"aggregation,omitempty"`
 	Network     Network     `json:"network,omitempty"`
 	Controllers Controllers `json:"controllers,omitempty"`
+	Scheduler   Scheduler   `json:"scheduler,omitempty"`
 	Logging     Logging     `json:"logging,omitempty"`
 	Node        Node        `json:"node,omitempty"`
 	// Simulation adds nodes that do not exist.

@@ -68,7 +68,7 @@ func (s *server) openDoor(ctx context.Context, served served, t trust) error {
 		Flags:            flagz(served.gates, s.Flags), Statusz: served.gates.Enabled(features.Statusz),
 		Fairness: s.fairness, Tracing: s.tracing, Aggregate: s.servers.Proxy,
 		CBORServingAndStorage: served.gates.Enabled(features.CBOR), Profiling: *cfg.Profiling, SetVerbosity: s.SetVerbosity,
-		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Rand: s.random(randomAPI),
+		API: s.api, Clock: s.Clock, Log: s.Log.With("component", "api"), GitVersion: KubernetesVersion, Node: s.nodes.dial, Snapshot: s.snapshot, Why: s.why, Rand: s.random(randomAPI),
 		Documents:     t.tokens.documents(s.Config.Authentication.ServiceAccounts.JWKSURI, external, s.Log),
 		Authenticator: t.users.requests, Edge: cfg.edge(), ExternalAddress: external, Checks: s.sealingChecks(), LiveGrace: cfg.LivezGracePeriod.Duration, MaxBytesPerSec: cfg.MaxConnectionBytesPerSec,
 	})

@@ -32,6 +32,7 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe/trace"
 	"github.com/floe-k8s/floe/internal/pki"
+	"github.com/floe-k8s/floe/internal/scheduler"
 	"github.com/floe-k8s/floe/internal/simulate"
 	"github.com/floe-k8s/floe/internal/store"
 	"github.com/floe-k8s/floe/internal/store/encryption"
@@ -89,6 +90,10 @@ type server struct {
 	admitted  *admission.Metrics
 	sealing   *encryption.Keeper // nil: values are stored as they are
 
+	scheduling *scheduler.Metrics
+	scheduler  *scheduler.Scheduler // set by components, before requests are taken
+	host       string               // this machine's name
+
 	simulation *simulate.Metrics // of nodes that do not exist
 }
 
@@ -104,6 +109,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if err != nil {
 		return err
 	}
+	s.host, s.scheduling = host, scheduler.NewMetrics()
 	s.own = &ownCertificates{clock: env.Clock}
 	s.issuers = oidc.NewMetrics(bootstrap.IdentityName(host))
 	if err := s.openTracing(bootstrap.IdentityName(host)); err != nil {

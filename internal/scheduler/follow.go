@@ -1,108 +1,75 @@
 package scheduler
 
 import (
-	"context"
-	"fmt"
-	"maps"
-	"sync"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/scheduler/place"
+	"github.com/floe-k8s/floe/internal/scheduler/queue"
 )
 
-// followed is what the scheduler reads. Pods come last, so that the first decision knows the rest.
-func followed() []client.Resource {
-	return []client.Resource{nodeResource(), corev1.SchemeGroupVersion.WithResource("namespaces"), corev1.SchemeGroupVersion.WithResource("services"),
-		corev1.SchemeGroupVersion.WithResource("replicationcontrollers"), appsv1.SchemeGroupVersion.WithResource("replicasets"),
-		appsv1.SchemeGroupVersion.WithResource("statefulsets"), podResource()}
-}
-
-// session starts from a new view and follows it until a stream ends.
-func (s *Scheduler) session(ctx context.Context) error {
-	view, err := s.cfg.Client.View(ctx)
-	if err != nil {
-		return fmt.Errorf("view: %w", err)
-	}
-	s.table, s.waiting = place.NewTable(), map[types.UID]*waiting{}
-	for _, res := range followed() {
-		for obj := range view.List(res, "") {
-			s.apply(client.Change{New: obj})
-		}
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel(nil)
-	for _, res := range followed() {
-		stream, err := s.cfg.Client.Watch(ctx, res, view.Revision(), "", "")
-		if err != nil {
-			return fmt.Errorf("watch %s: %w", res.Resource, err)
-		}
-		wg.Go(func() { cancel(s.follow(ctx, stream)) })
-	}
-	s.loop(ctx)
-	return context.Cause(ctx)
-}
-
-func (s *Scheduler) follow(ctx context.Context, stream client.Stream) error {
-	for {
-		c, err := stream.Next(ctx)
-		if err != nil {
-			return err
-		}
-		select {
-		case s.changes <- c:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (s *Scheduler) drain() {
-	for {
-		select {
-		case c := <-s.changes:
-			s.apply(c)
-		default:
-			return
-		}
-	}
-}
-
-// apply brings one change to table and queue.
+// apply enters a change into the table and tells the queue of it.
 func (s *Scheduler) apply(c client.Change) {
-	switch obj := c.Newest().(type) {
+	obj, gone := c.Newest(), c.New == nil
+	switch o := obj.(type) {
 	case *corev1.Node:
-		if c.New == nil {
-			s.table.RemoveNode(obj.Name)
-		} else if s.table.SetNode(obj) {
-			s.wake()
-		}
+		old, _ := c.Old.(*corev1.Node)
+		s.applyNode(old, o, gone)
 	case *corev1.Pod:
-		s.applyPod(obj, c.New == nil)
+		old, _ := c.Old.(*corev1.Pod)
+		s.applyPod(old, o, gone)
 	case *corev1.Namespace:
-		if c.New == nil {
-			s.table.RemoveNamespace(obj.Name)
-			return
-		}
-		if old, ok := c.Old.(*corev1.Namespace); ok && maps.Equal(old.Labels, obj.Labels) {
-			return
-		}
-		s.table.SetNamespace(obj.Name, obj.Labels)
-		s.wake()
+		s.applyNamespace(c, o, gone)
 	default:
-		s.applyOwner(obj, c.New == nil)
+		s.applyOwner(obj, gone)
 	}
 }
 
-// applyOwner brings what pods are spread by, when they do not say themselves, to the table. It ranks nodes only, so it
-// wakes nobody.
+// happened tells the queue of an event; made only makes it when somebody waits.
+func (s *Scheduler) happened(made func() (queue.Event, bool), node string) {
+	if s.queue.Counts(queue.Parked)+s.queue.Counts(queue.InFlight) == 0 {
+		return
+	}
+	ev, ok := made()
+	if !ok {
+		return
+	}
+	if table := s.table; node != "" {
+		ev.Room = func(priority int32) map[corev1.ResourceName]int64 { return table.Room(node, priority) }
+	}
+	s.queue.Happened(ev, s.cfg.Clock.Now())
+}
+
+func (s *Scheduler) applyNode(old, node *corev1.Node, gone bool) {
+	if gone {
+		s.table.RemoveNode(node.Name)
+		s.happened(func() (queue.Event, bool) { return queue.NodeChanged(node, nil) }, "")
+		return
+	}
+	if s.table.SetNode(node) {
+		s.happened(func() (queue.Event, bool) { return queue.NodeChanged(old, node) }, node.Name)
+	}
+}
+
+func (s *Scheduler) applyNamespace(c client.Change, ns *corev1.Namespace, gone bool) {
+	if gone {
+		s.table.RemoveNamespace(ns.Name)
+		return
+	}
+	s.table.SetNamespace(ns.Name, ns.Labels)
+	s.happened(func() (queue.Event, bool) {
+		did := queue.LabelsChanged
+		if c.Old == nil {
+			did = queue.Added
+		}
+		return queue.Event{What: queue.Namespace, Did: did, Old: c.Old, New: c.New}, true
+	}, "")
+}
+
+// applyOwner enters what the default spreading of pods goes by.
 func (s *Scheduler) applyOwner(obj kinds.Object, gone bool) {
 	var kind place.OwnerKind
 	var selector *metav1.LabelSelector
@@ -128,30 +95,49 @@ func (s *Scheduler) applyOwner(obj kinds.Object, gone bool) {
 	s.table.SetOwner(owner, parsed)
 }
 
-func (s *Scheduler) applyPod(pod *corev1.Pod, gone bool) {
+func (s *Scheduler) applyPod(old, pod *corev1.Pod, gone bool) {
 	ended := gone || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 	switch {
 	case ended:
-		delete(s.waiting, pod.UID)
-		if s.table.RemovePod(pod.UID) {
-			s.wake()
-		}
+		s.queue.Remove(pod.UID)
+		s.forget(pod)
 	case pod.Spec.NodeName != "":
-		delete(s.waiting, pod.UID)
-		s.table.SetPod(pod, pod.Spec.NodeName)
-	case pod.Spec.SchedulerName != name || pod.DeletionTimestamp != nil || len(pod.Spec.SchedulingGates) > 0:
-		delete(s.waiting, pod.UID)
-	case s.table.NodeOf(pod.UID) != "": // bound by us; the stream has not come that far
-	case s.waiting[pod.UID] != nil:
-		w := s.waiting[pod.UID]
-		if fmt.Sprint(w.pod.Spec, w.pod.Labels) != fmt.Sprint(pod.Spec, pod.Labels) {
-			w.release()
-		}
-		w.pod = pod
-		s.table.Nominate(pod, pod.Status.NominatedNodeName)
+		s.queue.Remove(pod.UID)
+		s.applyBound(old, pod)
+	case s.profiles[pod.Spec.SchedulerName] == nil || pod.DeletionTimestamp != nil:
+		s.queue.Remove(pod.UID)
+		s.forget(pod)
+	case s.queue.Get(pod.UID) == nil && s.table.NodeOf(pod.UID) != "": // bound by us; the stream has not come that far
 	default:
-		s.arrived++
-		s.waiting[pod.UID] = &waiting{pod: pod, order: s.arrived, at: s.cfg.Clock.Now()}
+		s.queue.Set(pod, s.cfg.Clock.Now())
+		s.nominate(pod)
+	}
+}
+
+// nominate tells the table where a pod without a node is expected.
+func (s *Scheduler) nominate(pod *corev1.Pod) {
+	if s.table.NodeOf(pod.UID) == "" { // else it is assumed, and the stream has not come that far
 		s.table.Nominate(pod, pod.Status.NominatedNodeName)
+	}
+}
+
+// applyBound enters a pod that is on a node. Whoever waits for such a pod hears of it now, even if it was assumed before.
+func (s *Scheduler) applyBound(old, pod *corev1.Pod) {
+	s.table.SetPod(pod, pod.Spec.NodeName)
+	if old != nil && old.Spec.NodeName == "" {
+		old = nil
+	}
+	s.happened(func() (queue.Event, bool) { return queue.PodChanged(old, pod) }, pod.Spec.NodeName)
+}
+
+// forget takes a pod out of the table, where it may be on a node, assumed or nominated: there is more room then.
+func (s *Scheduler) forget(pod *corev1.Pod) {
+	node := s.table.NodeOf(pod.UID)
+	if !s.table.RemovePod(pod.UID) {
+		s.table.Nominate(pod, "")
+		node = pod.Status.NominatedNodeName
+	}
+	if node != "" {
+		s.happened(func() (queue.Event, bool) { return queue.PodChanged(pod, nil) }, node)
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"math/rand"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -70,9 +72,9 @@ func TestDecide(t *testing.T) {
 			if c.placed != nil {
 				s.table.SetPod(c.placed, c.nodes[0].Name)
 			}
-			node, got := s.decide(c.pod)
-			if node != c.node || got.Message != c.message {
-				t.Errorf("got %q %q\nwant %q %q", node, got.Message, c.node, c.message)
+			got := s.decide(t.Context(), c.pod)
+			if got.node != c.node || got.message != c.message || got.err != nil {
+				t.Errorf("got %+v\nwant %q %q", got, c.node, c.message)
 			}
 		})
 	}
@@ -114,7 +116,7 @@ func TestApply(t *testing.T) {
 		"statefulset": {&appsv1.StatefulSet{ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Selector: selector}}, spread("StatefulSet", "apps/v1")},
 	} {
 		matters := func() bool { // the pod's nodes differ by what only obj can tell
-			e, err := s.table.Explain(c.pod, s.policy)
+			e, err := s.table.Explain(c.pod, s.profiles[corev1.DefaultSchedulerName].Policy)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +167,7 @@ func TestRun(t *testing.T) {
 		if _, err := c.Create(ctx, nodeResource(), testNode("n", 1000, 10), metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		timer := clock.RealClock{}.NewTimer(2 * backoffFirst)
+		timer := clock.RealClock{}.NewTimer(2 * time.Second)
 		<-timer.C()
 		synctest.Wait()
 		for name, want := range map[string]string{"p": "n", "other": ""} {
@@ -176,8 +178,8 @@ func TestRun(t *testing.T) {
 		}
 		v, _ := c.View(ctx)
 		said := map[string]bool{}
-		for e := range v.List(corev1.SchemeGroupVersion.WithResource("events"), "") {
-			said[e.(*corev1.Event).Message] = true
+		for e := range v.List(eventResource(), "") {
+			said[e.(*eventsv1.Event).Note] = true
 		}
 		if !said["Successfully assigned default/p to n"] {
 			t.Errorf("events %v", said)

@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,22 +14,45 @@ import (
 	"github.com/floe-k8s/floe/internal/scheduler/place"
 )
 
-// decide finds a node for pod, or the condition that says why there is none.
-func (s *Scheduler) decide(pod *corev1.Pod) (string, corev1.PodCondition) {
-	unschedulable := func(message string) (string, corev1.PodCondition) {
-		return "", corev1.PodCondition{Reason: corev1.PodReasonUnschedulable, Message: message}
+// unsupported is the plug-in that refuses pods whose rules this release lacks; nothing that happens makes it change its mind, but the pod's own update.
+const unsupported = "floe.dev/Unsupported"
+
+// verdict is what was decided about a pod: a node, or why there is none.
+type verdict struct {
+	node    string
+	message string   // why no node will do
+	plugins []string // that refused; none: there is no node
+	err     error    // no decision could be made
+}
+
+// reason is that of the condition PodScheduled, and its message.
+func (v verdict) reason() (reason, message string) {
+	if v.err != nil {
+		return corev1.PodReasonSchedulerError, v.err.Error()
+	}
+	return corev1.PodReasonUnschedulable, v.message
+}
+
+// decide finds a node for pod, or says why there is none.
+func (s *Scheduler) decide(ctx context.Context, pod *corev1.Pod) verdict {
+	profile := s.profiles[pod.Spec.SchedulerName]
+	if profile == nil {
+		return verdict{err: fmt.Errorf("profile not found for scheduler name %q", pod.Spec.SchedulerName)}
 	}
 	if lacks := missing(pod); len(lacks) > 0 {
-		return unschedulable("this release of floe cannot honour " + strings.Join(lacks, ", "))
+		return verdict{message: "this release of floe cannot honour " + strings.Join(lacks, ", "), plugins: []string{unsupported}}
 	}
-	plan, err := s.table.Decide(pod, s.policy, s.cfg.Rand, nil)
+	plan, err := s.table.Decide(pod, profile.Policy, s.cfg.Rand, s.extension(ctx, pod))
 	switch {
 	case err != nil:
-		return "", corev1.PodCondition{Reason: corev1.PodReasonSchedulerError, Message: err.Error()}
-	case plan.Node == "":
-		return unschedulable(plan.Failure.Message("no new claims to deallocate, preemption: " + s.preemption(pod, plan.Failure)))
+		return verdict{err: err}
+	case plan.Node != "":
+		return verdict{node: plan.Node}
+	case plan.Failure == nil:
+		return verdict{err: errors.New("no node and no reason")}
 	}
-	return plan.Node, corev1.PodCondition{}
+	message := plan.Failure.Message("no new claims to deallocate, preemption: " + s.preemption(pod, profile.Policy, plan.Failure))
+	return verdict{message: message, plugins: plan.Failure.Plugins}
 }
 
 // missing names the rules of pod that this release lacks.
@@ -45,12 +70,12 @@ func missing(pod *corev1.Pod) []string {
 }
 
 // preemption is upstream's account of why it would not help.
-func (s *Scheduler) preemption(pod *corev1.Pod, f *place.Failure) string {
+func (s *Scheduler) preemption(pod *corev1.Pod, policy *place.Policy, f *place.Failure) string {
 	if p := pod.Spec.PreemptionPolicy; p != nil && *p == corev1.PreemptNever {
 		return "not eligible due to preemptionPolicy=Never."
 	}
 	counts := map[string]int{"Preemption is not helpful for scheduling": f.Nodes - f.Mendable}
-	if trial, _, err := s.table.Try(pod, s.policy); f.Mendable > 0 && err == nil && trial != nil {
+	if trial, _, err := s.table.Try(pod, policy); f.Mendable > 0 && err == nil && trial != nil {
 		for node := range trial.Candidates {
 			if s.victims(node, schedulinghelpers.PodPriority(pod)) {
 				counts["Preemption is missing in this release"]++

@@ -49,6 +49,8 @@ type Config struct {
 	Proxy http.RoundTripper
 	// Snapshot writes a snapshot of the whole store; nil: the API gives none.
 	Snapshot func(ctx context.Context, w io.Writer) error
+	// Why says why a pod has the node that it has, or none, as a value for JSON; nil: nobody knows. Its errors are the API's.
+	Why func(ctx context.Context, namespace, pod string) (any, error)
 	// Serves says of a kind of API whether it is served at all; nil: all are.
 	Serves  func(schema.GroupVersionResource) bool
 	Metrics *Metrics            // nil: nothing is counted
@@ -347,6 +349,10 @@ func (h *Handler) may(c *call, attrs auth.Attributes) bool {
 func (h *Handler) servePath(c *call) {
 	if c.path.joint && c.r.Method == http.MethodGet {
 		h.serveJoint(c) // it asks for the rights to each collection
+		return
+	}
+	if c.r.URL.Path == WhyPath && h.Why != nil && c.r.Method == http.MethodGet {
+		h.serveWhy(c) // it asks for the right to get the pod
 		return
 	}
 	if !h.may(c, auth.Attributes{Verb: strings.ToLower(c.r.Method), Path: c.r.URL.Path}) {
