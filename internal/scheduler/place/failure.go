@@ -80,6 +80,15 @@ func (f *failure) done(nodes int) *Failure {
 	return out
 }
 
+// Count is the failure of a pod that statuses tell of: each with how many of all nodes gave it.
+func Count(nodes int, statuses map[*Status]int) *Failure {
+	var f failure
+	for s, n := range statuses {
+		f.add(s, n)
+	}
+	return f.done(nodes)
+}
+
 // refused is the failure of a pod that fits nowhere before any node is asked.
 func (t *Table) refused(pr *prepared) *Failure {
 	s := pr.refuse

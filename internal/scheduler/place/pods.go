@@ -16,6 +16,7 @@ type placed struct {
 	row            int32
 	priority       int32
 	start          int64 // Unix seconds of status.startTime; 0: not started
+	preempted      bool  // it terminates because a scheduler wanted its room
 	inRow, inShape int32 // its places in the lists of its row and its shape
 }
 
@@ -27,6 +28,7 @@ func (t *Table) SetPod(pod *corev1.Pod, node string) bool {
 	if pod.Status.StartTime != nil {
 		next.start = pod.Status.StartTime.Unix()
 	}
+	next.preempted = preempted(pod)
 	t.nominated.remove(pod.UID)
 	n, ok := t.uids[pod.UID]
 	if !ok {
@@ -42,8 +44,11 @@ func (t *Table) SetPod(pod *corev1.Pod, node string) bool {
 	}
 	p := &t.placed[n]
 	if p.shape == s && p.row == next.row {
-		changed := p.priority != next.priority || p.start != next.start
-		p.priority, p.start = next.priority, next.start
+		changed := p.priority != next.priority || p.start != next.start || p.preempted != next.preempted
+		p.priority, p.start, p.preempted = next.priority, next.start, next.preempted
+		if changed {
+			t.touch(p.row)
+		}
 		return changed
 	}
 	old := *p
@@ -51,6 +56,19 @@ func (t *Table) SetPod(pod *corev1.Pod, node string) bool {
 	t.settle(n, next)
 	t.tidy(old)
 	return true
+}
+
+// preempted says whether a pod terminates because a scheduler chose it as a victim.
+func preempted(pod *corev1.Pod) bool {
+	if pod.DeletionTimestamp == nil {
+		return false
+	}
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.DisruptionTarget {
+			return c.Status == corev1.ConditionTrue && c.Reason == corev1.PodReasonPreemptionByScheduler
+		}
+	}
+	return false
 }
 
 // RemovePod forgets a pod; false when it was on no node. A nomination of it goes too.

@@ -98,12 +98,13 @@ type Placed struct {
 	Priority        int32
 	Start           int64 // Unix seconds; 0: not started
 	Terminating     bool
+	Preempted       bool // terminates because a scheduler wanted its room
 }
 
 func (t *Table) describe(n int32) Placed {
 	p := &t.placed[n]
 	return Placed{UID: p.uid, Namespace: p.shape.namespace, Name: p.name, Labels: p.shape.labels, Priority: p.priority, Start: p.start,
-		Terminating: p.shape.terminating}
+		Terminating: p.shape.terminating, Preempted: p.preempted}
 }
 
 // PodsOn ranges over the pods on a node, known or not, in no order.

@@ -14,6 +14,11 @@ func (c *class) fits(row int32, order int) uint16 {
 	if short == 0 {
 		return 0
 	}
+	return c.fitCode(short, hopeless, order)
+}
+
+// fitCode numbers a shortage; equal ones have one number.
+func (c *class) fitCode(short uint64, hopeless bool, order int) uint16 {
 	key := short<<1 | uint64(b2i(hopeless))
 	code, ok := c.fitCodes[key]
 	if !ok {

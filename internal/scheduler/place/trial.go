@@ -2,7 +2,6 @@ package place
 
 import (
 	"fmt"
-	"math/bits"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +15,8 @@ type visit struct {
 	row  int32
 	come []nominee
 	gone []int32 // by number
+
+	alone bool // rules about domains are not asked, nor are nominated pods thought there
 }
 
 // check asks all filters about a visit, in the policy's order; nil when the pod would do. Nothing is cached: a visit
@@ -33,10 +34,10 @@ func (d *decision) check(v *visit) *Status {
 			s = d.checkPorts(v)
 		case NodeResourcesFit:
 			s = d.checkFit(v)
-		case PodTopologySpread:
-			s = d.checkSpread(v)
-		case InterPodAffinity:
-			s = d.checkPods(v)
+		case PodTopologySpread, InterPodAffinity:
+			if !v.alone {
+				s = d.checkDomains(v, name)
+			}
 		default:
 			if static != 0 && c.verdicts[static].order == i {
 				s = c.verdicts[static].status
@@ -49,6 +50,13 @@ func (d *decision) check(v *visit) *Status {
 		}
 	}
 	return nil
+}
+
+func (d *decision) checkDomains(v *visit, name string) *Status {
+	if name == PodTopologySpread {
+		return d.checkSpread(v)
+	}
+	return d.checkPods(v)
 }
 
 func (d *decision) checkRule(v *visit, name string) *Status {
@@ -99,10 +107,10 @@ func (d *decision) checkFit(v *visit) *Status {
 		return sum
 	}
 	short, hopeless := d.c.shortage(v.row, len(v.come)-len(v.gone), more)
-	if bits.OnesCount64(short) == 0 {
+	if short == 0 {
 		return nil
 	}
-	return d.c.shortStatus(short, hopeless)
+	return d.c.verdicts[d.c.fitCode(short, hopeless, d.c.tm.policy.order[NodeResourcesFit])].status
 }
 
 func (s *shape) request(resource int) int64 {
@@ -213,6 +221,9 @@ func (t *Table) matchesAll(terms []term, s *shape) bool {
 
 // avoided says whether pods are in the way of the pod's own anti-affinity. Terms of one label count together.
 func (d *decision) avoided(v *visit) bool {
+	if len(v.come)+len(v.gone) == 0 {
+		return d.met(avoids, nil, v.row)
+	}
 	set := d.t.nodes[v.row].Labels
 	terms := d.c.tm.affinity.anti
 	counts := map[string]int64{}
@@ -230,11 +241,15 @@ func (d *decision) avoided(v *visit) bool {
 	return d.met(avoids, counts, v.row)
 }
 
-// met says whether the sums of a kind, with what is added by label, are above zero for any label.
+// met says whether the sums of a kind, with what is added by label (nil: nothing), are above zero for any label.
 func (d *decision) met(kind ruleKind, counts map[string]int64, row int32) bool {
 	for _, r := range d.c.rules {
 		if r.kind == kind {
-			if n, ok := d.c.sum(r, row); ok {
+			if n, ok := d.c.sum(r, row); ok && counts == nil {
+				if n > 0 { // no sum is below zero
+					return true
+				}
+			} else if ok {
 				counts[d.c.topologies[r.topology].key] += n
 			}
 		}
@@ -249,6 +264,9 @@ func (d *decision) met(kind ruleKind, counts map[string]int64, row int32) bool {
 
 // shunned says whether the anti-affinity of pods that are there or come is in the way.
 func (d *decision) shunned(v *visit) bool {
+	if len(v.come)+len(v.gone) == 0 {
+		return d.met(shunned, nil, v.row)
+	}
 	set := d.t.nodes[v.row].Labels
 	counts := map[string]int64{}
 	d.each(v, func(s *shape, by int64) {
@@ -309,7 +327,7 @@ func (tr *Trial) On(node string) {
 	if !ok || tr.d.t.nodes[row] == nil {
 		panic(fmt.Sprintf("place: trial on node %q, which is not known", node))
 	}
-	tr.visit = visit{row: row, gone: tr.gone[:0]}
+	tr.At(Row(row), false)
 }
 
 // Without thinks a pod of the node away. It panics when the pod is not there.
@@ -318,20 +336,21 @@ func (tr *Trial) Without(uid types.UID) {
 	if !ok || tr.d.t.placed[n].row != tr.row || slices.Contains(tr.gone, n) {
 		panic(fmt.Sprintf("place: trial without pod %q, which is not on node %q", uid, tr.d.t.names[tr.row]))
 	}
-	tr.gone = append(tr.gone, n)
+	tr.Drop(n)
 }
 
 // With thinks a pod back that was thought away; otherwise it does nothing.
 func (tr *Trial) With(uid types.UID) {
-	if i := slices.Index(tr.gone, tr.d.t.uids[uid]); i >= 0 {
-		tr.gone = slices.Delete(tr.gone, i, i+1)
-	}
+	tr.Keep(tr.d.t.uids[uid])
 }
 
 // Status is why the pod would not do; nil when it would. Pods nominated to the node with no lower priority are counted as
 // upstream counts them: the pod must do with them and without.
 func (tr *Trial) Status() *Status {
 	tr.come = tr.come[:0]
+	if tr.alone {
+		return tr.d.check(&tr.visit)
+	}
 	for _, n := range tr.d.t.nominated.pods[tr.d.t.names[tr.row]] {
 		if n.priority >= tr.priority && n.uid != tr.d.pod.UID {
 			tr.come = append(tr.come, n)
