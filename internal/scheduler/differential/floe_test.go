@@ -6,10 +6,12 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/floe-k8s/floe/internal/scheduler/place"
+	"github.com/floe-k8s/floe/internal/scheduler/preempt"
 	"github.com/floe-k8s/floe/test/peers/scheduling/answers"
 	"github.com/floe-k8s/floe/test/peers/scheduling/cases"
 )
@@ -24,16 +26,19 @@ type decider interface {
 
 // scheduler is floe's table with a case's objects.
 type scheduler struct {
-	table  *place.Table
-	policy *place.Policy
-	pods   map[string]*corev1.Pod // by namespace/name
-	nodes  []string
-	seed   int64
+	table     *place.Table
+	policy    *place.Policy
+	budgets   *preempt.Budgets
+	preemptor *preempt.Preemptor
+	pods      map[string]*corev1.Pod // by namespace/name
+	nodes     []string
+	seed      int64
 }
 
 // floe loads a case.
 func floe(c cases.Case) (decider, error) {
-	s := &scheduler{table: place.NewTable(), pods: map[string]*corev1.Pod{}}
+	s := &scheduler{table: place.NewTable(), budgets: &preempt.Budgets{}, pods: map[string]*corev1.Pod{}}
+	s.preemptor = preempt.New(s.table, s.budgets)
 	profile, err := profileOf(c.Configuration)
 	if err != nil {
 		return nil, err
@@ -70,6 +75,8 @@ func (s *scheduler) load(o any) error {
 	switch o := o.(type) {
 	case *corev1.Namespace:
 		s.table.SetNamespace(o.Name, o.Labels)
+	case *policyv1.PodDisruptionBudget:
+		s.budgets.Set(o)
 	case *corev1.Service:
 		s.table.SetService(o.Namespace, o.Name, o.Spec.Selector)
 	case *corev1.ReplicationController:
@@ -97,7 +104,10 @@ func (s *scheduler) decide(name string) decision {
 	}
 	d.chosen, d.score = plan.Node, plan.Score
 	if plan.Failure != nil {
-		d.Message = plan.Failure.Message("")
+		if err := s.preempt(pod, plan.Failure, &d); err != nil {
+			d.Error = "Preempt: " + err.Error()
+			return d
+		}
 	}
 	e, err := s.table.Explain(pod, s.policy)
 	if err != nil {
@@ -109,6 +119,29 @@ func (s *scheduler) decide(name string) decision {
 		d.Feasible, d.Refused = []string{plan.Node}, nil
 	}
 	return d
+}
+
+// unclaimed is what upstream's DynamicResources says of a pod without resource claims that fits nowhere.
+const unclaimed = "no new claims to deallocate"
+
+// preempt fills in what preemption comes to.
+func (s *scheduler) preempt(pod *corev1.Pod, f *place.Failure, d *decision) error {
+	plan, err := s.preemptor.Preempt(pod, s.policy, f, nil)
+	if err != nil {
+		return err
+	}
+	d.preempts = true
+	if plan.Node == "" {
+		d.Post = preempt.Tail(unclaimed, plan.Message)
+	} else {
+		v := answers.Victims{Violations: int64(plan.Violations)}
+		for _, p := range plan.Victims {
+			v.Pods = append(v.Pods, p.Namespace+"/"+p.Name)
+		}
+		d.Best, d.Victims = []string{plan.Node}, map[string]answers.Victims{plan.Node: v}
+	}
+	d.Message = f.Message(d.Post)
+	return nil
 }
 
 // explain fills in what floe says of each node.

@@ -11,11 +11,7 @@ var pending = map[string]string{
 	"devices":            "resource claims",
 	"allocateddevices":   "resource claims",
 	"extendeddevices":    "resource claims",
-	"preemption":         "preemption",
-	"preemptionbudgets":  "preemption",
-	"preemptionrules":    "preemption",
-	"nominated":          "preemption",
-	"nominatedcrowd":     "preemption",
+	"preemptionrules":    "volumes",
 	"mixturevolumes":     "volumes, resource claims",
 	"mixturecrowd":       "volumes, resource claims, preemption",
 }
