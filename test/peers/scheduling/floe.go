@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"math/rand"
 	"runtime"
@@ -10,11 +9,9 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/scheduler/place"
+	"github.com/floe-k8s/floe/internal/scheduler/preempt"
 	"github.com/floe-k8s/floe/test/peers/scheduling/workloads"
 )
-
-// errLacks says that floe has no rule that a workload is about.
-var errLacks = errors.New("floe does not have this yet")
 
 // seed chooses among equals.
 const seed = 1
@@ -38,25 +35,36 @@ func floe(w workloads.Workload) (workloads.Result, error) {
 	}
 	meter := workloads.Meter{Clock: clock.RealClock{}, Result: workloads.Result{Name: w.Name, Nodes: t.Nodes(), Placed: t.Pods()}}
 	runtime.GC() // what making the cluster left behind is nobody's decision
-	rng := rand.New(rand.NewSource(seed))
+	rng, preemptor := rand.New(rand.NewSource(seed)), preempt.New(t, &preempt.Budgets{})
 	for i, pod := range w.Pods {
-		var plan place.Plan
+		var node string
+		var evict []place.Placed
 		err := meter.Time(func() (err error) {
-			plan, err = t.Decide(pod, policy, rng, nil)
+			node, evict, err = decide(t, pod, policy, rng, preemptor)
 			return err
 		})
 		if err != nil {
 			return workloads.Result{}, fmt.Errorf("pod %s: %w", pod.Name, err)
 		}
-		if plan.Node == "" && len(w.Between) == 0 {
-			return workloads.Result{}, errLacks // preemption
+		for _, v := range evict {
+			t.RemovePod(v.UID)
 		}
-		if plan.Node != "" {
-			t.SetPod(pod, plan.Node)
+		if node != "" {
+			t.SetPod(pod, node)
 		}
 		if i < len(w.Between) {
 			t.SetPod(w.Between[i], w.Between[i].Spec.NodeName)
 		}
 	}
 	return meter.Done(), nil
+}
+
+// decide is where a pod goes, and who has to go for it; no node is "".
+func decide(t *place.Table, pod *corev1.Pod, policy *place.Policy, rng *rand.Rand, p *preempt.Preemptor) (string, []place.Placed, error) {
+	plan, err := t.Decide(pod, policy, rng, nil)
+	if err != nil || plan.Node != "" {
+		return plan.Node, nil, err
+	}
+	room, err := p.Preempt(pod, policy, plan.Failure, nil)
+	return room.Node, room.Victims, err
 }

@@ -186,10 +186,6 @@ func measure(file string, decide func(workloads.Workload) (workloads.Result, err
 			return err
 		}
 		r, err := decide(w)
-		if errors.Is(err, errLacks) {
-			fmt.Printf("%-28s %v\n", name, err)
-			continue
-		}
 		if err != nil {
 			return fmt.Errorf("workload %s: %w", name, err)
 		}
