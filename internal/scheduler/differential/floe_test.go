@@ -7,11 +7,13 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/floe-k8s/floe/internal/scheduler/place"
 	"github.com/floe-k8s/floe/internal/scheduler/preempt"
+	"github.com/floe-k8s/floe/internal/scheduler/volumes"
 	"github.com/floe-k8s/floe/test/peers/scheduling/answers"
 	"github.com/floe-k8s/floe/test/peers/scheduling/cases"
 )
@@ -27,6 +29,7 @@ type decider interface {
 // scheduler is floe's table with a case's objects.
 type scheduler struct {
 	table     *place.Table
+	index     *volumes.Index
 	policy    *place.Policy
 	budgets   *preempt.Budgets
 	preemptor *preempt.Preemptor
@@ -39,7 +42,8 @@ type scheduler struct {
 func floe(c cases.Case) (decider, error) {
 	s := &scheduler{table: place.NewTable(), budgets: &preempt.Budgets{}, pods: map[string]*corev1.Pod{}}
 	s.preemptor = preempt.New(s.table, s.budgets)
-	profile, err := profileOf(c.Configuration)
+	s.index = volumes.New(s.table.Touch)
+	profile, err := profileOf(c.Configuration, s.index.Rules())
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +54,13 @@ func floe(c cases.Case) (decider, error) {
 		switch o := o.(type) {
 		case *corev1.Node:
 			s.table.SetNode(o)
+			s.index.SetNode(o)
 			s.nodes = append(s.nodes, o.Name)
 		case *corev1.Pod:
 			s.pods[o.Namespace+"/"+o.Name] = o
 			if o.Spec.NodeName != "" {
 				s.table.SetPod(o, o.Spec.NodeName)
+				s.index.SetPod(o, o.Spec.NodeName)
 			} else if node := o.Status.NominatedNodeName; node != "" {
 				s.table.Nominate(o, node)
 			}
@@ -90,7 +96,28 @@ func (s *scheduler) load(o any) error {
 		owner(place.StatefulSet, o.ObjectMeta, selector)
 		return err
 	}
+	s.loadVolumes(o)
 	return nil
+}
+
+// loadVolumes adds what the rules of volumes look at.
+func (s *scheduler) loadVolumes(o any) {
+	switch o := o.(type) {
+	case *corev1.PersistentVolumeClaim:
+		s.index.SetClaim(o)
+	case *corev1.PersistentVolume:
+		s.index.SetVolume(o)
+	case *storagev1.StorageClass:
+		s.index.SetClass(o)
+	case *storagev1.CSINode:
+		s.index.SetCSINode(o)
+	case *storagev1.CSIDriver:
+		s.index.SetDriver(o)
+	case *storagev1.CSIStorageCapacity:
+		s.index.SetCapacity(o)
+	case *storagev1.VolumeAttachment:
+		s.index.SetAttachment(o)
+	}
 }
 
 func (s *scheduler) decide(name string) decision {
@@ -126,6 +153,11 @@ const unclaimed = "no new claims to deallocate"
 
 // preempt fills in what preemption comes to.
 func (s *scheduler) preempt(pod *corev1.Pod, f *place.Failure, d *decision) error {
+	if preempt.Unasked(f) {
+		d.preempts, d.Post = true, preempt.TailUnasked
+		d.Message = f.Message(d.Post)
+		return nil
+	}
 	plan, err := s.preemptor.Preempt(pod, s.policy, f, nil)
 	if err != nil {
 		return err

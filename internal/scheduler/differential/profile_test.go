@@ -8,11 +8,14 @@ import (
 	schedulerv1 "k8s.io/kube-scheduler/config/v1"
 
 	"github.com/floe-k8s/floe/internal/scheduler/place"
+	"github.com/floe-k8s/floe/internal/scheduler/volumes"
 )
 
 // profileOf is what a case's configuration says of its one profile: the arguments and score plug-ins that cases use.
-func profileOf(c *schedulerv1.KubeSchedulerConfiguration) (place.Profile, error) {
+func profileOf(c *schedulerv1.KubeSchedulerConfiguration, rules []place.Rule) (place.Profile, error) {
 	p := place.DefaultProfile()
+	i := slices.Index(p.Filters, place.PodTopologySpread)
+	p.Filters, p.Rules = slices.Insert(p.Filters, i, volumes.Names()...), rules
 	if c == nil {
 		return p, nil
 	}

@@ -62,6 +62,15 @@ func (s Site) Pods(yield func(Placed) bool) {
 	}
 }
 
+// Gone says whether a pod of the node is thought away, for rules that know the pods on nodes by themselves.
+func (s Site) Gone(uid types.UID) bool {
+	if len(s.gone) == 0 {
+		return false
+	}
+	n, ok := s.t.uids[uid]
+	return ok && slices.Contains(s.gone, n)
+}
+
 // prepareRules asks the policy's rules from outside about a pod.
 func (t *Table) prepareRules(pod *corev1.Pod, p *Policy, pr *prepared) error {
 	for _, r := range p.rules {
