@@ -20,7 +20,8 @@ type Rule interface {
 // Prepared is what a rule makes of one pod.
 //
 // Key stands for everything that Filter and Score go by except the node and what the rule has told the table to look at
-// again: pods with equal keys (and alike otherwise) share answers, and an answer is asked for again only after the node or
+// again: pods with equal keys (and alike otherwise) share answers, and even the functions: those of the first pod with a key are
+// asked again later, so they must go by what is in the key, or look things up. And an answer is asked for again only after the node or
 // the pods on it changed, or after Table.Touch or Table.TouchAll. A key that is never used again (with a counter, say) costs
 // a look at all nodes.
 type Prepared struct {

@@ -78,25 +78,31 @@ func (x *Index) Assume(object *corev1.Pod, node string) (*Bindings, error) {
 		b.volumes = append(b.volumes, x.reserve(m))
 	}
 	for _, one := range f.make {
-		c := one.claim
-		next := c.DeepCopy()
-		metav1.SetMetaDataAnnotation(&next.ObjectMeta, selectedNode, node)
-		x.claims[nameOf(c)].assumed = next // equal to what another pod that shares the claim has assumed
-		b.claims = append(b.claims, &promise[*corev1.PersistentVolumeClaim]{object: next, claim: nameOf(c),
-			todo: c.Annotations[selectedNode] != node})
+		b.claims = append(b.claims, x.send(one.claim, node))
 	}
 	return b, nil
+}
+
+// send assumes that a claim's volume is to be made for a node. Another pod that shares the claim may have done so.
+func (x *Index) send(c *corev1.PersistentVolumeClaim, node string) *promise[*corev1.PersistentVolumeClaim] {
+	p := &promise[*corev1.PersistentVolumeClaim]{object: c, claim: nameOf(c)}
+	if c.Annotations[selectedNode] != node {
+		p.object, p.todo = c.DeepCopy(), true
+		metav1.SetMetaDataAnnotation(&p.object.ObjectMeta, selectedNode, node)
+		x.claims[p.claim].assumed = p.object
+	}
+	return p
 }
 
 // reserve assumes that a volume is a claim's.
 func (x *Index) reserve(m match) *promise[*corev1.PersistentVolume] {
 	object, c := m.volume.now(), m.claim
-	p := &promise[*corev1.PersistentVolume]{object: object.DeepCopy(), claim: nameOf(c)}
+	p := &promise[*corev1.PersistentVolume]{object: object, claim: nameOf(c)}
 	ref := object.Spec.ClaimRef
 	if ref != nil && ref.UID == c.UID { // and the name, since it was found for the claim
 		return p
 	}
-	p.todo = true
+	p.object, p.todo = object.DeepCopy(), true
 	p.object.Spec.ClaimRef = &corev1.ObjectReference{Kind: "PersistentVolumeClaim", APIVersion: "v1", Namespace: c.Namespace, Name: c.Name,
 		UID: c.UID, ResourceVersion: c.ResourceVersion}
 	if ref == nil && !metav1.HasAnnotation(p.object.ObjectMeta, boundByController) {
@@ -157,7 +163,7 @@ func (x *Index) Undo(b *Bindings) {
 	}
 	for _, p := range b.claims {
 		c := x.claims[p.claim]
-		if p.open() && c != nil && c.assumed != nil && c.assumed.ResourceVersion == p.object.ResourceVersion {
+		if p.open() && c != nil && c.assumed == p.object {
 			c.assumed = nil
 		}
 	}
@@ -235,11 +241,12 @@ func (x *Index) checkClaim(n *node, p *promise[*corev1.PersistentVolumeClaim]) (
 }
 
 func (x *Index) checkReach(n *node, v *volume, translating string) error {
-	a, err := x.seenFrom(v, n.name)
-	if err != nil {
-		return bindingError(translating, err)
+	var f found
+	x.lookBound(&wishes{bound: []reached{x.reach(v.name)}}, n.name, n.labels, &f)
+	if f.broken != nil {
+		return bindingError(translating, f.broken)
 	}
-	if !x.reachable(a, n.labels) {
+	if f.against != 0 {
 		return bindingError("pv %q node affinity doesn't match node %q: no matching NodeSelectorTerms", v.name, n.name)
 	}
 	return nil

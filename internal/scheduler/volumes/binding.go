@@ -64,13 +64,29 @@ func (x *Index) unready(object *corev1.Pod) (reason string, any bool) {
 	return "", any
 }
 
-// wishes are the claims of a pod, by what is to be done about them.
+// wishes are the claims of a pod, by what is to be done about them. The table keeps them with the key, beyond the lives of the
+// objects that they were made of, so what they say of volumes they say by value.
 type wishes struct {
 	x         *Index
-	bound     []string // names of volumes
-	chosen    []*wish  // waiting, for a node that has been selected already
-	open      []*wish  // waiting, the smallest first
-	immediate bool     // some ought to be bound and are not
+	bound     []reached
+	chosen    []*wish // waiting, for a node that has been selected already
+	open      []*wish // waiting, the smallest first
+	immediate bool    // some ought to be bound and are not
+}
+
+// reached is what a volume that a claim has says of the nodes that can get at it.
+type reached struct {
+	missing  bool // there is no such volume
+	affinity *affinity
+	plugin   string // the in-tree plug-in that a driver stands in for; "" for none
+	replaced *affinity
+	broken   error // why replaced cannot be told
+}
+
+// holder is a volume that is reserved for a claim.
+type holder struct {
+	*volume
+	affinity *affinity
 }
 
 // wish is a claim that waits.
@@ -79,10 +95,10 @@ type wish struct {
 	class    *class
 	size     resource.Quantity
 	pool     *pool // nil: there are no volumes of the class
-	reserved []*volume
+	reserved []holder
 	selector labels.Selector // nil: any labels will do
 	node     string          // selected; "" for none
-	groups   map[*group]bool // that will do, as far as has been asked
+	mode     corev1.PersistentVolumeMode
 }
 
 func (x *Index) wishes(object *corev1.Pod) (*wishes, error) {
@@ -90,7 +106,7 @@ func (x *Index) wishes(object *corev1.Pod) (*wishes, error) {
 	for name := range claimNames(object) {
 		c := x.claims[name].now()
 		if bound(c) {
-			w.bound = append(w.bound, c.Spec.VolumeName)
+			w.bound = append(w.bound, x.reach(c.Spec.VolumeName))
 			continue
 		}
 		class := x.classes[className(c)]
@@ -114,7 +130,8 @@ func (x *Index) wishes(object *corev1.Pod) (*wishes, error) {
 }
 
 func (w *wishes) add(c *corev1.PersistentVolumeClaim, class *class) error {
-	one := &wish{claim: c, class: class, size: c.Spec.Resources.Requests[corev1.ResourceStorage], groups: map[*group]bool{}}
+	one := &wish{claim: c, class: class, size: c.Spec.Resources.Requests[corev1.ResourceStorage],
+		mode: modeOf(c.Spec.VolumeMode)}
 	if node, ok := c.Annotations[selectedNode]; ok {
 		one.node = node
 		w.chosen = append(w.chosen, one)
@@ -123,10 +140,10 @@ func (w *wishes) add(c *corev1.PersistentVolumeClaim, class *class) error {
 	if one.pool = w.x.pools[class.object.Name]; one.pool != nil {
 		for _, v := range one.pool.reserved[nameOf(c)] {
 			if one.mayHave(v) {
-				one.reserved = append(one.reserved, v)
+				one.reserved = append(one.reserved, holder{v, v.affinity})
 			}
 		}
-		slices.SortFunc(one.reserved, func(a, b *volume) int { return strings.Compare(a.name, b.name) })
+		slices.SortFunc(one.reserved, func(a, b holder) int { return strings.Compare(a.name, b.name) })
 	}
 	if c.Spec.Selector != nil {
 		selector, err := metav1.LabelSelectorAsSelector(c.Spec.Selector)
@@ -143,25 +160,27 @@ func (w *wishes) add(c *corev1.PersistentVolumeClaim, class *class) error {
 func (w *wish) mayHave(v *volume) bool {
 	object, c := v.now(), w.claim
 	return (object.Spec.ClaimRef.UID == "" || object.Spec.ClaimRef.UID == c.UID) && v.size.Cmp(w.size) >= 0 &&
-		modeOf(object.Spec.VolumeMode) == modeOf(c.Spec.VolumeMode) &&
+		modeOf(object.Spec.VolumeMode) == w.mode &&
 		text(object.Spec.VolumeAttributesClassName) == text(c.Spec.VolumeAttributesClassName)
 }
 
 // key stands for all that look goes by, but what is told by touching nodes.
 func (w *wishes) key() string {
 	var k keyWriter
-	for _, name := range w.bound {
-		v := w.x.volumes[name]
-		switch {
-		case v == nil || v.object == nil:
+	for _, r := range w.bound {
+		if r.missing {
 			k.WriteByte('-')
-		case v.plugin != "":
+			continue
+		}
+		k.WriteByte('a')
+		k.str(r.affinity.string())
+		if r.plugin != "" {
 			k.WriteByte('=')
-			k.str(name)
-			k.str(v.object.ResourceVersion)
-		default:
-			k.WriteByte('a')
-			k.str(v.affinity.string())
+			k.str(r.plugin)
+			k.str(r.replaced.string())
+			if r.broken != nil {
+				k.str(r.broken.Error())
+			}
 		}
 	}
 	for _, one := range w.chosen {
@@ -182,7 +201,7 @@ func (w *wish) keyOfMatch(k *keyWriter) {
 		return
 	}
 	k.num(w.pool.generation)
-	k.str(string(modeOf(w.claim.Spec.VolumeMode)))
+	k.str(string(w.mode))
 	k.str(text(w.claim.Spec.VolumeAttributesClassName))
 	for _, m := range w.claim.Spec.AccessModes {
 		k.str(string(m))

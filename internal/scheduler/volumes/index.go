@@ -32,9 +32,17 @@ type Index struct {
 	statuses [againstVolume << 1]*place.Status // by reasons
 }
 
-// New returns an empty index. touch is called whenever rules would answer otherwise about a node: place.Table.Touch.
+// New returns an empty index; see Reset.
 func New(touch func(node string)) *Index {
-	return &Index{
+	x := &Index{}
+	x.Reset(touch)
+	return x
+}
+
+// Reset empties the index, whose rules stay those that policies were compiled with. touch is called whenever rules would answer
+// otherwise about a node: place.Table.Touch.
+func (x *Index) Reset(touch func(node string)) {
+	*x = Index{
 		touch: touch, claims: map[types.NamespacedName]*claim{}, volumes: map[string]*volume{}, pools: map[string]*pool{},
 		classes: map[string]*class{}, drivers: map[string]*storagev1.CSIDriver{}, capacities: map[types.NamespacedName]*capacity{},
 		attachments: map[string]*attachment{}, handles: map[string]int{}, nodes: map[string]*node{},

@@ -83,16 +83,17 @@ func (x *Index) look(w *wishes, node string, set map[string]string) *found {
 
 // lookBound asks whether volumes that claims have can be reached; the first that cannot says why.
 func (x *Index) lookBound(w *wishes, node string, set map[string]string, out *found) {
-	for _, name := range w.bound {
-		v := x.volumes[name]
-		if v == nil || v.object == nil {
+	for i := range w.bound {
+		r := &w.bound[i]
+		if r.missing {
 			out.against |= againstVolume
 			return
 		}
-		a, err := x.seenFrom(v, node)
-		if err != nil {
-			out.broken = err
-			return
+		a := r.affinity
+		if r.plugin != "" && x.stoodIn(r.plugin, node) {
+			if a, out.broken = r.replaced, r.broken; out.broken != nil {
+				return
+			}
 		}
 		if !x.reachable(a, set) {
 			out.against |= againstAffinity
@@ -107,10 +108,10 @@ func (x *Index) find(w *wish, set map[string]string, taken []match) *volume {
 		return nil
 	}
 	is := func(v *volume) bool { return slices.ContainsFunc(taken, func(m match) bool { return m.volume == v }) }
-	for _, v := range w.reserved {
-		if !is(v) {
-			if x.reachable(v.affinity, set) {
-				return v
+	for _, h := range w.reserved {
+		if !is(h.volume) {
+			if x.reachable(h.affinity, set) {
+				return h.volume
 			}
 			return nil
 		}
@@ -137,15 +138,15 @@ func (x *Index) find(w *wish, set map[string]string, taken []match) *volume {
 
 // fits says whether the volumes of a group are of the kind that a claim asks for.
 func (w *wish) fits(g *group) bool {
-	if ok, known := w.groups[g]; known {
-		return ok
+	if g.mode != w.mode || g.attributes != text(w.claim.Spec.VolumeAttributesClassName) {
+		return false
 	}
-	ok := g.mode == modeOf(w.claim.Spec.VolumeMode) && g.attributes == text(w.claim.Spec.VolumeAttributesClassName)
 	for _, m := range w.claim.Spec.AccessModes {
-		ok = ok && slices.Contains(g.access, m)
+		if !slices.Contains(g.access, m) {
+			return false
+		}
 	}
-	w.groups[g] = ok
-	return ok
+	return true
 }
 
 // provision says what is against making a claim's volume where a node gets at it.

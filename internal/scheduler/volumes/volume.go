@@ -23,8 +23,9 @@ type volume struct {
 	handle   handle    // as the driver knows it
 	affinity *affinity // of object
 	plugin   string    // the in-tree plug-in whose volume it is, if a driver stands in for it
-	replaced *affinity // as the driver that stands in sees it; see Index.seenFrom
-	seen     bool      // replaced is known
+	replaced *affinity // as the driver that stands in sees it, once seen
+	broken   error     // why that cannot be told, once seen
+	seen     bool
 
 	// Where it can be found by claims that wait; see pool.
 	pool     *pool
@@ -98,7 +99,7 @@ func (x *Index) replace(v *volume, object *corev1.PersistentVolume) {
 
 // parse reads what does not depend on assumptions.
 func (x *Index) parse(v *volume) {
-	v.affinity, v.plugin, v.replaced, v.seen, v.handle = nil, "", nil, false, handle{}
+	v.affinity, v.plugin, v.seen, v.handle = nil, "", false, handle{}
 	if v.object != nil {
 		v.affinity = parseAffinity(v.object.Spec.NodeAffinity)
 		v.plugin = volumePlugin(v.object)
@@ -128,21 +129,28 @@ func (x *Index) forgetHandle(h handle) {
 	}
 }
 
-// seenFrom is a volume's affinity as it is for a node: where a driver stands in for its plug-in, as that one has it. The error
-// is why it cannot be told.
-func (x *Index) seenFrom(v *volume, name string) (*affinity, error) {
-	if v.plugin == "" {
-		return v.affinity, nil
+// reach is what a volume says of the nodes that can get at it.
+func (x *Index) reach(name string) reached {
+	v := x.volumes[name]
+	if v == nil || v.object == nil {
+		return reached{missing: true}
 	}
-	if n := x.nodes[name]; n == nil || !slices.Contains(n.replaced, v.plugin) {
-		return v.affinity, nil
+	if v.plugin == "" {
+		return reached{affinity: v.affinity}
 	}
 	if !v.seen {
 		object, err := csitranslation.New().TranslateInTreePVToCSI(klog.Background(), v.object)
-		if err != nil {
-			return nil, fmt.Errorf("could not translate pv: %w", err)
+		if v.replaced, v.broken, v.seen = nil, nil, true; err != nil {
+			v.broken = fmt.Errorf("could not translate pv: %w", err)
+		} else {
+			v.replaced = parseAffinity(object.Spec.NodeAffinity)
 		}
-		v.replaced, v.seen = parseAffinity(object.Spec.NodeAffinity), true
 	}
-	return v.replaced, nil
+	return reached{affinity: v.affinity, plugin: v.plugin, replaced: v.replaced, broken: v.broken}
+}
+
+// stoodIn says whether a driver stands in for an in-tree plug-in on a node.
+func (x *Index) stoodIn(plugin, node string) bool {
+	n := x.nodes[node]
+	return n != nil && slices.Contains(n.replaced, plugin)
 }
