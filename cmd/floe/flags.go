@@ -133,6 +133,8 @@ func servingFlags(flags *pflag.FlagSet, cfg *cluster.Serving) {
 func controllerFlags(flags *pflag.FlagSet, c *cluster.Controllers) {
 	flags.StringSliceVar(&c.Enabled, "controllers", c.Enabled, "which controllers run: * for those that are on by default, NAME for one more, -NAME for one less")
 	flags.DurationVar(&c.ClusterSigningDuration.Duration, "cluster-signing-duration", c.ClusterSigningDuration.Duration, "how long signed certificates last, unless less is asked for")
+	flags.DurationVar(&c.LegacyTokenCleanUpPeriod.Duration, "legacy-service-account-token-clean-up-period", c.LegacyTokenCleanUpPeriod.Duration,
+		"how long a token in a secret that its service account lists must be unused to be marked as invalid, and then be marked to be deleted")
 }
 
 // networkFlags have the names of kube-apiserver's and kube-controller-manager's.

@@ -18,7 +18,8 @@ func TestNoFlagIsASecret(t *testing.T) {
 		"oidc-groups-prefix": "a name", "oidc-required-claim": "names", "oidc-signing-algs": "names", "service-account-max-token-expiration": "a time",
 		"encryption-provider-config": "a file", "write-kubeconfig": "a file", "tls-sni-cert-key": "files", "encryption-provider-config-automatic-reload": "a switch",
 		"enable-bootstrap-token-auth": "a switch", "service-account-extend-token-expiration": "a switch",
-		"authentication-token-webhook-version": "a version", "authentication-token-webhook-cache-ttl": "a time",
+		"legacy-service-account-token-clean-up-period": "a time",
+		"authentication-token-webhook-version":         "a version", "authentication-token-webhook-cache-ttl": "a time",
 	}
 	flags, _ := flagsOf()
 	seen := 0

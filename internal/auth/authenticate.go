@@ -23,6 +23,8 @@ type User struct {
 	UID    string
 	Groups []string
 	Extra  map[string][]string
+	// Remarks are to be said where the user asks for something; nil: there are none.
+	Remarks *Remarks
 }
 
 // In says whether the user is in group.

@@ -28,6 +28,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/deployment"
 	"github.com/floe-k8s/floe/internal/controller/engine"
 	"github.com/floe-k8s/floe/internal/controller/garbage"
+	"github.com/floe-k8s/floe/internal/controller/legacytoken"
 	"github.com/floe-k8s/floe/internal/controller/namespace"
 	"github.com/floe-k8s/floe/internal/controller/nodetaint"
 	"github.com/floe-k8s/floe/internal/controller/policystatus"
@@ -101,7 +102,8 @@ func (s *server) controllers() (*engine.Engine, error) {
 		},
 	})
 	return e, register(e, needs{
-		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration, lasting: s.lasting, servers: s.servers, told: s.servers.told,
+		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration, lasting: s.lasting,
+		unused: s.Config.Controllers.LegacyTokenCleanUpPeriod.Duration, servers: s.servers, told: s.servers.told,
 		runs: s.Config.Controllers.runs,
 	})
 }
@@ -114,6 +116,7 @@ type needs struct {
 	review    csr.Review
 	signed    time.Duration // how long certificates last at most
 	lasting   accounttokens.Issue
+	unused    time.Duration      // how long tokens in secrets may not have been used
 	servers   apiservice.Servers // of aggregated APIs
 	told      func() apiservice.Trust
 	runs      func(name string) bool // whether a controller is wanted
@@ -139,7 +142,7 @@ func register(e *engine.Engine, with needs) error {
 		nodetaint.New(),
 		serviceaccount.New(),
 		rootca.New(with.authority),
-		accounttokens.New(with.lasting, with.authority),
+		accounttokens.New(with.lasting, with.authority), legacytoken.New(with.unused),
 		bootstraptoken.Signer(), bootstraptoken.Cleaner(),
 		clusterroleaggregation.New(),
 		resourcequota.New(with.catalog),

@@ -71,8 +71,9 @@ func TestWhichControllersRun(t *testing.T) {
 		}
 	}
 	bad := Controllers{Enabled: []string{"-nobody"}}
-	if errs := bad.validate(); len(errs) != 2 || !strings.HasPrefix(errs[0].Error(), `controllers.enabled: "nobody" is not in the list of known controllers: bootstrap-signer-controller, `) ||
-		errs[1].Error() != "controllers.clusterSigningDuration: 0s: must be above 0" {
+	if errs := bad.validate(); len(errs) != 3 || !strings.HasPrefix(errs[0].Error(), `controllers.enabled: "nobody" is not in the list of known controllers: bootstrap-signer-controller, `) ||
+		errs[1].Error() != "controllers.clusterSigningDuration: 0s: must be above 0" ||
+		errs[2].Error() != "controllers.legacyServiceAccountTokenCleanUpPeriod: 0s: must be above 0" {
 		t.Errorf("%v", errs)
 	}
 }

@@ -16,10 +16,14 @@ type Controllers struct {
 	Enabled []string `json:"enabled,omitempty"`
 	// ClusterSigningDuration is how long certificates last that are signed for approved requests, when these do not ask for less. Default 8760h, a year.
 	ClusterSigningDuration metav1.Duration `json:"clusterSigningDuration,omitempty"`
+	// LegacyTokenCleanUpPeriod is how long a service account's token in a secret, which the account lists, must not have been used to be marked as invalid, and then
+	// to have been marked to be deleted. Default 8760h, a year.
+	LegacyTokenCleanUpPeriod metav1.Duration `json:"legacyServiceAccountTokenCleanUpPeriod,omitempty"`
 }
 
 func defaultControllers() Controllers {
-	return Controllers{Enabled: []string{"*"}, ClusterSigningDuration: metav1.Duration{Duration: 365 * 24 * time.Hour}}
+	year := metav1.Duration{Duration: 365 * 24 * time.Hour}
+	return Controllers{Enabled: []string{"*"}, ClusterSigningDuration: year, LegacyTokenCleanUpPeriod: year}
 }
 
 // switchable is a controller that can be left out.
@@ -39,6 +43,7 @@ func switchables() []switchable {
 		{own: "clusterrole-aggregation", names: []string{"clusterrole-aggregation-controller", "clusterrole-aggregation"}},
 		{own: "deployment", names: []string{"deployment-controller", "deployment"}},
 		{own: "garbage", names: []string{"garbage-collector-controller", "garbagecollector"}},
+		{own: "legacy-token-cleaner", names: []string{"legacy-serviceaccount-token-cleaner-controller"}},
 		{own: "namespace", names: []string{"namespace-controller", "namespace"}},
 		{own: "pvcprotection", names: []string{"persistentvolumeclaim-protection-controller", "pvc-protection"}},
 		{own: "pvprotection", names: []string{"persistentvolume-protection-controller", "pv-protection"}},
@@ -77,6 +82,9 @@ func (c *Controllers) validate() (errs []error) {
 	}
 	if d := c.ClusterSigningDuration.Duration; d <= 0 {
 		errs = append(errs, fmt.Errorf("controllers.clusterSigningDuration: %s: must be above 0", d))
+	}
+	if d := c.LegacyTokenCleanUpPeriod.Duration; d <= 0 {
+		errs = append(errs, fmt.Errorf("controllers.legacyServiceAccountTokenCleanUpPeriod: %s: must be above 0", d))
 	}
 	return errs
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/oidc"
+	"github.com/floe-k8s/floe/internal/auth/token"
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
@@ -75,6 +76,7 @@ type server struct {
 	queues    *engine.Metrics
 	lasting   accounttokens.Issue // makes the tokens of secrets; set by tokens
 	seen      *auth.Metrics       // of users
+	accounts  *token.Metrics      // of their tokens
 	audit     *audit.Trail        // nil: nothing is recorded
 	audited   *audit.Metrics
 	tracing   *trace.Provider // nil: nothing is traced
@@ -102,7 +104,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if env.Seed == 0 {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
-	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), seen: auth.NewMetrics()}
+	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), seen: auth.NewMetrics(), accounts: token.NewMetrics()}
 	s.simulation = simulate.NewMetrics()
 	s.webhooks, s.policies, s.admitted = webhook.NewMetrics(), policy.NewMetrics(), admission.NewMetrics(s.Clock)
 	host, err := os.Hostname()

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,9 +12,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/wire"
+	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/token"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/pki"
@@ -64,8 +68,20 @@ func (s *server) tokens() (t accountTokens, err error) {
 		kinds.Tokens{Audiences: audiences, Extend: extend, MaxLife: most, Issue: issue(issuer)},
 		token.NewChecker(token.Config{
 			Issuers: issuers, Audiences: audiences, Keys: keys, Clock: s.Clock, Lookup: cfg.ServiceAccounts.Lookup, Objects: bindings{api.NewObjects(s.store, s.kinds)},
+			Mark: s.markUsed, Metrics: s.accounts,
 		}),
 	}, nil
+}
+
+// markUsed labels a secret with the day on which its token was used. A label that cannot be written hinders nobody; the next use tries again.
+func (s *server) markUsed(ctx context.Context, secret *corev1.Secret, label, day string) {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": secret.UID, "labels": map[string]string{label: day}}})
+	if err == nil {
+		_, err = s.client(apiServer, auth.Masters).Patch(ctx, corev1.SchemeGroupVersion.WithResource("secrets"), secret.Namespace, secret.Name, types.MergePatchType, patch, "")
+	}
+	if err != nil {
+		s.Log.Error("the use of a token is not noted in its secret", "secret", secret.Namespace+"/"+secret.Name, "err", err)
+	}
 }
 
 // signer signs tokens, with the cluster's own key unless another is configured.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"time"
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
@@ -99,6 +100,9 @@ func (t *Trail) event(req *Request, level auditv1.Level) auditv1.Event {
 	e := auditv1.Event{
 		TypeMeta: metav1.TypeMeta{Kind: "Event", APIVersion: Version}, Level: level, AuditID: types.UID(req.ID), RequestURI: req.URI, Verb: a.Verb,
 		User: userInfo(req.User), SourceIPs: req.SourceIPs, UserAgent: agent, RequestReceivedTimestamp: metav1.NewMicroTime(req.Received),
+	}
+	if said := req.User.Remarks; said != nil {
+		e.Annotations = maps.Clone(said.Annotations)
 	}
 	if a.Path == "" {
 		e.ObjectRef = &auditv1.ObjectReference{

@@ -264,6 +264,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	if end != nil {
 		defer end()
 	}
+	if said := c.user.Remarks; said != nil {
+		for _, text := range said.Warnings {
+			c.warn(text)
+		}
+	}
 	if !h.impersonate(c) {
 		return
 	}

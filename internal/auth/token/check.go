@@ -2,13 +2,12 @@ package token
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
@@ -18,10 +17,10 @@ import (
 
 const (
 	legacyIssuer = "kubernetes/serviceaccount"
-	invalidSince = "kubernetes.io/legacy-token-invalid-since"
 	leeway       = time.Minute // by which clocks may differ
 	userPrefix   = "system:serviceaccount:"
 	extraPrefix  = "authentication.kubernetes.io/"
+	remarkPrefix = "authentication.k8s.io/" // of annotations of the audit trail
 )
 
 func userName(namespace, name string) string { return userPrefix + namespace + ":" + name }
@@ -34,7 +33,7 @@ type Objects interface {
 	Node(name string) (*corev1.Node, error)
 }
 
-// Config is what a Checker is made from. All fields but Used are needed.
+// Config is what a Checker is made from. All fields but Mark and Metrics are needed.
 type Config struct {
 	Issuers   []string // whose tokens are taken
 	Audiences []string // of the API
@@ -43,8 +42,10 @@ type Config struct {
 	Clock     clock.PassiveClock
 	// Lookup: a secret's token is good only while the secret is there.
 	Lookup bool
-	// Used is told of each use of a secret's token that is not answered from memory. It must not wait. nil: nobody is.
-	Used func(secret *corev1.Secret)
+	// Mark labels a secret, whose token is used, with the day of that; it is waited for. It is asked once a day, and again as long as the secret has not got the
+	// label. nil: nothing is marked.
+	Mark    func(ctx context.Context, secret *corev1.Secret, label, day string)
+	Metrics *Metrics // nil: nothing is counted
 }
 
 // Checker checks tokens. It is safe for concurrent use.
@@ -63,7 +64,7 @@ func NewChecker(cfg Config) *Checker {
 }
 
 // Check is an auth.TokenChecker.
-func (c *Checker) Check(_ context.Context, token string, asked []string) (id auth.Identity, ok bool, err error) {
+func (c *Checker) Check(ctx context.Context, token string, asked []string) (id auth.Identity, ok bool, err error) {
 	p, err := parse(token)
 	if err != nil || p.issuer != legacyIssuer && !slices.Contains(c.Issuers, p.issuer) {
 		return auth.Identity{}, false, nil // for others to know
@@ -79,8 +80,11 @@ func (c *Checker) Check(_ context.Context, token string, asked []string) (id aut
 		asked = c.Audiences
 	}
 	held := []string(said.Audience)
+	var remarks *auth.Remarks
 	if len(held) == 0 {
 		held = c.Audiences
+		remarks = remarks.Annotate(remarkPrefix+"legacy-token", said.Subject)
+		c.Metrics.count(func(m *Metrics) prometheus.Counter { return m.legacy })
 	}
 	shared := slices.DeleteFunc(slices.Clone(held), func(a string) bool { return !slices.Contains(asked, a) })
 	if len(shared) == 0 && len(c.Audiences) > 0 {
@@ -88,13 +92,15 @@ func (c *Checker) Check(_ context.Context, token string, asked []string) (id aut
 	}
 	id.Audiences = shared
 	if said.Issuer == legacyIssuer {
-		id.User, err = c.legacy(token, &said)
+		id.User, remarks, err = c.legacy(ctx, token, &said, remarks)
 	} else {
 		id.User, err = c.bound(&said)
+		remarks = c.overdue(&said, remarks, err)
 	}
 	if err != nil {
 		return auth.Identity{}, false, err
 	}
+	id.User.Remarks = remarks
 	if said.Expiry != 0 {
 		id.Until = said.Expiry.time().Add(leeway)
 	}
@@ -175,6 +181,20 @@ func (c *Checker) bound(said *claims) (auth.User, error) {
 	return user(b, said.ID), nil
 }
 
+// overdue adds that a pod's token is used later than it was to be renewed, which only the extension of its life allows.
+func (c *Checker) overdue(said *claims, remarks *auth.Remarks, refused error) *auth.Remarks {
+	if refused != nil || said.Bound.WarnAfter == 0 {
+		return remarks
+	}
+	now, after := c.Clock.Now(), said.Bound.WarnAfter.time()
+	if !now.After(after) {
+		c.Metrics.count(func(m *Metrics) prometheus.Counter { return m.fresh })
+		return remarks
+	}
+	c.Metrics.count(func(m *Metrics) prometheus.Counter { return m.stale })
+	return remarks.Annotate(remarkPrefix+"stale-token", fmt.Sprintf("subject: %s, seconds after warning threshold: %d", said.Subject, now.Unix()-after.Unix()))
+}
+
 // holds says why a token that is bound to obj is not good; failed says why there is no obj.
 func holds(kind, claim string, obj metav1.Object, failed error, want *Ref, now time.Time) error {
 	switch {
@@ -226,47 +246,4 @@ func accountUser(namespace, name, uid string) auth.User {
 		Name: userName(namespace, name), UID: uid,
 		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, auth.Authenticated},
 	}
-}
-
-// legacy is the user of a token that stands in a secret.
-func (c *Checker) legacy(token string, said *claims) (auth.User, error) {
-	namespace, name := said.LegacyNamespace, said.LegacyName
-	for _, claim := range []struct{ name, value string }{
-		{"sub", said.Subject}, {"namespace", namespace}, {"secretName", said.LegacySecret}, {"serviceAccountName", name}, {"serviceAccountUID", said.LegacyUID},
-	} {
-		if claim.value == "" {
-			return auth.User{}, fmt.Errorf("%s claim is missing", claim.name)
-		}
-	}
-	if said.Subject != userName(namespace, name) || strings.Contains(namespace, ":") || strings.Contains(name, ":") {
-		return auth.User{}, errors.New("sub claim is invalid")
-	}
-	if !c.Lookup {
-		return accountUser(namespace, name, said.LegacyUID), nil
-	}
-	secret, err := c.Objects.Secret(namespace, said.LegacySecret)
-	if err != nil || secret.DeletionTimestamp != nil {
-		return auth.User{}, errors.New("Token has been invalidated") //lint:ignore ST1005 upstream's text
-	}
-	if subtle.ConstantTimeCompare(secret.Data[corev1.ServiceAccountTokenKey], []byte(token)) == 0 {
-		return auth.User{}, errors.New("Token does not match server's copy") //lint:ignore ST1005 upstream's text
-	}
-	account, err := c.Objects.ServiceAccount(namespace, name)
-	switch {
-	case err != nil:
-		return auth.User{}, err
-	case account.DeletionTimestamp != nil:
-		return auth.User{}, fmt.Errorf("ServiceAccount %s/%s has been deleted", namespace, name)
-	case string(account.UID) != said.LegacyUID:
-		return auth.User{}, fmt.Errorf("ServiceAccount UID (%s) does not match claim (%s)", account.UID, said.LegacyUID)
-	}
-	if c.Used != nil {
-		c.Used(secret)
-	}
-	if secret.Labels[invalidSince] != "" {
-		return auth.User{}, fmt.Errorf("the token in secret %s/%s for service account %s/%s has been marked invalid. Use tokens from the TokenRequest API or manually "+
-			"created secret-based tokens, or remove the '%s' label from the secret to temporarily allow use of this token",
-			namespace, secret.Name, namespace, name, invalidSince)
-	}
-	return accountUser(namespace, name, said.LegacyUID), nil
 }

@@ -64,6 +64,7 @@ type Bootstrap struct {
 	Config
 	events *record.Recorder
 	seen   map[string]*lifeSign // of leases; used by Run alone
+	tracks time.Time            // when this server last said since when the use of tokens is noticed; used by Ensure and Run
 	told   bool                 // that the range is not the configured one; used by Ensure and Run
 	// registered: the API services have once been as they are to be as a server starts; used by Ensure and Run
 	registered bool
@@ -147,6 +148,7 @@ func (b *Bootstrap) look(ctx context.Context) {
 	b.warn("identity lease", b.renewIdentity(ctx))
 	b.warn("API services", b.registerServed(ctx))
 	b.warn("conditions of flow schemas", b.sayDangling(ctx))
+	b.warn("since when tokens are tracked", b.trackTokens(ctx))
 }
 
 // warn tells of what failed and is tried again. The end of the server is no failure.
@@ -214,18 +216,6 @@ func priorityClasses() []*schedulingv1.PriorityClass {
 			Description: "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
 		},
 	}
-}
-
-// trackTokens makes the config map that says since when the use of old service account tokens is noticed.
-func (b *Bootstrap) trackTokens(ctx context.Context) error {
-	res := corev1.SchemeGroupVersion.WithResource("configmaps")
-	const name = "kube-apiserver-legacy-service-account-token-tracking"
-	if _, ok, err := get[*corev1.ConfigMap](ctx, b, res, metav1.NamespaceSystem, name); ok || err != nil {
-		return err
-	}
-	return b.create(ctx, res, &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: metav1.NamespaceSystem}, Data: map[string]string{"since": b.Clock.Now().UTC().Format(time.DateOnly)},
-	})
 }
 
 // cidrs are the configured ranges as an object names them.

@@ -226,7 +226,7 @@ func (s *Simulation) carryOut(ctx context.Context, w *simulated, key engine.Key,
 			s.Writing(w.ctl.Name, write)
 		}
 		s.wrote++
-		_, rev, werr := do(ctx, w.client, write)
+		_, rev, werr := write.Do(ctx, w.client)
 		w.written[key] = max(w.written[key], rev)
 		if fate == 2 {
 			werr = errLost

@@ -2,14 +2,17 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/invariants"
@@ -42,17 +45,22 @@ const (
 	Create Verb = iota
 	Update
 	Delete
+	Patch
 )
 
-// Write is one write. Object is required but for Delete, and is not changed; its resourceVersion is a
+// String is the verb as errors name it.
+func (v Verb) String() string { return [...]string{"create", "update", "delete", "patch"}[v] }
+
+// Write is one write. Object is required for Create and Update, and is not changed; its resourceVersion is a
 // precondition.
 type Write struct {
 	Verb            Verb
 	Resource        client.Resource
 	Object          kinds.Object
-	Subresource     string // of an Update: "status", "finalize" or ""
-	Namespace, Name string // of a Delete
+	Subresource     string // of an Update or a Patch: "status", "finalize" or ""
+	Namespace, Name string // of a Delete and a Patch
 	Options         metav1.DeleteOptions
+	Data            []byte // a merge patch (RFC 7386)
 	Batch           int
 	// Event, when set, tells of the write done or failed. stored is nil after a Delete or a failure.
 	Event func(stored kinds.Object, err error) *Event
@@ -79,6 +87,25 @@ func NewDelete(res client.Resource, obj kinds.Object, policy metav1.DeletionProp
 	return w
 }
 
+// NewPatch merges fields, by their names in JSON, into exactly this obj: its UID is a precondition. A controller patches where its user, as upstream's, may not
+// update.
+func NewPatch(res client.Resource, obj kinds.Object, fields map[string]any) Write {
+	w := Write{Verb: Patch, Resource: res, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+	meta, _ := fields["metadata"].(map[string]any)
+	meta = maps.Clone(meta)
+	if meta == nil {
+		meta = map[string]any{}
+	}
+	meta["uid"] = obj.GetUID()
+	fields = maps.Clone(fields)
+	fields["metadata"] = meta
+	var err error
+	if w.Data, err = json.Marshal(fields); err != nil {
+		panic(fmt.Sprintf("engine: a patch of %s that is no JSON: %v", resourceName(res), err))
+	}
+	return w
+}
+
 // AsSeen makes a deletion fail when obj, which it deletes, is no longer as it was read: with a conflict.
 func (w Write) AsSeen(obj kinds.Object) Write {
 	p, version := *w.Options.Preconditions, obj.GetResourceVersion()
@@ -89,7 +116,7 @@ func (w Write) AsSeen(obj kinds.Object) Write {
 
 // WriteError is the error of one write of a plan.
 type WriteError struct {
-	Verb     string // "create", "update" or "delete"
+	Verb     string // "create", "update", "delete" or "patch"
 	Resource client.Resource
 	Err      error // the API's
 }
@@ -153,43 +180,41 @@ func (l *loop) together(ctx context.Context, batch []Write) (uint64, error) {
 	return high, errors.Join(errs...)
 }
 
-// write does one write and returns its revision. Deleting what is gone already succeeds.
+// write does one write, tells of it, and returns its revision.
 func (l *loop) write(ctx context.Context, w Write) (uint64, error) {
 	if invariants.Enabled && !l.ctl.writes(w.Resource) {
 		panic(fmt.Sprintf("controller %s writes %s, which is none of its outputs", l.ctl.Name, resourceName(w.Resource)))
 	}
-	var (
-		stored kinds.Object
-		rev    uint64
-		err    error
-		what   string
-	)
-	switch w.Verb {
-	case Create:
-		what = "create"
-		stored, err = l.client.Create(ctx, w.Resource, w.Object, metav1.CreateOptions{})
-	case Update:
-		what = "update"
-		stored, err = l.client.Update(ctx, w.Resource, w.Object, w.Subresource)
-	case Delete:
-		what = "delete"
-		rev, err = l.client.Delete(ctx, w.Resource, w.Namespace, w.Name, w.Options)
-		if apierrors.IsNotFound(err) {
-			return 0, nil
-		}
-	default:
-		panic(fmt.Sprintf("engine: write with unknown verb %d", w.Verb))
-	}
+	stored, rev, err := w.Do(ctx, l.client)
 	if w.Event != nil {
 		if ev := w.Event(stored, err); ev != nil {
 			l.events.Record(ctx, *ev)
 		}
 	}
 	if err != nil {
-		return 0, &WriteError{Verb: what, Resource: w.Resource, Err: err}
-	}
-	if stored != nil {
-		rev = revisionOf(stored)
+		return 0, &WriteError{Verb: w.Verb.String(), Resource: w.Resource, Err: err}
 	}
 	return rev, nil
+}
+
+// Do does the write alone, and returns what is stored now (nil after a deletion) and the revision of that. Deleting what is gone already succeeds, without a revision.
+func (w Write) Do(ctx context.Context, c client.Client) (stored kinds.Object, rev uint64, err error) {
+	switch w.Verb {
+	case Create:
+		stored, err = c.Create(ctx, w.Resource, w.Object, metav1.CreateOptions{})
+	case Update:
+		stored, err = c.Update(ctx, w.Resource, w.Object, w.Subresource)
+	case Patch:
+		stored, err = c.Patch(ctx, w.Resource, w.Namespace, w.Name, types.MergePatchType, w.Data, w.Subresource)
+	case Delete:
+		if rev, err = c.Delete(ctx, w.Resource, w.Namespace, w.Name, w.Options); apierrors.IsNotFound(err) {
+			return nil, 0, nil
+		}
+	default:
+		panic(fmt.Sprintf("engine: write with unknown verb %d", w.Verb))
+	}
+	if err == nil && stored != nil {
+		rev = revisionOf(stored)
+	}
+	return stored, rev, err
 }

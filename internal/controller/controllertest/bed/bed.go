@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/floe-k8s/floe/internal/admission"
@@ -171,6 +172,13 @@ func (h held) Create(ctx context.Context, res client.Resource, obj kinds.Object,
 func (h held) Update(ctx context.Context, res client.Resource, obj kinds.Object, subresource string) (kinds.Object, error) {
 	stored, err := h.Client.Update(ctx, res, obj, subresource)
 	h.check("update", res, err)
+	return stored, err
+}
+
+// Patch implements client.Client.
+func (h held) Patch(ctx context.Context, res client.Resource, namespace, name string, pt types.PatchType, data []byte, subresource string) (kinds.Object, error) {
+	stored, err := h.Client.Patch(ctx, res, namespace, name, pt, data, subresource)
+	h.check("patch", res, err)
 	return stored, err
 }
 
