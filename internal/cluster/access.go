@@ -39,31 +39,6 @@ func (s *server) servingTLS() (*tls.Config, error) {
 	return s.Config.Serving.tls(own.Certificate, s.Log.With("component", "api"))
 }
 
-// writeKubeconfigs writes the administrator's way in.
-func (s *server) writeKubeconfigs() error {
-	id, err := s.authority.Client("kubernetes-admin", "system:masters")
-	if err != nil {
-		return err
-	}
-	name := ""
-	if s.Config.Serving.ownCertificate() {
-		name = ownName // the authority in the file knows nothing of the certificate that others get
-	}
-	data, err := pki.Kubeconfig("floe", s.localURL(), name, s.authority.CertPEM(), id)
-	if err != nil {
-		return err
-	}
-	for _, file := range []string{s.dir.join(adminKubeconfig), s.Config.WriteKubeconfig} {
-		if file == "" {
-			continue
-		}
-		if err := pki.WriteFile(file, data, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // localURL is where a client on this machine finds the API.
 func (s *server) localURL() string {
 	addr := s.listener.Addr().(*net.TCPAddr)

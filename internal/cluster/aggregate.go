@@ -99,15 +99,11 @@ func (s *server) frontProxy() (identity func() (*tls.Certificate, error), front 
 	if front, err = pki.OpenFrontProxy(s.dir.join("pki"), s.Clock); err != nil {
 		return nil, nil, err
 	}
-	id, err := front.Client(frontProxyName)
+	own, err := s.renewer(frontProxyName, func() (pki.Identity, error) { return front.Client(frontProxyName) })
 	if err != nil {
 		return nil, nil, err
 	}
-	cert, err := id.TLS()
-	if err != nil {
-		return nil, nil, err
-	}
-	return func() (*tls.Certificate, error) { return &cert, nil }, front, nil
+	return func() (*tls.Certificate, error) { return own.Certificate(), nil }, front, nil
 }
 
 // trust is what others are told of whom to believe: whom this server believes, and itself (front; nil: it shows somebody else's certificate).

@@ -191,7 +191,8 @@ func (s *server) parts() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.writeKubeconfigs(); err != nil {
+	ways, err := s.writeKubeconfigs()
+	if err != nil {
 		return nil, err
 	}
 	list := []part{
@@ -207,6 +208,7 @@ func (s *server) parts() ([]part, error) {
 		s.afterBootstrap(part{"aggregated discovery", s.discover}),
 		{"issuers", s.others.Run},
 		{"collector", s.tuneCollector},
+		{"kubeconfig files", s.keepKubeconfigs(ways)},
 	}
 	if s.follow != nil {
 		list = append(list, part{"authorization file", s.follow})

@@ -12,7 +12,8 @@
 //   - ca.key, front-proxy-ca.key, and sa.key that signs tokens, are readable by their owner only (0600), are never logged, and are written whole or not at all.
 //   - An authority that is there is used as it is; one that is damaged, half there or expired stops the start with the file's name. It is
 //     never replaced silently: every client out there trusts it.
-//   - Leaves live in memory, and are made anew at each start and after two thirds of their lives (Renewed), so nothing on disk but the authority can expire.
+//   - Leaves live in memory, and are made anew at each start and after two thirds of their lives (Renewed). The one that stands on disk, in the
+//     administrator's kubeconfig file, is written again then: nothing on disk but the authority expires while a server runs.
 //
 // # What it leaves to others
 //

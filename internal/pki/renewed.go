@@ -19,8 +19,14 @@ type Renewed struct {
 	make  func() (Identity, error)
 	clock clock.PassiveClock
 	log   *slog.Logger
-	now   atomic.Pointer[tls.Certificate]
+	now   atomic.Pointer[held]
 	next  atomic.Int64 // when it is made anew, in nanoseconds; whoever moves it makes it
+}
+
+// held is one identity in both of its forms.
+type held struct {
+	cert tls.Certificate
+	id   Identity
 }
 
 // NewRenewed makes the first identity. name says whose it is, for the log.
@@ -39,13 +45,18 @@ func (r *Renewed) renew() error {
 		return err
 	}
 	life := cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)
-	r.now.Store(&cert)
+	r.now.Store(&held{cert, id})
 	r.next.Store(cert.Leaf.NotBefore.Add(life * 2 / 3).UnixNano())
 	return nil
 }
 
 // Certificate is the one that holds now. It is shared and not to be changed.
-func (r *Renewed) Certificate() *tls.Certificate {
+func (r *Renewed) Certificate() *tls.Certificate { return &r.current().cert }
+
+// Identity is the same in PEM, with its key, for files.
+func (r *Renewed) Identity() Identity { return r.current().id }
+
+func (r *Renewed) current() *held {
 	now, due := r.clock.Now(), r.next.Load()
 	if now.UnixNano() >= due && r.next.CompareAndSwap(due, now.Add(renewRetry).UnixNano()) {
 		if err := r.renew(); err != nil {
@@ -58,7 +69,7 @@ func (r *Renewed) Certificate() *tls.Certificate {
 }
 
 // Expires is when the certificate that holds now ends.
-func (r *Renewed) Expires() time.Time { return r.now.Load().Leaf.NotAfter }
+func (r *Renewed) Expires() time.Time { return r.now.Load().cert.Leaf.NotAfter }
 
 // Serve is tls.Config's GetCertificate.
 func (r *Renewed) Serve(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.Certificate(), nil }

@@ -26,7 +26,7 @@ type Config struct {
 	Services func(name string) *apiregistrationv1.APIService
 	// Resolve says where a port of a service is now.
 	Resolve func(namespace, name string, port int32) (*url.URL, error)
-	// Certificate is the identity, asked for at each handshake; nil: none is shown.
+	// Certificate is the identity, asked for at each request: the same pointer as long as it is the same. nil: none is shown.
 	Certificate func() (*tls.Certificate, error)
 	// ForwardRedirects lets clients see where a server sends them; else such an answer is refused (--aggregator-reject-forwarding-redirect).
 	ForwardRedirects bool

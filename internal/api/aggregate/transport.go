@@ -33,16 +33,23 @@ type trust struct {
 	uid, name, authorities string
 	port                   int32
 	insecure               bool
+	shown                  *tls.Certificate // by this server; another one begins new connections, or one that is never idle would outlive it
 }
 
 func trustOf(svc *apiregistrationv1.APIService) trust {
 	s := &svc.Spec
-	return trust{string(svc.UID), s.Service.Name + "." + s.Service.Namespace + ".svc", string(s.CABundle), port(svc), s.InsecureSkipTLSVerify}
+	return trust{string(svc.UID), s.Service.Name + "." + s.Service.Namespace + ".svc", string(s.CABundle), port(svc), s.InsecureSkipTLSVerify, nil}
 }
 
 // transport reaches the server of svc. Transports for what it was before are given up.
 func (p *Proxy) transport(svc *apiregistrationv1.APIService) (*http.Transport, error) {
 	want := trustOf(svc)
+	if p.Certificate != nil {
+		var err error
+		if want.shown, err = p.Certificate(); err != nil {
+			return nil, err
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	was := p.known[svc.Name]
@@ -67,8 +74,8 @@ func (p *Proxy) transport(svc *apiregistrationv1.APIService) (*http.Transport, e
 
 func (p *Proxy) config(want trust) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: want.name, InsecureSkipVerify: want.insecure} //nolint:gosec // on the API service's own demand
-	if p.Certificate != nil {
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return p.Certificate() }
+	if want.shown != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return want.shown, nil }
 	}
 	if want.authorities == "" {
 		return config, nil
