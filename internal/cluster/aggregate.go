@@ -15,12 +15,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/aggregate"
+	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/proxy"
 	"github.com/floe-k8s/floe/internal/controller/apiservice"
+	"github.com/floe-k8s/floe/internal/controller/garbage"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/pki"
 )
@@ -58,6 +62,23 @@ var _ apiservice.Servers = (*aggregation)(nil)
 // Check implements apiservice.Servers.
 func (a *aggregation) Check(svc *apiregistrationv1.APIService) error {
 	return a.Proxy.Check(a.leaving(), svc)
+}
+
+// collectorUser is who asks for owners, as upstream's collector does.
+const collectorUser = "system:serviceaccount:kube-system:generic-garbage-collector"
+
+var _ garbage.Others = (*aggregation)(nil)
+
+// Serves implements garbage.Others.
+func (a *aggregation) Serves(gvk schema.GroupVersionKind) (namespaced, ok bool) {
+	_, namespaced, ok = a.Added().Resource(gvk)
+	return namespaced, ok
+}
+
+// Object implements garbage.Others.
+func (a *aggregation) Object(gvk schema.GroupVersionKind, namespace, name string) (metav1.Object, error) {
+	user := auth.User{Name: collectorUser, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", auth.Authenticated}}
+	return a.Metadata(a.leaving(), user, gvk, namespace, name)
 }
 
 // aggregating makes what leads to others. s.store and s.listener are there.

@@ -103,7 +103,7 @@ func (s *server) controllers() (*engine.Engine, error) {
 	})
 	return e, register(e, needs{
 		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration, lasting: s.lasting,
-		unused: s.Config.Controllers.LegacyTokenCleanUpPeriod.Duration, servers: s.servers, told: s.servers.told,
+		unused: s.Config.Controllers.LegacyTokenCleanUpPeriod.Duration, servers: s.servers, told: s.servers.told, owners: s.servers,
 		runs: s.Config.Controllers.runs,
 	})
 }
@@ -119,6 +119,7 @@ type needs struct {
 	unused    time.Duration      // how long tokens in secrets may not have been used
 	servers   apiservice.Servers // of aggregated APIs
 	told      func() apiservice.Trust
+	owners    garbage.Others         // of aggregated APIs
 	runs      func(name string) bool // whether a controller is wanted
 }
 
@@ -138,7 +139,7 @@ func (s *server) review(spec authorizationv1.SubjectAccessReviewSpec) (bool, err
 // register gives the engine those of floe's controllers that are to run.
 func register(e *engine.Engine, with needs) error {
 	for _, c := range []engine.Controller{
-		deployment.New(), replicaset.New(), garbage.New(with.catalog), namespace.New(with.catalog), servicecidr.New(), servicerepair.Addresses(),
+		deployment.New(), replicaset.New(), garbage.New(with.catalog, with.owners), namespace.New(with.catalog), servicecidr.New(), servicerepair.Addresses(),
 		nodetaint.New(),
 		serviceaccount.New(),
 		rootca.New(with.authority),

@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+
+	"github.com/floe-k8s/floe/internal/auth"
 )
 
 const (
@@ -114,7 +116,7 @@ func (p *Proxy) discover(ctx context.Context, v *Version) {
 
 // document is where the server says that its OpenAPI document is. One that is elsewhere than clients look for it is none.
 func (p *Proxy) document(ctx context.Context, client *http.Client, svc *apiregistrationv1.APIService) string {
-	body, _, code, err := p.fetch(ctx, client, svc, documents, "application/json")
+	body, _, code, err := p.fetch(ctx, client, svc, aggregator(), documents, "application/json")
 	if err != nil || code != http.StatusOK {
 		return ""
 	}
@@ -136,7 +138,7 @@ func (p *Proxy) document(ctx context.Context, client *http.Client, svc *apiregis
 
 // whole asks for everything at once, and of a server that does not know that form for the group and version alone.
 func (p *Proxy) whole(ctx context.Context, client *http.Client, svc *apiregistrationv1.APIService) (apidiscoveryv2.APIVersionDiscovery, error) {
-	body, form, code, err := p.fetch(ctx, client, svc, "/apis", accepted)
+	body, form, code, err := p.fetch(ctx, client, svc, aggregator(), "/apis", accepted)
 	switch {
 	case err != nil:
 		return apidiscoveryv2.APIVersionDiscovery{}, err
@@ -150,7 +152,7 @@ func (p *Proxy) whole(ctx context.Context, client *http.Client, svc *apiregistra
 		return of(&list, svc), nil
 	}
 	path := "/apis/" + svc.Spec.Group + "/" + svc.Spec.Version
-	if body, _, code, err = p.fetch(ctx, client, svc, path, "application/json"); err != nil {
+	if body, _, code, err = p.fetch(ctx, client, svc, aggregator(), path, "application/json"); err != nil {
 		return apidiscoveryv2.APIVersionDiscovery{}, err
 	}
 	var list metav1.APIResourceList
@@ -163,18 +165,20 @@ func (p *Proxy) whole(ctx context.Context, client *http.Client, svc *apiregistra
 	return apidiscoveryv2.APIVersionDiscovery{Resources: resources(list.APIResources)}, nil
 }
 
-// fetch gets a page as who may get all of them.
-func (p *Proxy) fetch(ctx context.Context, client *http.Client, svc *apiregistrationv1.APIService, path, accept string) (body []byte, form string, code int, err error) {
+// fetch gets a page as a user.
+func (p *Proxy) fetch(ctx context.Context, client *http.Client, svc *apiregistrationv1.APIService, user auth.User, path, accept string) (body []byte, form string, code int, err error) {
 	at, err := p.resolve(svc)
 	if err != nil {
 		return nil, "", 0, err
 	}
-	at.Path = path
+	if at, err = at.Parse(path); err != nil {
+		return nil, "", 0, err
+	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
 		return nil, "", 0, err
 	}
-	identify(r.Header, aggregator())
+	identify(r.Header, user)
 	r.Header.Set("Accept", accept)
 	resp, err := client.Do(r)
 	if err != nil {

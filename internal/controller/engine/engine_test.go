@@ -36,7 +36,7 @@ var (
 )
 
 func controllers() []engine.Controller {
-	return []engine.Controller{deployment.New(), replicaset.New(), garbage.New(catalog), namespace.New(catalog)}
+	return []engine.Controller{deployment.New(), replicaset.New(), garbage.New(catalog, nil), namespace.New(catalog)}
 }
 
 func catalog() ([]*kinds.Kind, <-chan struct{}) { return allKinds(), nil }

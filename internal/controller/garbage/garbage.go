@@ -5,7 +5,7 @@
 // A dependent names its owners in ownerReferences. Deletion is in the background (owner first), in the foreground
 // (dependents first, held by the finalizer foregroundDeletion) or orphaning (references removed, held by the finalizer orphan).
 // A reference is judged: its owner is there, waits for its dependents to go, or is absent; or nobody can tell, because nothing of
-// that apiVersion and kind is served; or it is misplaced: a cluster-wide object names an owner of a kind that has a namespace.
+// that apiVersion and kind is served, or its server does not answer; or it is misplaced: a cluster-wide object names an owner of a kind that has a namespace.
 //
 // # Laws
 //
@@ -14,6 +14,8 @@
 //   - An owner is absent when, in the view that shows the reference, no object of that kind and name has that UID in the dependent's
 //     namespace, or for kinds without one anywhere. A view is one state of all resources, and UIDs are made up by the API, so an owner
 //     that a view does not show will not appear: nobody needs to be asked again.
+//   - An owner of an aggregated API is asked for at its server each time its dependents are judged, every minute, and absent only if that says so in the words of the
+//     API. One of whose server nothing is heard is one of which nobody can tell.
 //   - An object with an owner of which nobody can tell, or a misplaced one, is left alone, whatever its other owners are.
 //   - A foreground deletion waits for dependents that set blockOwnerDeletion and could have the owner. Where dependents wait for each other in a circle, those
 //     that are in it let go of their owners first.
@@ -25,8 +27,8 @@
 //
 // # What it leaves to others
 //
-// Adding the finalizers on a delete request belongs to api, the content of namespaces to namespace. Objects of aggregated APIs are neither collected nor known
-// as owners: they are left alone.
+// Adding the finalizers on a delete request belongs to api, the content of namespaces to namespace. Objects of aggregated APIs are known
+// as owners, but neither collected nor let go when they wait or orphan: their servers do that, or somebody who follows them.
 package garbage
 
 import (
@@ -40,12 +42,12 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-// askAgain is when an object with an owner of a kind that is not served is looked at again.
+// askAgain is when an object is looked at again that has an owner of a kind that no view shows.
 const askAgain = time.Minute
 
-// New returns the controller; it collects objects of the kinds that catalog names at the time, and knows them as owners.
-func New(catalog engine.Catalog) engine.Controller {
-	c := newCollector(catalog)
+// New returns the controller; it collects objects of the kinds that catalog names at the time, and knows them as owners, and those of others, which may be nil.
+func New(catalog engine.Catalog, others Others) engine.Controller {
+	c := newCollector(catalog, others)
 	return engine.Controller{
 		Name: "garbage", Component: "garbage-collector-controller", Queue: "garbage_collector_attempt_to_delete",
 		User: "system:serviceaccount:kube-system:generic-garbage-collector", Workers: 20,
@@ -62,7 +64,7 @@ func New(catalog engine.Catalog) engine.Controller {
 	}
 }
 
-func (c *collector) reconcile(view client.View, key engine.Key, _ time.Time) (engine.Plan, error) {
+func (c *collector) reconcile(view client.View, key engine.Key, now time.Time) (engine.Plan, error) {
 	served := c.served()
 	k := served.kind(key.Resource)
 	if k == nil {
@@ -73,7 +75,7 @@ func (c *collector) reconcile(view client.View, key engine.Key, _ time.Time) (en
 	case obj == nil:
 		return engine.Plan{}, nil
 	case obj.GetDeletionTimestamp() == nil:
-		return c.judge(view, served, k, obj), nil
+		return c.judge(view, served, k, obj, now), nil
 	case slices.Contains(obj.GetFinalizers(), metav1.FinalizerOrphanDependents):
 		return orphan(view, served, k, obj), nil
 	case slices.Contains(obj.GetFinalizers(), metav1.FinalizerDeleteDependents):

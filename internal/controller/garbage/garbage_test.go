@@ -232,7 +232,7 @@ func TestOwnersThatAreNot(t *testing.T) {
 			if c.ns == "" {
 				res = roles
 			}
-			ctl := garbage.New(catalogOf(maps_, secrets, roles, spaces))
+			ctl := garbage.New(catalogOf(maps_, secrets, roles, spaces), nil)
 			events, _, err := controllertest.Step(w.ctx, w.client, ctl, engine.Key{Resource: res, Namespace: c.ns, Name: "d"}, w.sim.Clock.Now())
 			if err != nil {
 				t.Fatal(err)
@@ -261,7 +261,7 @@ func TestAdoptedMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := garbage.New(catalogOf(maps_, spaces)).Reconcile(view, engine.Key{Resource: maps_, Namespace: "default", Name: "d"}, w.sim.Clock.Now())
+	plan, err := garbage.New(catalogOf(maps_, spaces), nil).Reconcile(view, engine.Key{Resource: maps_, Namespace: "default", Name: "d"}, w.sim.Clock.Now())
 	if err != nil || len(plan.Writes) != 1 {
 		t.Fatalf("plan %+v, %v: want one deletion", plan, err)
 	}
@@ -299,7 +299,7 @@ func TestWakesFew(t *testing.T) {
 	}
 	catalog := catalogOf(maps_)
 	served, _ := catalog()
-	keys := garbage.New(catalog).Every(served[0])
+	keys := garbage.New(catalog, nil).Every(served[0])
 	d := view.Get(maps_, "default", "d")
 	next := d.DeepCopyObject().(kinds.Object)
 	next.SetLabels(map[string]string{"a": "b"})

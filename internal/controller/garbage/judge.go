@@ -3,6 +3,7 @@ package garbage
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,16 +21,13 @@ const (
 	ownerThere     verdict = iota
 	ownerWaits             // it is being deleted in the foreground
 	ownerAbsent            // it is gone, or never was
-	ownerUnknown           // no such kind is served
+	ownerUnknown           // no such kind is served, or its server does not answer
 	ownerMisplaced         // its kind has a namespace, the dependent has none
 )
 
-// about is the verdict on one reference of obj.
-func (s *servedKinds) about(view client.View, obj kinds.Object, ref metav1.OwnerReference) verdict {
-	k := s.owner(ref)
+// about is the verdict on one reference of obj to an owner of kind k.
+func about(view client.View, k *kinds.Kind, obj kinds.Object, ref metav1.OwnerReference) verdict {
 	switch {
-	case k == nil:
-		return ownerUnknown
 	case k.Namespaced && obj.GetNamespace() == "":
 		return ownerMisplaced
 	}
@@ -52,16 +50,23 @@ func placeOf(k *kinds.Kind, obj kinds.Object) string {
 }
 
 // judge looks at an object that is not being deleted.
-func (c *collector) judge(view client.View, served *servedKinds, k *kinds.Kind, obj kinds.Object) engine.Plan {
+func (c *collector) judge(view client.View, served *servedKinds, k *kinds.Kind, obj kinds.Object, now time.Time) engine.Plan {
 	var plan engine.Plan
 	count := map[verdict]int{}
 	lost := map[types.UID]bool{}
 	for _, ref := range obj.GetOwnerReferences() {
-		v := served.about(view, obj, ref)
+		var v verdict
+		var why string
+		if own := served.owner(ref); own != nil {
+			v = about(view, own, obj, ref)
+		} else {
+			v, why = c.outside.about(obj, ref, now)
+			plan.After = askAgain // nobody tells of what becomes of it
+		}
 		count[v]++
 		switch v {
 		case ownerUnknown:
-			plan.Waiting, plan.After = fmt.Sprintf("%s %s to be served", ref.APIVersion, ref.Kind), askAgain
+			plan.Waiting = why
 		case ownerAbsent, ownerMisplaced:
 			plan.Events = append(plan.Events, c.elsewhere(view, served, k, obj, ref)...)
 			lost[ref.UID] = true
@@ -118,7 +123,7 @@ func unblock(k *kinds.Kind, obj kinds.Object) engine.Write {
 func (c *collector) elsewhere(view client.View, served *servedKinds, k *kinds.Kind, obj kinds.Object, ref metav1.OwnerReference) []engine.Event {
 	owners := served.owner(ref)
 	absent := metav1.OwnerReference{APIVersion: ref.APIVersion, Kind: ref.Kind, Name: ref.Name, UID: ref.UID}
-	if !owners.Namespaced || c.nowhere.has(absent) {
+	if owners == nil || !owners.Namespaced || c.nowhere.has(absent) {
 		return nil
 	}
 	for ns := range view.List(namespaces(), "") {

@@ -67,7 +67,7 @@ func newWorld(t *testing.T, seed int64) *world {
 	w.sim = &controllertest.Simulation{Rand: w.rand, Catalog: catalog, Clock: cluster.Clock, Writing: w.check, Client: func(user string) client.Client {
 		return inprocess.New(cluster.API, auth.User{Name: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", auth.Authenticated}})
 	}}
-	w.sim.Add(garbage.New(catalog))
+	w.sim.Add(garbage.New(catalog, nil))
 	w.sim.Add(namespace.New(catalog))
 	return w
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,10 +29,13 @@ type collector struct {
 	known   atomic.Pointer[servedKinds]
 	owned   memory[client.Resource]       // kinds of which an object has had an owner; as many as there are kinds
 	nowhere memory[metav1.OwnerReference] // owners that were found in no namespace
+	outside *outside
 }
 
-func newCollector(catalog engine.Catalog) *collector {
-	return &collector{catalog: catalog, owned: newMemory[client.Resource](0), nowhere: newMemory[metav1.OwnerReference](remembered)}
+func newCollector(catalog engine.Catalog, others Others) *collector {
+	return &collector{
+		outside: &outside{others: others, shown: map[place]time.Time{}},
+		catalog: catalog, owned: newMemory[client.Resource](0), nowhere: newMemory[metav1.OwnerReference](remembered)}
 }
 
 // collects says whether objects of k may be collected: kinds that can be listed, watched and deleted, but for events, which go by themselves.
