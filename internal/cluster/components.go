@@ -33,6 +33,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/nodetaint"
 	"github.com/floe-k8s/floe/internal/controller/policystatus"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
+	"github.com/floe-k8s/floe/internal/controller/replicationcontroller"
 	"github.com/floe-k8s/floe/internal/controller/resourcequota"
 	"github.com/floe-k8s/floe/internal/controller/rootca"
 	"github.com/floe-k8s/floe/internal/controller/serviceaccount"
@@ -141,6 +142,7 @@ func register(e *engine.Engine, with needs) error {
 	for _, c := range []engine.Controller{
 		deployment.New(), replicaset.New(), garbage.New(with.catalog, with.owners), namespace.New(with.catalog), servicecidr.New(), servicerepair.Addresses(),
 		nodetaint.New(),
+		replicationcontroller.New(),
 		serviceaccount.New(),
 		rootca.New(with.authority),
 		accounttokens.New(with.lasting, with.authority), legacytoken.New(with.unused),

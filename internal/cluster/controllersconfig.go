@@ -48,6 +48,7 @@ func switchables() []switchable {
 		{own: "pvcprotection", names: []string{"persistentvolumeclaim-protection-controller", "pvc-protection"}},
 		{own: "pvprotection", names: []string{"persistentvolume-protection-controller", "pv-protection"}},
 		{own: "replicaset", names: []string{"replicaset-controller", "replicaset"}},
+		{own: "replicationcontroller", names: []string{"replicationcontroller-controller", "replicationcontroller"}},
 		{own: "resourcequota", names: []string{"resourcequota-controller", "resourcequota"}},
 		{own: "root-ca-certificate-publisher", names: []string{"root-ca-certificate-publisher-controller", "root-ca-cert-publisher"}},
 		{own: "service-cidr", names: []string{"service-cidr-controller"}},

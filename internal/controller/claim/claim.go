@@ -43,9 +43,8 @@ func Objects[T kinds.Object](o Owner, view client.View, res client.Resource, may
 		case o.Selector.Matches(labels.Set(obj.GetLabels())):
 			mine = append(mine, obj.(T))
 		case !leaving && (may == nil || may(obj.(T))):
-			next := obj.DeepCopyObject().(kinds.Object)
-			next.SetOwnerReferences(slices.DeleteFunc(next.GetOwnerReferences(), func(ref metav1.OwnerReference) bool { return ref.UID == own.GetUID() }))
-			writes = append(writes, engine.NewUpdate(res, next, ""))
+			rest := slices.DeleteFunc(slices.Clone(obj.GetOwnerReferences()), func(ref metav1.OwnerReference) bool { return ref.UID == own.GetUID() })
+			writes = append(writes, refer(res, obj, rest))
 		}
 	}
 	if leaving {
@@ -56,12 +55,15 @@ func Objects[T kinds.Object](o Owner, view client.View, res client.Resource, may
 		if obj.GetDeletionTimestamp() != nil || !o.Selector.Matches(labels.Set(obj.GetLabels())) || may != nil && !may(t) {
 			continue
 		}
-		next := obj.DeepCopyObject().(kinds.Object)
-		next.SetOwnerReferences(append(next.GetOwnerReferences(), o.Reference()))
-		writes = append(writes, engine.NewUpdate(res, next, ""))
+		writes = append(writes, refer(res, obj, append(slices.Clone(obj.GetOwnerReferences()), o.Reference())))
 		mine = append(mine, t)
 	}
 	return mine, writes
+}
+
+// refer gives an object as it was seen other owners. It is a patch: upstream's controllers of pods may not update them.
+func refer(res client.Resource, obj kinds.Object, owners []metav1.OwnerReference) engine.Write {
+	return engine.NewPatch(res, obj, map[string]any{"metadata": map[string]any{"resourceVersion": obj.GetResourceVersion(), "ownerReferences": owners}})
 }
 
 // Keys returns what a change of an object wakes, for engine.Input: the owners, of the resource and kind, that control it or did, and for an orphan all that

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -94,12 +95,15 @@ func TestObjects(t *testing.T) {
 		mine, writes := Objects(tc.owner, view, things, tc.may)
 		var got []string
 		for _, w := range writes {
-			to := "nobody"
-			if ref := metav1.GetControllerOf(w.Object); ref != nil {
+			to, next := "nobody", &corev1.Pod{}
+			if err := json.Unmarshal(w.Data, next); err != nil {
+				t.Fatal(err)
+			}
+			if ref := metav1.GetControllerOf(next); ref != nil {
 				to = ref.Name
 			}
-			got = append(got, w.Object.GetName()+" to "+to)
-			if w.Verb != engine.Update || w.Object.GetResourceVersion() == "" {
+			got = append(got, w.Name+" to "+to)
+			if w.Verb != engine.Patch || next.ResourceVersion == "" || next.UID == "" {
 				t.Errorf("%s: a write without a precondition: %+v", name, w)
 			}
 		}

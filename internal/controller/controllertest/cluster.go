@@ -15,14 +15,17 @@ package controllertest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -182,9 +185,31 @@ func held(obj kinds.Object) bool {
 	return len(obj.GetFinalizers()) > 0
 }
 
-// Patch is refused: controllers under test update.
-func (c *Cluster) Patch(context.Context, client.Resource, string, string, types.PatchType, []byte, string) (kinds.Object, error) {
-	return nil, apierrors.NewMethodNotSupported(corev1.Resource("any"), "patch")
+// Patch merges data (RFC 7386; no other patch is known) into an object as Update would: its resourceVersion and UID are preconditions.
+func (c *Cluster) Patch(ctx context.Context, res client.Resource, namespace, name string, pt types.PatchType, data []byte, subresource string) (kinds.Object, error) {
+	old, err := c.Get(ctx, res, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	if pt != types.MergePatchType {
+		return nil, apierrors.NewMethodNotSupported(res.GroupResource(), string(pt))
+	}
+	before, err := json.Marshal(old)
+	if err != nil {
+		return nil, err
+	}
+	after, err := jsonpatch.MergePatch(before, data)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	next := reflect.New(reflect.TypeOf(old).Elem()).Interface().(kinds.Object)
+	if err := json.Unmarshal(after, next); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	if next.GetUID() != old.GetUID() {
+		return nil, apierrors.NewConflict(res.GroupResource(), name, fmt.Errorf("wanted uid %s, found %s", next.GetUID(), old.GetUID()))
+	}
+	return c.Update(ctx, res, next, subresource)
 }
 
 // Delete removes an object, or marks it when a finalizer holds it or the policy adds one, and returns the revision of that.

@@ -7,8 +7,12 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/floe-k8s/floe/internal/controller/engine"
 )
 
 var now = time.Unix(100_000, 0)
@@ -73,25 +77,65 @@ func TestDecide(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	s := set(2, 3600+60)
-	pods := []*corev1.Pod{pod("a", nil), pod("b", func(p *corev1.Pod) { p.Status.Conditions = nil })}
-	st := status(s, pods, errors.New("quota"), -1, now).Status
-	if st.Replicas != 2 || st.ReadyReplicas != 1 || st.AvailableReplicas != 0 || st.ObservedGeneration != 3 || st.FullyLabeledReplicas != 2 {
+	list := []*corev1.Pod{pod("a", nil), pod("b", func(p *corev1.Pod) { p.Status.Conditions = nil }), pod("going", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: now} })}
+	st, changed := status(s, list, errors.New("quota"), -1, now, true)
+	if !changed || st.Replicas != 2 || st.ReadyReplicas != 1 || st.AvailableReplicas != 0 || st.ObservedGeneration != 3 || st.FullyLabeledReplicas != 2 || *st.TerminatingReplicas != 1 {
 		t.Errorf("status %+v", st)
 	}
 	if len(st.Conditions) != 1 || st.Conditions[0].Reason != "FailedCreate" {
 		t.Errorf("conditions %+v", st.Conditions)
 	}
-	if d := Decide(s, pods, nil, now); d.After != time.Minute {
+	if d := Decide(s, list, nil, now); d.After != time.Minute {
 		t.Errorf("looks again after %v, want 1m", d.After)
 	}
-	if st := status(s, pods, nil, 0, now.Add(time.Minute)).Status; st.AvailableReplicas != 1 {
-		t.Errorf("available %d, want 1", st.AvailableReplicas)
+	if st, _ := status(s, list, nil, 0, now.Add(time.Minute), false); st.AvailableReplicas != 1 || st.TerminatingReplicas != nil {
+		t.Errorf("status %+v, want one available, none counted that go", st)
+	}
+	s.Status = st
+	if again, changed := status(s, list, errors.New("another"), 1, now, true); changed {
+		t.Errorf("a second failure changed the first: %+v", again.Conditions)
+	}
+	if st, changed := status(s, list, nil, 0, now, true); !changed || st.Conditions != nil {
+		t.Errorf("conditions %+v after the failure was over", st.Conditions)
+	}
+}
+
+// TestPodFailure: a condition tells of the API's first refusal, in its own words, and of nothing else that fails.
+func TestPodFailure(t *testing.T) {
+	refused := apierrors.NewForbidden(corev1.Resource("pods"), "web-x", errors.New("exceeded quota: q"))
+	leaving := apierrors.NewForbidden(corev1.Resource("pods"), "web-x", errors.New("it is being terminated"))
+	leaving.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	of := func(verb string, res schema.GroupVersionResource, err error) error {
+		return &engine.WriteError{Verb: verb, Resource: res, Err: err}
+	}
+	things := corev1.SchemeGroupVersion.WithResource("pods")
+	for name, c := range map[string]struct {
+		err  error
+		want string
+		told bool
+	}{
+		"one":              {of("create", things, refused), `pods "web-x" is forbidden: exceeded quota: q`, true},
+		"first of a batch": {errors.Join(of("create", things, leaving), of("create", things, refused)), `pods "web-x" is forbidden: exceeded quota: q`, true},
+		"namespace goes":   {of("create", things, leaving), "", true},
+		"deletion":         {of("delete", things, refused), `unable to delete pods: pods "web-x" is forbidden: exceeded quota: q`, true},
+		"adoption":         {of("patch", things, refused), "", false},
+		"status":           {of("update", sets(), refused), "", false},
+		"unknown":          {errors.New("lost"), "", false},
+	} {
+		failure, told := podFailure(c.err)
+		got := ""
+		if failure != nil {
+			got = failure.Error()
+		}
+		if got != c.want || told != c.told {
+			t.Errorf("%s: got %q, %v, want %q, %v", name, got, told, c.want, c.told)
+		}
 	}
 }
 
 func TestSlowStart(t *testing.T) {
 	var got []int
-	for _, w := range changes(set(8, 0), Decision{Create: 8}) {
+	for _, w := range (Kind{}).changes(set(8, 0), set(8, 0), Decision{Create: 8}) {
 		got = append(got, w.Batch)
 	}
 	want := []int{1, 2, 2, 3, 3, 3, 3, 4}
