@@ -26,6 +26,7 @@ import (
 	csr "github.com/floe-k8s/floe/internal/controller/certificates"
 	"github.com/floe-k8s/floe/internal/controller/clusterroleaggregation"
 	"github.com/floe-k8s/floe/internal/controller/deployment"
+	"github.com/floe-k8s/floe/internal/controller/disruption"
 	"github.com/floe-k8s/floe/internal/controller/engine"
 	"github.com/floe-k8s/floe/internal/controller/garbage"
 	"github.com/floe-k8s/floe/internal/controller/legacytoken"
@@ -143,6 +144,7 @@ func register(e *engine.Engine, with needs) error {
 		deployment.New(), replicaset.New(), garbage.New(with.catalog, with.owners), namespace.New(with.catalog), servicecidr.New(), servicerepair.Addresses(),
 		nodetaint.New(),
 		replicationcontroller.New(),
+		disruption.New(with.catalog),
 		serviceaccount.New(),
 		rootca.New(with.authority),
 		accounttokens.New(with.lasting, with.authority), legacytoken.New(with.unused),

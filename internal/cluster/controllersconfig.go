@@ -42,6 +42,7 @@ func switchables() []switchable {
 		{own: "certificate-signing", names: []string{"certificatesigningrequest-signing-controller", "csrsigning"}},
 		{own: "clusterrole-aggregation", names: []string{"clusterrole-aggregation-controller", "clusterrole-aggregation"}},
 		{own: "deployment", names: []string{"deployment-controller", "deployment"}},
+		{own: "disruption", names: []string{"disruption-controller", "disruption"}},
 		{own: "garbage", names: []string{"garbage-collector-controller", "garbagecollector"}},
 		{own: "legacy-token-cleaner", names: []string{"legacy-serviceaccount-token-cleaner-controller"}},
 		{own: "namespace", names: []string{"namespace-controller", "namespace"}},

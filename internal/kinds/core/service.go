@@ -56,7 +56,14 @@ func Service(network ServiceNetwork) *kinds.Kind {
 			s := &obj.(*corev1.Service).Spec
 			return fields.Set{"spec.clusterIP": s.ClusterIP, "spec.type": string(s.Type)}
 		},
-		Facts:  []kinds.Fact{{Name: "spec.clusterIP", Path: []int32{2, 3}}, {Name: "spec.type", Path: []int32{2, 4}}},
+		Facts: []kinds.Fact{{Name: "spec.clusterIP", Path: []int32{2, 3}}, {Name: "spec.type", Path: []int32{2, 4}}},
+		Indexes: []kinds.Index{{Name: kinds.SelectorIndex, Values: func(obj kinds.Object) []string {
+			s := obj.(*corev1.Service)
+			if len(s.Spec.Selector) == 0 {
+				return nil
+			}
+			return []string{kinds.SelectorValue(s.Namespace, s.Spec.Selector)}
+		}}},
 		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{proxyOf("ServiceProxyOptions", servicePlace), {
 			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"},

@@ -53,7 +53,14 @@ func PodDisruptionBudget() *kinds.Kind {
 			wrong := len(metavalidation.ValidateLabelSelector(before, metavalidation.LabelSelectorValidationOptions{}, nil)) > 0
 			return validateBudget(&obj.(*policyv1.PodDisruptionBudget).Spec, wrong)
 		},
-		Columns:      budgetColumns(),
+		Columns: budgetColumns(),
+		Indexes: []kinds.Index{{Name: kinds.SelectorIndex, Values: func(obj kinds.Object) []string {
+			b := obj.(*policyv1.PodDisruptionBudget)
+			if b.Spec.Selector == nil {
+				return nil
+			}
+			return []string{kinds.SelectorValue(b.Namespace, b.Spec.Selector.MatchLabels)}
+		}}},
 		Resets:       []string{"status"},
 		Subresources: []kinds.Subresource{{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: budgetStatus}},
 	}
