@@ -53,9 +53,6 @@ type Item struct {
 	leftoverEntered time.Time
 }
 
-// Backoffs are in steps of this: upstream orders what ends within one step as the active queue does.
-const step = time.Second
-
 // Queue is the pods that wait. The zero value is not usable: New makes one.
 type Queue struct {
 	cfg    Config
@@ -69,12 +66,6 @@ type Queue struct {
 	waiting waiting
 	flight  flight
 	oldest  []leftover // parked pods by time, with entries that no longer hold
-}
-
-// leftover is a pod that was parked at a time; it holds while the pod is parked since then.
-type leftover struct {
-	item *Item
-	at   time.Time
 }
 
 // New returns an empty queue.
@@ -189,48 +180,6 @@ func (q *Queue) Pop(now time.Time) *Item {
 	return it
 }
 
-// ripen makes active what has rested enough, and wakes what was parked too long.
-func (q *Queue) ripen(now time.Time) {
-	for _, h := range []*itemHeap{&q.backoff, &q.failed} {
-		for it := h.peek(); it != nil && !now.Before(it.until); it = h.peek() {
-			q.leave(it)
-			q.activate(it, "BackoffComplete")
-		}
-	}
-	n := 0
-	for ; n < len(q.oldest) && (!q.oldest[n].holds() || !now.Before(q.oldest[n].at.Add(q.cfg.Leftover))); n++ {
-		if o := q.oldest[n]; o.holds() {
-			q.leave(o.item)
-			q.release(o.item, "UnschedulableTimeout", now)
-		}
-	}
-	q.oldest = q.oldest[n:]
-}
-
-func (o leftover) holds() bool { return o.item.where == Parked && o.item.leftoverEntered.Equal(o.at) }
-
-// Due is when Pop may have something to give at the latest, if nothing is told until then; false: never. Pop may have something before.
-func (q *Queue) Due() (time.Time, bool) {
-	var at time.Time
-	earlier := func(t time.Time) {
-		if at.IsZero() || t.Before(at) {
-			at = t
-		}
-	}
-	for _, h := range []*itemHeap{&q.backoff, &q.failed} {
-		if it := h.peek(); it != nil {
-			earlier(it.until)
-		}
-	}
-	for len(q.oldest) > 0 && !q.oldest[0].holds() {
-		q.oldest = q.oldest[1:]
-	}
-	if len(q.oldest) > 0 {
-		earlier(q.oldest[0].at.Add(q.cfg.Leftover))
-	}
-	return at, !at.IsZero()
-}
-
 // Park says that plug-ins refused every node to a pod that Pop gave out (none: there is no node). It waits for an event that may help,
 // or rests and is tried again when one has come since Pop. A pod that was removed meanwhile stays so.
 func (q *Queue) Park(it *Item, plugins []string, now time.Time) {
@@ -259,23 +208,6 @@ func (q *Queue) Park(it *Item, plugins []string, now time.Time) {
 	q.stay(it, now)
 }
 
-// stay parks an item that is nowhere.
-func (q *Queue) stay(it *Item, now time.Time) {
-	it.leftoverEntered = now
-	q.to(it, Parked)
-	q.cfg.Entered("unschedulable", "ScheduleAttemptFailure")
-	q.oldest = append(q.oldest, leftover{it, now})
-	if len(q.oldest) > 2*q.counts[Parked]+1024 {
-		kept := q.oldest[:0:0]
-		for _, o := range q.oldest {
-			if o.holds() {
-				kept = append(kept, o)
-			}
-		}
-		q.oldest = kept
-	}
-}
-
 // Fail says that a try, or the binding that it led to, ended with an error: the pod rests and is tried again.
 func (q *Queue) Fail(it *Item, now time.Time) {
 	if it.where != InFlight && it.where != Planned {
@@ -293,28 +225,6 @@ func (q *Queue) Plan(it *Item) {
 		q.leave(it)
 		q.to(it, Planned)
 	}
-}
-
-// release lets an item that is nowhere be tried after its backoff.
-func (q *Queue) release(it *Item, event string, now time.Time) {
-	n := it.refusals
-	if it.errors > 0 {
-		n = it.errors
-	}
-	if n == 0 || q.cfg.Most < 0 {
-		q.activate(it, event)
-		return
-	}
-	rest := q.cfg.Most
-	if n < 32 && q.cfg.First <= q.cfg.Most>>(n-1) {
-		rest = q.cfg.First << (n - 1)
-	}
-	if it.until = it.since.Add(rest).Truncate(step).Add(step); !now.Before(it.until) {
-		q.activate(it, event)
-		return
-	}
-	q.to(it, Backoff)
-	q.cfg.Entered("backoff", event)
 }
 
 func (q *Queue) activate(it *Item, event string) {
