@@ -63,7 +63,7 @@ func (k *formCache) add(c *cell, f *form) *form {
 // evictLocked takes one form away. It ends, since each look clears a mark; marks set meanwhile only delay it.
 func (k *formCache) evictLocked() {
 	for {
-		if k.hand >= len(k.slots) {
+		if k.hand >= len(k.slots)-1 { // the last is the newest
 			k.hand = 0
 		}
 		s := k.slots[k.hand]
@@ -72,6 +72,7 @@ func (k *formCache) evictLocked() {
 			continue
 		}
 		k.dropLocked(k.hand)
+		k.hand++ // the newest has come to the place: it has its round before it, else a full cache would not keep what all followers are about to read
 		return
 	}
 }

@@ -56,3 +56,15 @@ func TestCacheIsBoundedBetweenSweeps(t *testing.T) {
 		cache.sweep()
 	}
 }
+
+// TestAFullCacheKeepsTheNewest: a change is decoded for all who follow it, so what is newest must stay for as long as a round takes.
+func TestAFullCacheKeepsTheNewest(t *testing.T) {
+	const room = 10
+	cache := &formCache{limit: room * (100 + formOverhead)}
+	cells := formsOf(cache, 5*room, 100) // none is used
+	for i, c := range cells {
+		if there := c.forms.Load() != nil; there != (i >= len(cells)-room) {
+			t.Errorf("form %d of %d is cached: %v, want the newest %d", i, len(cells), there, room)
+		}
+	}
+}
