@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,9 +205,10 @@ func (c racing) Bind(ctx context.Context, list []*corev1.Binding) []error {
 
 func TestARefusedBindingIsTriedAgain(t *testing.T) {
 	virtual(t, func(t *testing.T, api *controllertest.Cluster) {
-		refuse := true
+		var refuse atomic.Bool
+		refuse.Store(true)
 		api.Fail(func(verb string, res client.Resource, obj kinds.Object) error {
-			if p, ok := obj.(*corev1.Pod); ok && verb == "update" && p.Spec.NodeName != "" && refuse {
+			if p, ok := obj.(*corev1.Pod); ok && verb == "update" && p.Spec.NodeName != "" && refuse.Load() {
 				return apierrors.NewInternalError(errors.New("disk"))
 			}
 			return nil
@@ -218,7 +220,7 @@ func TestARefusedBindingIsTriedAgain(t *testing.T) {
 		if len(c) != 1 || c[0].Reason != "SchedulerError" || !strings.HasPrefix(c[0].Message, `running Bind plugin "DefaultBinder": `) {
 			t.Errorf("conditions %+v", c)
 		}
-		refuse = false
+		refuse.Store(false)
 		r.pass(3 * time.Second)
 		if r.pod("p").Spec.NodeName != "n" {
 			t.Error("a pod whose binding failed was not tried again, or its room not given back")
