@@ -152,3 +152,24 @@ func TestUndo(t *testing.T) {
 	}
 	w.x.Undo(nil)
 }
+
+// TestShared: pods that share claims; what one of them undoes is not the other's.
+func TestShared(t *testing.T) {
+	w := newWorld(t, newClaim("c", "local"), newClaim("made", "wait"), newVolume("v", "local", 2))
+	first := w.assume("p", "n1", use("c"), use("made"))
+	second := w.assume("q", "n1", use("c"), use("made"))
+	w.x.SetVolume(w.x.volumes["v"].object) // told again of the same version
+	w.x.Undo(second)
+	made := w.x.claims[types.NamespacedName{Namespace: "a", Name: "made"}]
+	if w.x.volumes["v"].assumed == nil || made.assumed == nil {
+		t.Errorf("assumed: v %v, made %v", w.x.volumes["v"].assumed, made.assumed)
+	}
+	third := w.assume("r", "n1", use("c"), use("made"))
+	w.x.Undo(first)
+	if w.x.volumes["v"].assumed != nil || made.assumed != nil {
+		t.Errorf("assumed: v %v, made %v", w.x.volumes["v"].assumed, made.assumed)
+	}
+	if done, err := w.x.Check(third); done || err == nil {
+		t.Errorf("what another took back is still hoped for: %v, %v", done, err)
+	}
+}

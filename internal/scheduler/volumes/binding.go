@@ -99,6 +99,9 @@ type wish struct {
 	selector labels.Selector // nil: any labels will do
 	node     string          // selected; "" for none
 	mode     corev1.PersistentVolumeMode
+
+	asked  uint64         // Index.shelved when starts were found
+	starts map[*group]int // where volumes begin that are large enough; -1: none of the group will do
 }
 
 func (x *Index) wishes(object *corev1.Pod) (*wishes, error) {
@@ -131,7 +134,7 @@ func (x *Index) wishes(object *corev1.Pod) (*wishes, error) {
 
 func (w *wishes) add(c *corev1.PersistentVolumeClaim, class *class) error {
 	one := &wish{claim: c, class: class, size: c.Spec.Resources.Requests[corev1.ResourceStorage],
-		mode: modeOf(c.Spec.VolumeMode)}
+		mode: modeOf(c.Spec.VolumeMode), starts: map[*group]int{}}
 	if node, ok := c.Annotations[selectedNode]; ok {
 		one.node = node
 		w.chosen = append(w.chosen, one)
@@ -187,6 +190,9 @@ func (w *wishes) key() string {
 		k.WriteByte('c')
 		k.str(one.node)
 		one.keyOfMaking(w.x, &k)
+	}
+	if len(w.open) >= w.x.plenty {
+		k.num(w.x.next())
 	}
 	for _, one := range w.open {
 		k.WriteByte('o')

@@ -46,9 +46,9 @@ func (h *history) volume() {
 		h.set(pv)
 		return
 	}
-	pv.Labels = map[string]string{"grade": h.one("gold", "silver")}
+	pv.Labels = map[string]string{"grade": h.one("gold", "gold", "silver")}
 	pv.Spec = corev1.PersistentVolumeSpec{StorageClassName: h.one(classNames()...), AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-		Capacity: corev1.ResourceList{corev1.ResourceStorage: gib(1 + h.Intn(6))}}
+		Capacity: corev1.ResourceList{corev1.ResourceStorage: gib(1 + h.Intn(3))}}
 	pv.Spec.CSI = &corev1.CSIPersistentVolumeSource{Driver: driver, VolumeHandle: h.one("one", "two", "three", "four", "five")}
 	if h.Intn(6) == 0 {
 		pv.Spec.CSI, pv.Spec.AWSElasticBlockStore = nil, &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: "vol-1"}
@@ -58,10 +58,10 @@ func (h *history) volume() {
 		pv.Spec.NodeAffinity = &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
 			MatchExpressions: []corev1.NodeSelectorRequirement{{Key: key, Operator: corev1.NodeSelectorOpIn, Values: values}}}}}}
 	}
-	switch h.Intn(4) {
+	switch h.Intn(5) {
 	case 0, 1:
 		in(corev1.LabelHostname, fmt.Sprint("n", h.Intn(6)))
-	case 2:
+	case 2, 3:
 		in(corev1.LabelTopologyZone, []string{"z1", "z2"}[h.Intn(2):]...)
 	}
 	if c, ok := some(h, all[*corev1.PersistentVolumeClaim](h)); ok && h.Intn(4) == 0 {
@@ -79,7 +79,7 @@ func (h *history) claim() {
 	c.UID = types.UID(fmt.Sprint(c.Name, "-", h.version))
 	c.Spec = corev1.PersistentVolumeClaimSpec{StorageClassName: new(h.one("local", "wait", "tracked", "local", "wait", "tracked", "local", "wait", "tracked", "now", "absent")),
 		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-		Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: gib(1 + h.Intn(4))}}}
+		Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: gib(1 + h.Intn(3))}}}
 	if h.Intn(5) == 0 {
 		c.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"grade": "gold"}}
 	}

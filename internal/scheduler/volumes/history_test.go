@@ -58,6 +58,7 @@ func newHistory(t *testing.T, seed int64) *history {
 	h := &history{Rand: rand.New(rand.NewSource(seed)), t: t, table: place.NewTable(), objects: map[string]kinds.Object{},
 		placed: map[types.UID]string{}, pending: map[types.UID]*Bindings{}, assumed: map[string]assumption{}}
 	h.x = New(h.table.Touch)
+	h.x.plenty = 2 + int(seed%2)
 	for i := range 6 {
 		h.node(i)
 	}
@@ -319,6 +320,7 @@ func (h *history) step() {
 func (h *history) anew() (*Index, *place.Table) {
 	table := place.NewTable()
 	x := New(table.Touch)
+	x.plenty = h.x.plenty
 	for _, k := range slices.Sorted(maps.Keys(h.objects)) {
 		tell(x, table, h.objects[k], false)
 	}

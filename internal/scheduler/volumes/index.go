@@ -26,6 +26,8 @@ type Index struct {
 	places      map[string]map[string]map[string]bool // label key, value, names of nodes: of keys that reaches have
 	pods        map[types.UID]*pod
 
+	plenty  int         // manyAlike, but in tests
+	shelved uint64      // rises whenever free volumes come or go
 	scratch corev1.Node // selectors of volumes see a node's labels only
 	found   found       // of the last look
 
@@ -43,7 +45,7 @@ func New(touch func(node string)) *Index {
 // otherwise about a node: place.Table.Touch.
 func (x *Index) Reset(touch func(node string)) {
 	*x = Index{
-		touch: touch, claims: map[types.NamespacedName]*claim{}, volumes: map[string]*volume{}, pools: map[string]*pool{},
+		touch: touch, plenty: manyAlike, claims: map[types.NamespacedName]*claim{}, volumes: map[string]*volume{}, pools: map[string]*pool{},
 		classes: map[string]*class{}, drivers: map[string]*storagev1.CSIDriver{}, capacities: map[types.NamespacedName]*capacity{},
 		attachments: map[string]*attachment{}, handles: map[string]int{}, nodes: map[string]*node{},
 		places: map[string]map[string]map[string]bool{}, pods: map[types.UID]*pod{},

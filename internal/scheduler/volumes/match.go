@@ -116,17 +116,16 @@ func (x *Index) find(w *wish, set map[string]string, taken []match) *volume {
 			return nil
 		}
 	}
+	if w.asked != x.shelved {
+		clear(w.starts)
+		w.asked = x.shelved
+	}
 	var best *volume
 	for g, sure := range w.pool.shelf.each(set) {
-		if !w.fits(g) || !sure && !x.reachable(g.affinity, set) {
+		i := w.start(g)
+		if i < 0 || !sure && !x.reachable(g.affinity, set) {
 			continue
 		}
-		i, _ := slices.BinarySearchFunc(g.list, w.size, func(v *volume, size resource.Quantity) int {
-			if v.size.Cmp(size) < 0 {
-				return -1
-			}
-			return 1
-		})
 		for ; i < len(g.list) && (best == nil || bySize(g.list[i], best) < 0); i++ {
 			if v := g.list[i]; !is(v) && (w.selector == nil || w.selector.Matches(labels.Set(v.labels))) {
 				best = v
@@ -134,6 +133,24 @@ func (x *Index) find(w *wish, set map[string]string, taken []match) *volume {
 		}
 	}
 	return best
+}
+
+// start is where the volumes of a group begin that are large enough for a claim; -1 when none will do.
+func (w *wish) start(g *group) int {
+	if i, ok := w.starts[g]; ok {
+		return i
+	}
+	i := -1
+	if w.fits(g) {
+		i, _ = slices.BinarySearchFunc(g.list, w.size, func(v *volume, size resource.Quantity) int {
+			if v.size.Cmp(size) < 0 {
+				return -1
+			}
+			return 1
+		})
+	}
+	w.starts[g] = i
+	return i
 }
 
 // fits says whether the volumes of a group are of the kind that a claim asks for.

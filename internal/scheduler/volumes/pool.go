@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -33,7 +34,12 @@ type group struct {
 	*affinity
 	access []corev1.PersistentVolumeAccessMode
 	list   []*volume
+	alike  map[string]int // how many volumes have a size and labels
 }
+
+// manyAlike is how many volumes that nothing tells apart but the name are so many that one more or less makes no difference to a pod
+// with fewer claims: those of such pods are looked at each time.
+const manyAlike = 128
 
 func (g *group) reach() reach {
 	if g.affinity == nil {
@@ -108,14 +114,18 @@ func (x *Index) offer(v *volume, object *corev1.PersistentVolume, size resource.
 	p := x.poolOf(class)
 	g := p.groups[name]
 	if g == nil {
-		g = &group{groupName: name, affinity: v.affinity, access: access}
+		g = &group{groupName: name, affinity: v.affinity, access: access, alike: map[string]int{}}
 		p.groups[name] = g
 		p.shelf.add(g.reach(), g)
 	}
 	v.pool, v.group, v.size, v.labels = p, g, size, object.Labels
 	i, _ := slices.BinarySearchFunc(g.list, v, bySize)
 	g.list = slices.Insert(g.list, i, v)
-	x.moved(g.reach(), &p.generation)
+	v.alike = size.String() + " " + labels.Set(object.Labels).String()
+	if g.alike[v.alike]++; g.alike[v.alike] <= x.plenty {
+		x.moved(g.reach(), &p.generation)
+	}
+	x.shelved++
 }
 
 func bySize(a, b *volume) int { return cmp.Or(a.size.Cmp(b.size), cmp.Compare(a.name, b.name)) }
@@ -132,7 +142,14 @@ func (x *Index) takeDown(v *volume) {
 			delete(p.groups, g.groupName)
 			p.shelf.remove(g.reach(), g)
 		}
-		x.moved(g.reach(), &p.generation)
+		left := g.alike[v.alike] - 1
+		if g.alike[v.alike] = left; left == 0 {
+			delete(g.alike, v.alike)
+		}
+		if left < x.plenty {
+			x.moved(g.reach(), &p.generation)
+		}
+		x.shelved++
 	} else {
 		list := p.reserved[v.reserved]
 		i := slices.Index(list, v)

@@ -232,3 +232,28 @@ func TestReplacedPlugins(t *testing.T) {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
+
+// TestAskedAgain: what a key's first pod found is not left over when volumes come and go without the key being another.
+func TestAskedAgain(t *testing.T) {
+	w := newWorld(t, newClaim("c", "local", func(c *corev1.PersistentVolumeClaim) {
+		c.Spec.Resources.Requests[corev1.ResourceStorage] = gib(3)
+	}), newVolume("v3", "local", 3, on(corev1.LabelHostname, "n1")))
+	policy, p := newPolicy(t, w.x), newPod("p", use("c"))
+	refused := func(node string) string {
+		return node + ":UnschedulableAndUnresolvableVolumeBinding[" + reasonNoMatch + "]\n"
+	}
+	for i, step := range []struct {
+		change func()
+		want   string
+	}{
+		{func() {}, "n1:\n" + refused("n2")},
+		{func() { w.set(newVolume("v1", "local", 1, on(corev1.LabelHostname, "n1"))) }, "n1:\n" + refused("n2")},
+		{func() { w.remove(newVolume("v3", "local", 3)) }, refused("n1") + refused("n2")},
+		{func() { w.set(newVolume("v4", "local", 4, on(corev1.LabelHostname, "n2"))) }, refused("n1") + "n2:\n"},
+	} {
+		step.change()
+		if got := w.statuses(w.table, policy, p); got != step.want {
+			t.Errorf("step %d:\n%swant\n%s", i, got, step.want)
+		}
+	}
+}

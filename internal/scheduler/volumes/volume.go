@@ -33,6 +33,7 @@ type volume struct {
 	reserved types.NamespacedName // the claim that it is reserved for; zero for none
 	size     resource.Quantity
 	labels   map[string]string
+	alike    string // size and labels
 }
 
 // now is the volume as it will be; nil when it does not exist.
