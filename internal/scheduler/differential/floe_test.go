@@ -148,8 +148,11 @@ func (s *scheduler) decide(name string) decision {
 	return d
 }
 
-// unclaimed is what upstream's DynamicResources says of a pod without resource claims that fits nowhere.
-const unclaimed = "no new claims to deallocate"
+// What upstream's DynamicResources says of a pod without resource claims that fits nowhere, and of one that it was not asked about.
+const (
+	unclaimed = "no new claims to deallocate"
+	unasked   = "not found"
+)
 
 // preempt fills in what preemption comes to.
 func (s *scheduler) preempt(pod *corev1.Pod, f *place.Failure, d *decision) error {
@@ -163,7 +166,9 @@ func (s *scheduler) preempt(pod *corev1.Pod, f *place.Failure, d *decision) erro
 		return err
 	}
 	d.preempts = true
-	if plan.Node == "" {
+	if f.Early() {
+		d.Post = unasked
+	} else if plan.Node == "" {
 		d.Post = preempt.Tail(unclaimed, plan.Message)
 	} else {
 		v := answers.Victims{Violations: int64(plan.Violations)}

@@ -24,6 +24,10 @@ type Failure struct {
 	Mendable int
 }
 
+// Early says that a plug-in ended the decision before any node was asked, and before the plug-ins after it were: those know nothing of
+// the pod, and upstream's DynamicResources then says "not found" where others go on to preemption.
+func (f *Failure) Early() bool { return f.PreFilter != "" && f.Mendable == 0 }
+
 // Message is upstream's, of events and conditions. post is what preemption and its like say of it ("" for nothing):
 // it follows after a space, as upstream's PostFilter message does.
 func (f *Failure) Message(post string) string {
