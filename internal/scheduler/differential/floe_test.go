@@ -63,6 +63,7 @@ func floe(c cases.Case) (decider, error) {
 				s.index.SetPod(o, o.Spec.NodeName)
 			} else if node := o.Status.NominatedNodeName; node != "" {
 				s.table.Nominate(o, node)
+				s.index.Nominate(o, true)
 			}
 		default:
 			if err := s.load(o); err != nil {

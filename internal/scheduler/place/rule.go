@@ -72,6 +72,15 @@ func (s Site) Gone(uid types.UID) bool {
 	return ok && slices.Contains(s.gone, n)
 }
 
+// Coming ranges over the nominated pods that are thought there, for the same rules.
+func (s Site) Coming(yield func(types.UID) bool) {
+	for _, n := range s.come {
+		if !yield(n.uid) {
+			return
+		}
+	}
+}
+
 // prepareRules asks the policy's rules from outside about a pod.
 func (t *Table) prepareRules(pod *corev1.Pod, p *Policy, pr *prepared) error {
 	for _, r := range p.rules {

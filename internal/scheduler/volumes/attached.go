@@ -2,11 +2,11 @@ package volumes
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
-	"k8s.io/apimachinery/pkg/types"
 	csitranslation "k8s.io/csi-translation-lib"
 	"k8s.io/csi-translation-lib/plugins"
 	"k8s.io/klog/v2"
@@ -178,8 +178,8 @@ func (x *Index) RemoveAttachment(name string) {
 	x.forgetVolume(a.volume)
 }
 
-// count says what is attached to a node without some pods. Volumes of attachments count where no pod has them there.
-func (x *Index) count(n *node, gone func(types.UID) bool) *attached {
+// count says what is attached to a node with some pods. Volumes of attachments count where no pod has them there.
+func (x *Index) count(n *node, pods iter.Seq[*pod]) *attached {
 	out := &attached{pods: map[string]bool{}, counts: map[string]int64{}}
 	add := func(h handle) {
 		if h.driver != "" && !out.pods[h.unique()] {
@@ -187,10 +187,7 @@ func (x *Index) count(n *node, gone func(types.UID) bool) *attached {
 			out.counts[h.driver]++
 		}
 	}
-	for p := range n.pods {
-		if gone(p.object.UID) {
-			continue
-		}
+	for p := range pods {
 		for _, c := range p.claims {
 			switch {
 			case c.object == nil:

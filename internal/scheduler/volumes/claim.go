@@ -22,7 +22,7 @@ type claim struct {
 	name    types.NamespacedName
 	object  *corev1.PersistentVolumeClaim // nil: does not exist
 	assumed *corev1.PersistentVolumeClaim // nil: nothing is assumed
-	users   map[*pod]bool                 // pods on nodes that name it
+	users   map[*pod]bool                 // pods on nodes, or nominated, that name it
 }
 
 // now is the claim as it will be; nil when it does not exist.
@@ -123,6 +123,8 @@ func (x *Index) unlink(old *corev1.PersistentVolumeClaim) {
 
 func (x *Index) recountUsers(c *claim) {
 	for p := range c.users {
-		x.recount(p.node)
+		if p.node != nil {
+			x.recount(p.node)
+		}
 	}
 }

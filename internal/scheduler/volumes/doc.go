@@ -37,5 +37,5 @@
 //
 // Writing, waiting and telling belong to the shell; completing a binding belongs to the controller of claims and to drivers.
 // Which changes wake a parked pod is the queue's. Scores: none, since upstream's StorageCapacityScoring is off by default;
-// VolumeLimitScaling is off likewise. Pods that are nominated to a node do not count there.
+// VolumeLimitScaling is off likewise.
 package volumes

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/floe-k8s/floe/internal/scheduler/place"
 )
@@ -116,16 +115,12 @@ func (r limits) filter(s place.Site, w *wanted) *place.Status {
 	if n == nil || n.limits == nil {
 		return nil
 	}
-	now := n.attached
-	if now == nil {
-		now = r.x.count(n, func(types.UID) bool { return false })
-		n.attached = now
+	if n.attached == nil {
+		n.attached = r.x.count(n, maps.Keys(n.pods))
 	}
-	for p := range n.pods {
-		if s.Gone(p.object.UID) {
-			now = r.x.count(n, s.Gone)
-			break
-		}
+	now := n.attached
+	if r.x.thought(n, s) {
+		now = r.x.count(n, r.x.around(n, s))
 	}
 	if now.broken != "" {
 		return refuse(place.Unresolvable, now.broken)
@@ -142,4 +137,19 @@ func (r limits) filter(s place.Site, w *wanted) *place.Status {
 		}
 	}
 	return nil
+}
+
+// thought says whether a node's volumes are thought other than they are.
+func (x *Index) thought(n *node, s place.Site) bool {
+	for uid := range s.Coming {
+		if p := x.pods[uid]; p != nil && p.node == nil {
+			return true
+		}
+	}
+	for p := range n.pods {
+		if s.Gone(p.object.UID) {
+			return true
+		}
+	}
+	return false
 }

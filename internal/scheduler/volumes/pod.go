@@ -7,12 +7,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/floe-k8s/floe/internal/scheduler/place"
 )
 
-// pod is what the volumes of a pod on a node say.
+// pod is what the volumes of a pod say that is on a node, or is nominated to one.
 type pod struct {
 	object metav1.PartialObjectMetadata // namespace, name and uid
-	node   *node
+	node   *node                        // nil: it is nominated only
 	claims []podClaim
 	disks  []corev1.Volume // that must not be shared
 	inline []handle        // of the pod's own volumes that drivers attach
@@ -29,12 +31,30 @@ func (x *Index) SetPod(object *corev1.Pod, nodeName string) {
 	if len(object.Spec.Volumes) == 0 {
 		return
 	}
-	if old := x.pods[object.UID]; old != nil {
-		if old.node.name == nodeName {
-			return
-		}
+	if old := x.pods[object.UID]; old != nil && old.node != nil && old.node.name == nodeName {
+		return
+	}
+	x.RemovePod(object.UID)
+	if p := x.read(object); p != nil {
+		p.node = x.nodeOf(nodeName)
+		p.node.pods[p] = true
+		p.node.attached = nil
+	}
+}
+
+// Nominate says that a pod without a node may be thought on one, as the table is told; false: that it may not. RemovePod ends it too.
+func (x *Index) Nominate(object *corev1.Pod, nominated bool) {
+	old := x.pods[object.UID]
+	switch {
+	case old == nil && nominated && len(object.Spec.Volumes) > 0:
+		x.read(object)
+	case old != nil && old.node == nil && !nominated:
 		x.RemovePod(object.UID)
 	}
+}
+
+// read enters what a pod's volumes say; nil when nothing of it matters.
+func (x *Index) read(object *corev1.Pod) *pod {
 	p := &pod{}
 	p.object.Namespace, p.object.Name, p.object.UID = object.Namespace, object.Name, object.UID
 	for name, own := range claimNames(object) {
@@ -56,12 +76,26 @@ func (x *Index) SetPod(object *corev1.Pod, nodeName string) {
 		}
 	}
 	if len(p.claims) == 0 && len(p.disks) == 0 && len(p.inline) == 0 && p.broken == "" {
-		return
+		return nil
 	}
-	p.node = x.nodeOf(nodeName)
-	p.node.pods[p] = true
 	x.pods[object.UID] = p
-	p.node.attached = nil
+	return p
+}
+
+// around is the pods whose volumes matter on a node as it is thought: those that are there and not gone, and those that come.
+func (x *Index) around(n *node, s place.Site) func(func(*pod) bool) {
+	return func(yield func(*pod) bool) {
+		for p := range n.pods {
+			if !s.Gone(p.object.UID) && !yield(p) {
+				return
+			}
+		}
+		for uid := range s.Coming {
+			if p := x.pods[uid]; p != nil && p.node == nil && !yield(p) {
+				return
+			}
+		}
+	}
 }
 
 // RemovePod says that a pod is on no node; one that is not known is ignored.
@@ -71,8 +105,10 @@ func (x *Index) RemovePod(uid types.UID) {
 		return
 	}
 	delete(x.pods, uid)
-	delete(p.node.pods, p)
-	p.node.attached = nil
+	if p.node != nil {
+		delete(p.node.pods, p)
+		p.node.attached = nil
+	}
 	for _, h := range p.inline {
 		x.forgetHandle(h)
 	}
@@ -80,7 +116,9 @@ func (x *Index) RemovePod(uid types.UID) {
 		delete(c.users, p)
 		x.forgetClaim(c.claim)
 	}
-	x.forgetNode(p.node)
+	if p.node != nil {
+		x.forgetNode(p.node)
+	}
 }
 
 // claimNames ranges over the claims that a pod's volumes name, in their order, and whether they are ephemeral volumes' own.
@@ -107,7 +145,7 @@ func claimNames(object *corev1.Pod) func(func(types.NamespacedName, bool) bool) 
 // inUse says whether a pod on a node that exists has the claim, other than as its ephemeral volume.
 func (c *claim) inUse() bool {
 	for p := range c.users {
-		if p.node.known && slices.ContainsFunc(p.claims, func(pc podClaim) bool { return pc.claim == c && !pc.own }) {
+		if p.node != nil && p.node.known && slices.ContainsFunc(p.claims, func(pc podClaim) bool { return pc.claim == c && !pc.own }) {
 			return true
 		}
 	}

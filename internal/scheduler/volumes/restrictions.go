@@ -55,25 +55,30 @@ func (r restrictions) Prepare(object *corev1.Pod) (place.Prepared, error) {
 	for _, v := range disks {
 		key.str(v.VolumeSource.String())
 	}
-	if taken > 0 {
-		for _, name := range alone {
-			key.str(name)
-		}
+	key.WriteByte('|')
+	for _, name := range alone {
+		key.str(name)
 	}
 	return place.Prepared{Key: key.String(), Filter: func(s place.Site) *place.Status { return r.filter(s, disks, alone, taken) }}, nil
 }
 
 func (r restrictions) filter(s place.Site, disks []*corev1.Volume, alone []string, taken int) *place.Status {
-	if n := r.x.nodes[s.Node.Name]; n != nil {
-		for p := range n.pods {
-			if s.Gone(p.object.UID) {
-				taken -= p.names(alone)
-				continue
-			}
-			for _, v := range disks {
-				if slices.ContainsFunc(p.disks, func(other corev1.Volume) bool { return clash(v, &other) }) {
-					return statusDisk
-				}
+	n := r.x.nodes[s.Node.Name]
+	if n == nil {
+		n = &node{}
+	}
+	for p := range n.pods {
+		if s.Gone(p.object.UID) {
+			taken -= p.names(alone)
+		}
+	}
+	for p := range r.x.around(n, s) {
+		if p.node == nil {
+			taken += p.names(alone)
+		}
+		for _, v := range disks {
+			if slices.ContainsFunc(p.disks, func(other corev1.Volume) bool { return clash(v, &other) }) {
+				return statusDisk
 			}
 		}
 	}

@@ -257,3 +257,34 @@ func TestAskedAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestNominated: the volumes of pods that are nominated to a node count there for others of no higher priority.
+func TestNominated(t *testing.T) {
+	limited := &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
+	limited.Spec.Drivers = []storagev1.CSINodeDriver{{Name: driver, Allocatable: &storagev1.VolumeNodeResources{Count: new(int32(1))}}}
+	disk := corev1.VolumeSource{ISCSI: &corev1.ISCSIVolumeSource{IQN: "d"}}
+	for name, c := range map[string]struct {
+		theirs, wanted corev1.VolumeSource
+		refusal        string
+	}{
+		"limit": {use("other"), use("c"), "UnschedulableNodeVolumeLimits[" + reasonLimit + "]"},
+		"same":  {use("c"), use("c"), ""},
+		"disk":  {disk, disk, "UnschedulableVolumeRestrictions[" + reasonDisk + "]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, newClaim("c", "wait"), newClaim("other", "wait"), limited.DeepCopy())
+			coming, p := newPod("coming", c.theirs), newPod("p", c.wanted)
+			w.table.Nominate(coming, "n1")
+			w.x.Nominate(coming, true)
+			policy := newPolicy(t, w.x)
+			if got, want := w.statuses(w.table, policy, p), "n1:"+c.refusal+"\nn2:\n"; got != want {
+				t.Errorf("got %s\nwant %s", got, want)
+			}
+			w.table.Nominate(coming, "")
+			w.x.Nominate(coming, false)
+			if got := w.statuses(w.table, policy, p); got != "n1:\nn2:\n" || len(w.x.pods) != 0 {
+				t.Errorf("when the nomination has ended: %s, %d pods", got, len(w.x.pods))
+			}
+		})
+	}
+}
