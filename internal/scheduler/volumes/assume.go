@@ -114,8 +114,11 @@ func (x *Index) reserve(m match) *promise[*corev1.PersistentVolume] {
 }
 
 // Writes are the objects to be updated, in this order, each with the resourceVersion that was decided on: volumes first, then
-// claims. They belong to the caller. What the API answers goes to Wrote; the first refusal ends it, with Undo.
+// claims. They belong to the caller; nil has none. What the API answers goes to Wrote; the first refusal ends it, with Undo.
 func (b *Bindings) Writes() []kinds.Object {
+	if b == nil {
+		return nil
+	}
 	var out []kinds.Object
 	for _, p := range b.volumes {
 		if p.open() {
@@ -172,8 +175,11 @@ func (x *Index) Undo(b *Bindings) {
 
 // Check says whether all that was written has come to a binding, so that the pod can be bound. An error, upstream's, says that
 // it will not: Undo, and the pod is to be scheduled anew. It goes by what the index was told, so it is worth asking again
-// after changes of volumes, claims and nodes. That the pod still exists is for the caller to know.
+// after changes of volumes, claims and nodes. That the pod still exists is for the caller to know. With nil all is done.
 func (x *Index) Check(b *Bindings) (bool, error) {
+	if b == nil {
+		return true, nil
+	}
 	n := x.nodes[b.node]
 	if n == nil || !n.known {
 		return false, bindingError("failed to get node %q: node %q not found", b.node, b.node)

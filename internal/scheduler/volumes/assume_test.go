@@ -41,8 +41,9 @@ func TestWrites(t *testing.T) {
 	if other := w.assume("q", "n1", use("big")); other == nil || len(other.Writes()) != 0 {
 		t.Errorf("a pod that shares a claim writes %v", other.Writes())
 	}
-	if nothing := w.assume("r", "n1"); nothing != nil {
-		t.Errorf("a pod without claims gets %v", nothing)
+	nothing := w.assume("r", "n1")
+	if done, err := w.x.Check(nothing); nothing != nil || len(nothing.Writes()) != 0 || !done || err != nil {
+		t.Errorf("a pod without claims gets %v; done %v, %v", nothing, done, err)
 	}
 }
 

@@ -29,9 +29,11 @@ func replaced(plugin string) bool {
 	return false
 }
 
-// volumePlugin is the in-tree plug-in of a volume that a driver stands in for; "" for others.
+// volumePlugin is the in-tree plug-in of a volume that a driver stands in for; "" for others. The sources of such plug-ins are looked at
+// first, since the translation is slow to say no.
 func volumePlugin(object *corev1.PersistentVolume) string {
-	if object.Spec.CSI != nil {
+	o := &object.Spec
+	if o.AWSElasticBlockStore == nil && o.PortworxVolume == nil && o.GCEPersistentDisk == nil && o.AzureDisk == nil && o.Cinder == nil {
 		return ""
 	}
 	plugin, err := csitranslation.New().GetInTreePluginNameFromSpec(object, nil)
@@ -41,8 +43,11 @@ func volumePlugin(object *corev1.PersistentVolume) string {
 	return plugin
 }
 
-// inlinePlugin is the in-tree plug-in of a pod's own volume that a driver stands in for; "" for others.
+// inlinePlugin is the same of a pod's own volume.
 func inlinePlugin(v *corev1.Volume) string {
+	if v.AWSElasticBlockStore == nil && v.PortworxVolume == nil && v.GCEPersistentDisk == nil && v.AzureDisk == nil && v.Cinder == nil {
+		return ""
+	}
 	plugin, err := csitranslation.New().GetInTreePluginNameFromSpec(nil, v)
 	if err != nil || !replaced(plugin) {
 		return ""

@@ -39,6 +39,9 @@ func big(b *testing.B, volume func(i int) *corev1.PersistentVolume) (*Index, *pl
 	return x, table, newPolicy(b, x)
 }
 
+// withoutRules measures what pods without claims cost where nobody asks about volumes.
+const withoutRules = "no claims and no rules"
+
 // BenchmarkDecide decides, assumes and places pods with two claims each, at 5,000 nodes and 10,000 volumes.
 func BenchmarkDecide(b *testing.B) {
 	local := func(i int) *corev1.PersistentVolume {
@@ -53,7 +56,8 @@ func BenchmarkDecide(b *testing.B) {
 		volume func(i int) *corev1.PersistentVolume
 		claim  func(i, n int) *corev1.PersistentVolumeClaim
 	}{
-		"no claims": {zonal, nil},
+		"no claims":  {zonal, nil},
+		withoutRules: {zonal, nil},
 		"bound in zones": {zonal, func(i, n int) *corev1.PersistentVolumeClaim {
 			return newClaim("", "wait", boundTo(fmt.Sprintf("pv-%06d", i*2+n)))
 		}},
@@ -66,9 +70,12 @@ func BenchmarkDecide(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			x, table, policy := big(b, c.volume)
+			if name == withoutRules {
+				policy, _ = place.DefaultProfile().Compile() // which has no part that could fail
+			}
 			rng := rand.New(rand.NewSource(1))
 			step := func(i int) {
-				p := newPod(fmt.Sprint("p", i))
+				p := newPod(fmt.Sprint("p", i), corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}})
 				p.Spec.Containers = []corev1.Container{{Name: "c", Image: "pause"}}
 				for n := 0; n < 2 && c.claim != nil; n++ {
 					p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: fmt.Sprint("v", n), VolumeSource: use(fmt.Sprint("c", i, "-", n))})

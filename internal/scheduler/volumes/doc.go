@@ -28,8 +28,21 @@
 //   - A rule's key is made of what the claims ask for, not of their names, so pods of one StatefulSet share answers. What is
 //     not in the key is told to the table: by Touch for the few nodes in reach, otherwise by a new generation in the key.
 //   - Among volumes of the same size the choice goes by name, where upstream takes any.
-//   - A pod without volumes costs a look at its empty list.
+//   - A pod without claims and disks costs a look at its list of volumes.
 //   - Objects are kept by pointer and never changed; of pods only what their volumes say is kept.
+//
+// # How a shell uses it
+//
+// Policies are compiled with Rules; one Index serves all of a scheduler's profiles. Each session begins with Reset, lists Followed and
+// gives every change of those and of nodes to Apply, and tells SetPod, RemovePod and Nominate what it tells the table. For a pod that
+// was decided:
+//
+//	b, err := index.Assume(pod, node)       // before table.SetPod; ErrChanged: decide again
+//	for _, o := range b.Writes() { … b.Wrote(updated) }  // none with nil b; at the first refusal Undo, and the pod has failed
+//	done, err := index.Check(b)             // now and after each change that Apply took, for BindTimeout at most
+//
+// then the pod is bound. An error of Check, ErrLate, the end of the pod or a refused binding is followed by Undo, like everything else
+// that is taken back then.
 //
 // An Index, its rules and its Bindings belong to the goroutine that owns the table.
 //

@@ -28,32 +28,42 @@ type podClaim struct {
 
 // SetPod says that a pod is on a node, or will be. Its volumes cannot change later.
 func (x *Index) SetPod(object *corev1.Pod, nodeName string) {
-	if len(object.Spec.Volumes) == 0 {
+	if !matters(object) {
 		return
 	}
 	if old := x.pods[object.UID]; old != nil && old.node != nil && old.node.name == nodeName {
 		return
 	}
 	x.RemovePod(object.UID)
-	if p := x.read(object); p != nil {
-		p.node = x.nodeOf(nodeName)
-		p.node.pods[p] = true
-		p.node.attached = nil
+	p := x.read(object)
+	p.node = x.nodeOf(nodeName)
+	p.node.pods[p] = true
+	p.node.attached = nil
+}
+
+// matters says whether a pod has volumes that any rule looks at; most have others only, such as their token.
+func matters(object *corev1.Pod) bool {
+	for i := range object.Spec.Volumes {
+		v := &object.Spec.Volumes[i]
+		if v.PersistentVolumeClaim != nil || v.Ephemeral != nil || restricted(v) || inlinePlugin(v) != "" {
+			return true
+		}
 	}
+	return false
 }
 
 // Nominate says that a pod without a node may be thought on one, as the table is told; false: that it may not. RemovePod ends it too.
 func (x *Index) Nominate(object *corev1.Pod, nominated bool) {
 	old := x.pods[object.UID]
 	switch {
-	case old == nil && nominated && len(object.Spec.Volumes) > 0:
+	case old == nil && nominated && matters(object):
 		x.read(object)
 	case old != nil && old.node == nil && !nominated:
 		x.RemovePod(object.UID)
 	}
 }
 
-// read enters what a pod's volumes say; nil when nothing of it matters.
+// read enters what a pod's volumes say.
 func (x *Index) read(object *corev1.Pod) *pod {
 	p := &pod{}
 	p.object.Namespace, p.object.Name, p.object.UID = object.Namespace, object.Name, object.UID
@@ -74,9 +84,6 @@ func (x *Index) read(object *corev1.Pod) *pod {
 			p.inline = append(p.inline, h)
 			x.handles[h.unique()]++
 		}
-	}
-	if len(p.claims) == 0 && len(p.disks) == 0 && len(p.inline) == 0 && p.broken == "" {
-		return nil
 	}
 	x.pods[object.UID] = p
 	return p
