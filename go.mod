@@ -176,7 +176,7 @@ require (
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 	k8s.io/cli-runtime v0.36.3 // indirect
-	k8s.io/csi-translation-lib v0.36.3 // indirect
+	k8s.io/csi-translation-lib v0.36.3
 	k8s.io/kube-scheduler v0.36.3 // indirect
 	k8s.io/metrics v0.36.3 // indirect
 	sigs.k8s.io/apiserver-network-proxy/konnectivity-client v0.34.0 // indirect

@@ -157,11 +157,6 @@ const (
 
 // preempt fills in what preemption comes to.
 func (s *scheduler) preempt(pod *corev1.Pod, f *place.Failure, d *decision) error {
-	if preempt.Unasked(f) {
-		d.preempts, d.Post = true, preempt.TailUnasked
-		d.Message = f.Message(d.Post)
-		return nil
-	}
 	plan, err := s.preemptor.Preempt(pod, s.policy, f, nil)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package preempt
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -76,13 +75,4 @@ func Tail(messages ...string) string {
 		}
 	}
 	return strings.Join(said, ", ")
-}
-
-// TailUnasked is all that upstream says after the reasons when Unasked.
-const TailUnasked = "not found"
-
-// Unasked says that a pod was refused, for all nodes at once, before the plug-in of resource claims had looked at it. Upstream's PostFilter of that plug-in
-// fails then for want of what it would have found, and preemption is not tried.
-func Unasked(f *place.Failure) bool {
-	return f.PreFilter != "" && !slices.Contains(f.Plugins, "DynamicResources")
 }
