@@ -38,6 +38,11 @@ func serverCommand() *cobra.Command {
 			env.Flags = func() map[string]string { return flagValues(cmd.Flags()) }
 			env.SetBlockProfileRate = runtime.SetBlockProfileRate
 			env.Collector.Release = debug.FreeOSMemory
+			env.Collector.Settle = func() {
+				if err := releaseCode(); err != nil {
+					log.Debug("the program's pages stay in memory", "err", err)
+				}
+			}
 			if os.Getenv("GOGC") == "" { // else whoever set it knows better
 				env.Collector.SetPercent = debug.SetGCPercent
 			}

@@ -11,6 +11,7 @@ import (
 type Collector struct {
 	SetPercent func(percent int) int // as debug.SetGCPercent; nil: the setting is left as it is
 	Release    func()                // collects, and gives free memory to the system, as debug.FreeOSMemory; nil: it is left to the runtime
+	Settle     func()                // lets go of what only the start needed; called once, a while after it. nil: nothing is
 }
 
 // The collector lets the heap grow by a share of what is live before it runs again; resident memory follows the largest heap until it is quiet, when what a
@@ -50,6 +51,7 @@ func (s *server) tuneCollector(ctx context.Context) error {
 	collected := make(chan struct{}, 1) // one token is enough
 	afterNextCollection(collected)
 	percent, last := goPercent, readHeap()
+	settle := s.Collector.Settle
 	for looks := 1; ; {
 		select {
 		case <-collected:
@@ -63,6 +65,10 @@ func (s *server) tuneCollector(ctx context.Context) error {
 				last.swept += uint64(s.store.Sweep())
 			}
 			last = s.releaseWhenQuiet(last)
+			if settle != nil {
+				settle()
+				settle = nil
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
