@@ -68,7 +68,7 @@ func (s *served) serveOne(ctx context.Context, t testing.TB, f fuzzed) *httptest
 // excused are the answers that upstream gives with code 500, too: what it has no class for.
 func excused(body string) bool {
 	for _, text := range []string{"unable to find api field in struct", "cannot restore slice from map", "cannot restore map from", "cannot restore struct from", "expected pointer, but got",
-		"nothing here reaches nodes", "delete list in", "invalid map", "unrecognized type", "resourceVersion: Invalid value"} {
+		"does not contain declared merge key", "nothing here reaches nodes", "delete list in", "invalid map", "unrecognized type", "resourceVersion: Invalid value"} {
 		if strings.Contains(body, text) {
 			return true
 		}
