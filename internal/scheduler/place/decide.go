@@ -1,6 +1,8 @@
 package place
 
 import (
+	"cmp"
+	"fmt"
 	"math"
 	"math/rand"
 	"slices"
@@ -146,6 +148,9 @@ func (d *decision) decide(rng *rand.Rand, extend Extend) (Plan, error) {
 			return plan, err
 		}
 	}
+	if err := d.broken(); err != nil {
+		return Plan{}, err
+	}
 	if d.pr.names != nil || extend != nil {
 		return d.among(rng, extend)
 	}
@@ -169,6 +174,24 @@ func (d *decision) decide(rng *rand.Rand, extend Extend) (Plan, error) {
 	}
 	d.c.best = best
 	return Plan{Node: d.t.names[choose(best, rng)], Score: top, Feasible: feasible}, nil
+}
+
+// broken is the error of the first row about which a rule cannot tell; nil when there is none. The rule is asked once more:
+// what it said for the class may name another pod's objects.
+func (d *decision) broken() error {
+	if !slices.ContainsFunc(d.c.verdicts, func(v verdict) bool { return v.status != nil && v.status.Code == Error }) {
+		return nil
+	}
+	for row, n := range d.t.nodes {
+		if n == nil || d.pr.names != nil && !slices.Contains(d.pr.names, n.Name) {
+			continue
+		}
+		if s := d.status(int32(row)); s.Failed() && s.Code == Error {
+			s = cmp.Or(d.checkRule(&visit{row: int32(row)}, s.Plugin), s)
+			return fmt.Errorf("running %q filter plugin: %s", s.Plugin, s.Message())
+		}
+	}
+	return nil
 }
 
 // choose draws one of the rows of lists, each of which rises and none of which share any. The draw is the k-th of all rows

@@ -54,6 +54,9 @@ func (t *Table) Explain(pod *corev1.Pod, p *Policy) (Explanation, error) {
 	} else {
 		d := t.begin(pod, &pr)
 		defer d.end()
+		if err := d.broken(); err != nil {
+			return e, err
+		}
 		d.explain(&e)
 	}
 	slices.SortFunc(e.Nodes, func(a, b Verdict) int { return strings.Compare(a.Node, b.Node) })

@@ -168,7 +168,7 @@ func (p *Policy) filters(name string) bool { _, ok := p.order[name]; return ok }
 
 // ignored says whether NodeResourcesFit does not filter by a resource; only what is somebody's own can be left out.
 func (p *Policy) ignored(name corev1.ResourceName) bool {
-	if !isExtended(name) {
+	if !IsExtended(name) {
 		return false
 	}
 	group, _, _ := strings.Cut(string(name), "/")

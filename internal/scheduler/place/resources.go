@@ -99,11 +99,11 @@ func (r *resources) amounts(list corev1.ResourceList) []amount {
 func isScalar(name corev1.ResourceName) bool {
 	s := string(name)
 	return strings.HasPrefix(s, corev1.ResourceHugePagesPrefix) || strings.HasPrefix(s, corev1.ResourceAttachableVolumesPrefix) ||
-		strings.Contains(s, corev1.ResourceDefaultNamespacePrefix) || isExtended(name)
+		strings.Contains(s, corev1.ResourceDefaultNamespacePrefix) || IsExtended(name)
 }
 
-// isExtended says whether name is a resource of somebody's own: qualified, and not Kubernetes'.
-func isExtended(name corev1.ResourceName) bool {
+// IsExtended says whether name is upstream's extended resource, a resource of somebody's own: qualified, and not Kubernetes'.
+func IsExtended(name corev1.ResourceName) bool {
 	s := string(name)
 	if !strings.Contains(s, "/") || strings.Contains(s, corev1.ResourceDefaultNamespacePrefix) ||
 		strings.HasPrefix(s, corev1.DefaultResourceRequestsPrefix) {

@@ -81,6 +81,23 @@ func (s Site) Coming(yield func(types.UID) bool) {
 	}
 }
 
+// Site is a node as it is; false when the table does not know it.
+func (t *Table) Site(node string) (Site, bool) {
+	row, ok := t.byName[node]
+	if !ok || t.nodes[row] == nil {
+		return Site{}, false
+	}
+	return Site{Node: t.nodes[row], row: row, t: t}, true
+}
+
+// Allocatable is what the node has of an extended resource, used or not; 0 when none.
+func (s Site) Allocatable(name corev1.ResourceName) int64 {
+	if id, ok := s.t.ids[name]; ok {
+		return s.t.columns[id].allocatable[s.row]
+	}
+	return 0
+}
+
 // prepareRules asks the policy's rules from outside about a pod.
 func (t *Table) prepareRules(pod *corev1.Pod, p *Policy, pr *prepared) error {
 	for _, r := range p.rules {

@@ -12,11 +12,12 @@ const (
 	Success Code = iota
 	Unschedulable
 	Unresolvable
+	Error // of rules from outside: the rule cannot tell, and the pod is not decided until that changes
 )
 
 // String is upstream's name.
 func (c Code) String() string {
-	return [...]string{"Success", "Unschedulable", "UnschedulableAndUnresolvable"}[c]
+	return [...]string{"Success", "Unschedulable", "UnschedulableAndUnresolvable", "Error"}[c]
 }
 
 // Status is why a node will not do. Nil is success. Statuses are shared: do not change one.

@@ -1,13 +1,9 @@
 package place
 
 import (
-	"fmt"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
-	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
 )
 
 // visit is a row as it would be with some pods more and some less.
@@ -277,90 +273,4 @@ func (d *decision) shunned(v *visit) bool {
 		}
 	})
 	return d.met(shunned, counts, v.row)
-}
-
-// Trial asks whether a pod would do on a node if some of the pods there were gone: preemption's question. It stands on the
-// table as it is: any change to the table but nominations ends it.
-type Trial struct {
-	d        *decision
-	priority int32
-	visit
-}
-
-// Try begins trials for a pod. A nil trial (with the failure) says that the pod fits nowhere whatever goes.
-func (t *Table) Try(pod *corev1.Pod, p *Policy) (*Trial, *Failure, error) {
-	if t.known == 0 {
-		return nil, &Failure{}, nil
-	}
-	pr, err := t.prepare(pod, p)
-	if err != nil {
-		return nil, nil, err
-	}
-	if f := t.refused(&pr); f != nil && f.Mendable == 0 {
-		return nil, f, nil
-	}
-	d := t.begin(pod, &pr)
-	d.end() // judged and put back; what was found stays known
-	return &Trial{d: d, priority: schedulinghelpers.PodPriority(pod)}, nil, nil
-}
-
-// Candidates ranges over the nodes that refuse the pod in a way that taking pods away may mend, in the order of rows, with
-// the refusal.
-func (tr *Trial) Candidates(yield func(node string, s *Status) bool) {
-	for row, n := range tr.d.t.nodes {
-		if n == nil || tr.d.pr.names != nil && !slices.Contains(tr.d.pr.names, n.Name) {
-			continue
-		}
-		s := tr.d.status(int32(row))
-		if tr.d.pr.refuse != nil {
-			s = tr.d.pr.refuse
-		}
-		if s.Failed() && s.Code == Unschedulable && !yield(n.Name, s) {
-			return
-		}
-	}
-}
-
-// On moves the trial to a node, with all of its pods. It panics when the table does not know the node.
-func (tr *Trial) On(node string) {
-	row, ok := tr.d.t.byName[node]
-	if !ok || tr.d.t.nodes[row] == nil {
-		panic(fmt.Sprintf("place: trial on node %q, which is not known", node))
-	}
-	tr.At(Row(row), false)
-}
-
-// Without thinks a pod of the node away. It panics when the pod is not there.
-func (tr *Trial) Without(uid types.UID) {
-	n, ok := tr.d.t.uids[uid]
-	if !ok || tr.d.t.placed[n].row != tr.row || slices.Contains(tr.gone, n) {
-		panic(fmt.Sprintf("place: trial without pod %q, which is not on node %q", uid, tr.d.t.names[tr.row]))
-	}
-	tr.Drop(n)
-}
-
-// With thinks a pod back that was thought away; otherwise it does nothing.
-func (tr *Trial) With(uid types.UID) {
-	tr.Keep(tr.d.t.uids[uid])
-}
-
-// Status is why the pod would not do; nil when it would. Pods nominated to the node with no lower priority are counted as
-// upstream counts them: the pod must do with them and without.
-func (tr *Trial) Status() *Status {
-	tr.come = tr.come[:0]
-	if tr.alone {
-		return tr.d.check(&tr.visit)
-	}
-	for _, n := range tr.d.t.nominated.pods[tr.d.t.names[tr.row]] {
-		if n.priority >= tr.priority && n.uid != tr.d.pod.UID {
-			tr.come = append(tr.come, n)
-		}
-	}
-	if len(tr.come) > 0 {
-		if s := tr.d.check(&tr.visit); s != nil {
-			return s
-		}
-		tr.come = tr.come[:0]
-	}
-	return tr.d.check(&tr.visit)
 }
