@@ -35,7 +35,7 @@ type Release struct {
 
 // Release says what becomes of a pod's claims when no node will do. It is upstream's PostFilter.
 func (r *Rule) Release(pod *corev1.Pod, p *place.Policy, f *place.Failure) (Release, error) {
-	if f.PreFilter != "" && f.Mendable == 0 && !slices.Contains(f.Plugins, Name) {
+	if f.Early() && !slices.Contains(f.Plugins, Name) {
 		return Release{Message: messageUnasked, Final: true}, nil // another refused it before this plug-in saw it
 	}
 	w, status := r.wants(pod)

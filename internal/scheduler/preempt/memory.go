@@ -56,13 +56,14 @@ func (p *Preemptor) recall(a *attempt) *memory {
 	return m
 }
 
-// learn tries a row.
+// learn tries a row. One that refuses the pod by itself for good need not be tried, unless a rule about domains may be what
+// refuses it first.
 func (m *memory) learn(a *attempt, row place.Row) {
 	m.rows[row] = outcome{}
 	if a.table.NodeAt(row) == "" {
 		return
 	}
-	if s := a.trial.RowRefusal(row); s == nil || s.Code == place.Unschedulable {
+	if s := a.trial.RowRefusal(row); s == nil || s.Code == place.Unschedulable || a.trial.Domains() {
 		m.rows[row] = a.try(row, true)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
 
 	"github.com/floe-k8s/floe/internal/scheduler/place"
@@ -30,6 +31,8 @@ type Plan struct {
 	Violations int            // of budgets by Victims
 	// Message is why Node is "", as the message of the event FailedScheduling ends with it; "" with Node.
 	Message string
+	// Failed says that something went wrong: the message is all that is said, without what other plug-ins said before (Tail).
+	Failed bool
 	// Clear says that a node that was nominated for the pod is so no more: without Node, the pod's nomination goes. When
 	// false, it stays as it was.
 	Clear bool
@@ -134,15 +137,22 @@ func (p *Preemptor) useless(statuses map[*place.Status]int) Plan {
 func (p *Preemptor) failed(s *search) Plan {
 	alone := &place.Status{Code: place.Unresolvable, Reasons: []string{reasonLonely}}
 	statuses := map[*place.Status]int{}
+	var errs []error
 	for row := range s.rows() {
 		switch o := s.outcome(row); o.state {
 		case lonely:
 			statuses[alone]++
 		case stuck:
+			if o.status.Code == place.Error {
+				errs = append(errs, fmt.Errorf("running %q filter plugin: %s", o.status.Plugin, o.status.Message()))
+			}
 			statuses[o.status]++
 		case fits:
-			return Plan{Message: prefix + fmt.Sprintf("expected at least one victim pod on node %q", p.table.NodeAt(row))}
+			errs = append(errs, fmt.Errorf("expected at least one victim pod on node %q", p.table.NodeAt(row)))
 		}
+	}
+	if err := utilerrors.NewAggregate(errs); err != nil {
+		return Plan{Message: prefix + err.Error(), Failed: true}
 	}
 	return p.useless(statuses)
 }
@@ -160,7 +170,7 @@ func (p *Preemptor) extended(s *search, extend Extend) (Plan, error) {
 	}
 	list, err := extend(list)
 	if err != nil {
-		return Plan{Message: prefix + err.Error()}, nil
+		return Plan{Message: prefix + err.Error(), Failed: true}, nil
 	}
 	if len(list) == 0 {
 		return Plan{Message: prefix + messageNone}, nil

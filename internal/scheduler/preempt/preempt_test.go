@@ -145,7 +145,7 @@ func TestExtenders(t *testing.T) {
 	b.want("nothing left", b.preempt(sized("p", 1), func([]Candidate) ([]Candidate, error) { return nil, nil }),
 		Plan{Message: "preemption: no candidate node for preemption"})
 	b.want("an extender that fails", b.preempt(sized("p", 1), func([]Candidate) ([]Candidate, error) { return nil, errors.New("no answer") }),
-		Plan{Message: "preemption: no answer"})
+		Plan{Message: "preemption: no answer", Failed: true})
 }
 
 func TestWrites(t *testing.T) {
