@@ -11,10 +11,11 @@ import (
 
 // decision is what floe decides: an answer, and what upstream leaves to chance.
 type decision struct {
-	answers.Answer        // Victims are those of the node that is nominated, Best is that node
-	chosen         string // the node, if one fits
-	score          int64  // of the node that is chosen, if several fit
-	preempts       bool   // preemption has been asked: Post, Best and Victims say what it came to
+	answers.Answer          // Victims are those of the node that is nominated, Best is that node
+	chosen         string   // the node, if one fits
+	score          int64    // of the node that is chosen, if several fit
+	preempts       bool     // preemption has been asked: Post, Best and Victims say what it came to
+	errors         []string // that nodes give; which of them upstream meets first is chance
 }
 
 // difference is a decision that is not upstream's.
@@ -37,6 +38,9 @@ func differ(want *answers.Answer, got *decision) []string {
 	}
 	add("gated", status(want.Gated), status(got.Gated))
 	if want.Gated != nil || len(lines) > 0 {
+		return lines
+	}
+	if slices.Contains(got.errors, want.Error) {
 		return lines
 	}
 	if add("error", want.Error, got.Error); want.Error != "" || len(lines) > 0 {

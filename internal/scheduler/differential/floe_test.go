@@ -2,15 +2,19 @@ package differential
 
 import (
 	"errors"
+	"fmt"
 	"math/rand"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/clock"
 
+	"github.com/floe-k8s/floe/internal/scheduler/claims"
 	"github.com/floe-k8s/floe/internal/scheduler/place"
 	"github.com/floe-k8s/floe/internal/scheduler/preempt"
 	"github.com/floe-k8s/floe/internal/scheduler/volumes"
@@ -31,6 +35,7 @@ type scheduler struct {
 	table     *place.Table
 	index     *volumes.Index
 	policy    *place.Policy
+	claims    *claims.Rule
 	budgets   *preempt.Budgets
 	preemptor *preempt.Preemptor
 	pods      map[string]*corev1.Pod // by namespace/name
@@ -42,14 +47,15 @@ type scheduler struct {
 func floe(c cases.Case) (decider, error) {
 	s := &scheduler{table: place.NewTable(), budgets: &preempt.Budgets{}, pods: map[string]*corev1.Pod{}}
 	s.preemptor = preempt.New(s.table, s.budgets)
-	s.index = volumes.New(s.table.Touch)
-	profile, err := profileOf(c.Configuration, s.index.Rules())
+	s.index, s.claims = volumes.New(s.table.Touch), claims.New(s.table, claims.Config{Clock: clock.RealClock{}})
+	profile, err := profileOf(c.Configuration, append(s.index.Rules(), s.claims))
 	if err != nil {
 		return nil, err
 	}
 	if s.policy, err = profile.Compile(); err != nil {
 		return nil, err
 	}
+	var nominated []*corev1.Pod
 	for _, o := range c.Objects {
 		switch o := o.(type) {
 		case *corev1.Node:
@@ -61,14 +67,19 @@ func floe(c cases.Case) (decider, error) {
 			if o.Spec.NodeName != "" {
 				s.table.SetPod(o, o.Spec.NodeName)
 				s.index.SetPod(o, o.Spec.NodeName)
-			} else if node := o.Status.NominatedNodeName; node != "" {
-				s.table.Nominate(o, node)
-				s.index.Nominate(o, true)
+			} else if o.Status.NominatedNodeName != "" {
+				nominated = append(nominated, o)
 			}
 		default:
 			if err := s.load(o); err != nil {
 				return nil, err
 			}
+		}
+	}
+	for _, o := range nominated {
+		if s.claims.Gate(o) == nil { // a pod that is kept out of the queue is nominated nowhere
+			s.table.Nominate(o, o.Status.NominatedNodeName)
+			s.index.Nominate(o, true)
 		}
 	}
 	return s, nil
@@ -84,6 +95,12 @@ func (s *scheduler) load(o any) error {
 		s.table.SetNamespace(o.Name, o.Labels)
 	case *policyv1.PodDisruptionBudget:
 		s.budgets.Set(o)
+	case *resourcev1.ResourceClaim:
+		s.claims.SetClaim(o)
+	case *resourcev1.DeviceClass:
+		s.claims.SetClass(o)
+	case *resourcev1.ResourceSlice:
+		s.claims.SetSlice(o)
 	case *corev1.Service:
 		s.table.SetService(o.Namespace, o.Name, o.Spec.Selector)
 	case *corev1.ReplicationController:
@@ -125,9 +142,13 @@ func (s *scheduler) decide(name string) decision {
 	s.seed++
 	pod := s.pods[name]
 	var d decision
+	if g := s.claims.Gate(pod); g != nil {
+		d.Gated = &answers.Status{Code: g.Code.String(), Plugin: g.Plugin, Reasons: g.Reasons}
+		return d
+	}
 	plan, err := s.table.Decide(pod, s.policy, rand.New(rand.NewSource(s.seed)), nil)
 	if err != nil {
-		d.Error = err.Error()
+		d.Error, d.errors = err.Error(), s.errors(pod)
 		return d
 	}
 	d.chosen, d.score = plan.Node, plan.Score
@@ -149,23 +170,41 @@ func (s *scheduler) decide(name string) decision {
 	return d
 }
 
-// What upstream's DynamicResources says of a pod without resource claims that fits nowhere, and of one that it was not asked about.
-const (
-	unclaimed = "no new claims to deallocate"
-	unasked   = "not found"
-)
+// errors are what nodes' devices give for errors.
+func (s *scheduler) errors(pod *corev1.Pod) (list []string) {
+	asked, err := s.claims.Prepare(pod)
+	if err != nil || asked.Filter == nil {
+		return nil
+	}
+	for _, node := range s.nodes {
+		site, _ := s.table.Site(node)
+		if v := asked.Filter(site); v.Failed() && v.Code == place.Error {
+			list = append(list, fmt.Sprintf("running %q filter plugin: %s", claims.Name, v.Message()))
+		}
+	}
+	return list
+}
 
 // preempt fills in what preemption comes to.
 func (s *scheduler) preempt(pod *corev1.Pod, f *place.Failure, d *decision) error {
+	d.preempts = true
+	release, err := s.claims.Release(pod, s.policy, f)
+	if err != nil {
+		return err
+	}
+	if release.Final {
+		d.Post = release.Message
+		d.Message = f.Message(d.Post)
+		return nil
+	}
 	plan, err := s.preemptor.Preempt(pod, s.policy, f, nil)
 	if err != nil {
 		return err
 	}
-	d.preempts = true
-	if f.Early() {
-		d.Post = unasked
+	if plan.Failed {
+		d.Post = plan.Message
 	} else if plan.Node == "" {
-		d.Post = preempt.Tail(unclaimed, plan.Message)
+		d.Post = preempt.Tail(release.Message, plan.Message)
 	} else {
 		v := answers.Victims{Violations: int64(plan.Violations)}
 		for _, p := range plan.Victims {

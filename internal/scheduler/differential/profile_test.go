@@ -7,6 +7,7 @@ import (
 
 	schedulerv1 "k8s.io/kube-scheduler/config/v1"
 
+	"github.com/floe-k8s/floe/internal/scheduler/claims"
 	"github.com/floe-k8s/floe/internal/scheduler/place"
 	"github.com/floe-k8s/floe/internal/scheduler/volumes"
 )
@@ -16,6 +17,8 @@ func profileOf(c *schedulerv1.KubeSchedulerConfiguration, rules []place.Rule) (p
 	p := place.DefaultProfile()
 	i := slices.Index(p.Filters, place.PodTopologySpread)
 	p.Filters, p.Rules = slices.Insert(p.Filters, i, volumes.Names()...), rules
+	p.Filters = slices.Insert(p.Filters, slices.Index(p.Filters, place.InterPodAffinity)+1, claims.Name)
+	p.Scores = append(p.Scores, place.Weighted{Name: claims.Name, Weight: 2})
 	if c == nil {
 		return p, nil
 	}
