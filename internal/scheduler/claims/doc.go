@@ -22,8 +22,15 @@
 //     it too stays taken.
 //   - A change is looked at where it matters: devices of a node's own slices concern that node, others all nodes that asked.
 //   - Pods without claims cost a look at the names of their requests.
-//   - Nothing here writes. Reserve gives out devices until Forget or until the claim itself says so (SetClaim); Bindings
-//     tells what to write before the pod is bound.
+//   - Nothing here writes. Reserve gives out devices until Forget or until the claim itself says so (SetClaim).
+//
+// # How a shell uses it
+//
+//	Gate(pod) ─→ Decide ─→ Reserve(pod, node) ─→ write each Binding ─→ Bound? ─→ bind the pod
+//	                │             └─ what fails ─→ Forget(pod), undo what is written, try again
+//	                └─ no node ─→ Release(pod) ─→ preemption, unless it is final
+//
+// A pod that Gate keeps back is not nominated anywhere. What the API answers to a write goes to SetClaim at once.
 //
 // # What it leaves to others
 //

@@ -26,6 +26,14 @@
 //   - What is remembered does not show. Memories are few and bounded by rows.
 //   - Nothing here reads a clock or writes anything. Pods that have not started count as the latest to start.
 //
+// # How a shell uses it
+//
+//	Decide: no node ─→ other PostFilter plug-ins ─→ Preempt(pod, policy, failure, extend)
+//	   plan.Node != "" ─→ Table.Nominate(pod, plan.Node) ─→ Writes(pod, plan), done beside deciding
+//	   plan.Clear      ─→ Table.Nominate(pod, "") and an empty status.nominatedNodeName
+//	   otherwise       ─→ the nomination stays; failure.Message(Tail(others, plan.Message)) is what is told,
+//	                      and with plan.Failed plan.Message alone
+//
 // # What it leaves to others
 //
 // Preempt decides; Plan.Writes lists what is then written, and in which order. Who calls it, and what that means for the
