@@ -270,6 +270,14 @@ func TestErrors(t *testing.T) {
 		t.Errorf("Explain: %v", err)
 	}
 	r.SetClass(class("gpu"))
+	odd := gpuClaim("odd")
+	odd.UID = "another"
+	odd.Status.Allocation = &resourcev1.AllocationResult{NodeSelector: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+		MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "a", Operator: "Like"}}}}}}
+	r.SetClaim(odd)
+	if _, err := table.Decide(user("odd"), policy, nil, nil); err == nil || !strings.HasPrefix(err.Error(), `running PreFilter plugin "DynamicResources": `) {
+		t.Errorf("a claim whose place cannot be read: %v", err)
+	}
 	if plan, err := table.Decide(user("a"), policy, nil, nil); err != nil || plan.Node != "n" {
 		t.Errorf("a class that is right again: %+v, %v", plan, err)
 	}

@@ -2,6 +2,7 @@ package claims
 
 import (
 	"encoding/binary"
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -84,7 +85,10 @@ func refuse(reason string) *place.Status {
 // Prepare implements place.Rule.
 func (r *Rule) Prepare(pod *corev1.Pod) (place.Prepared, error) {
 	w, status := r.wants(pod)
-	if status != nil {
+	switch {
+	case status != nil && status.Code == place.Error:
+		return place.Prepared{}, errors.New(status.Message())
+	case status != nil:
 		return place.Prepared{Refuse: status}, nil
 	}
 	if w == nil {
