@@ -43,6 +43,7 @@ func switchables() []switchable {
 		{own: "clusterrole-aggregation", names: []string{"clusterrole-aggregation-controller", "clusterrole-aggregation"}},
 		{own: "deployment", names: []string{"deployment-controller", "deployment"}},
 		{own: "disruption", names: []string{"disruption-controller", "disruption"}},
+		{own: "endpointslice", names: []string{"endpointslice-controller", "endpointslice"}},
 		{own: "garbage", names: []string{"garbage-collector-controller", "garbagecollector"}},
 		{own: "legacy-token-cleaner", names: []string{"legacy-serviceaccount-token-cleaner-controller"}},
 		{own: "namespace", names: []string{"namespace-controller", "namespace"}},

@@ -30,3 +30,21 @@ func SelectorValues(namespace string, labels map[string]string) []string {
 
 // labelValue has no two meanings: neither a namespace nor a label's key holds an equals sign, and no namespace a slash.
 func labelValue(namespace, key, value string) string { return namespace + "/" + key + "=" + value }
+
+// ServiceIndex is the index of endpoint slices by namespace/name of the service that their label names.
+const ServiceIndex = "service"
+
+// SpreadIndex is the index of services whose endpoints are to be spread over zones by their annotation: all under SpreadAuto.
+const (
+	SpreadIndex = "spread"
+	SpreadAuto  = "auto"
+)
+
+// Spreads says whether a service's annotations want its endpoints spread over zones.
+func Spreads(annotations map[string]string) bool {
+	mode, ok := annotations["service.kubernetes.io/topology-aware-hints"] // the older one comes first
+	if !ok {
+		mode = annotations["service.kubernetes.io/topology-mode"]
+	}
+	return mode == "Auto" || mode == "auto"
+}

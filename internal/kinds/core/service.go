@@ -63,6 +63,11 @@ func Service(network ServiceNetwork) *kinds.Kind {
 				return nil
 			}
 			return []string{kinds.SelectorValue(s.Namespace, s.Spec.Selector)}
+		}}, {Name: kinds.SpreadIndex, Values: func(obj kinds.Object) []string {
+			if !kinds.Spreads(obj.GetAnnotations()) {
+				return nil
+			}
+			return []string{kinds.SpreadAuto}
 		}}},
 		Resets: []string{"status"},
 		Subresources: []kinds.Subresource{proxyOf("ServiceProxyOptions", servicePlace), {

@@ -51,6 +51,13 @@ func EndpointSlice() *kinds.Kind {
 		},
 		Warnings: sliceWarnings,
 		Columns:  sliceColumns(),
+		Indexes: []kinds.Index{{Name: kinds.ServiceIndex, Values: func(obj kinds.Object) []string {
+			name := obj.GetLabels()[discoveryv1.LabelServiceName]
+			if name == "" {
+				return nil
+			}
+			return []string{obj.GetNamespace() + "/" + name}
+		}}},
 	}
 }
 
