@@ -27,7 +27,9 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/clusterroleaggregation"
 	"github.com/floe-k8s/floe/internal/controller/deployment"
 	"github.com/floe-k8s/floe/internal/controller/disruption"
+	older "github.com/floe-k8s/floe/internal/controller/endpoints"
 	"github.com/floe-k8s/floe/internal/controller/endpointslice"
+	"github.com/floe-k8s/floe/internal/controller/endpointslicemirroring"
 	"github.com/floe-k8s/floe/internal/controller/engine"
 	"github.com/floe-k8s/floe/internal/controller/garbage"
 	"github.com/floe-k8s/floe/internal/controller/legacytoken"
@@ -146,7 +148,7 @@ func register(e *engine.Engine, with needs) error {
 		nodetaint.New(),
 		replicationcontroller.New(),
 		disruption.New(with.catalog),
-		endpointslice.New(),
+		endpointslice.New(), older.New(), endpointslicemirroring.New(),
 		serviceaccount.New(),
 		rootca.New(with.authority),
 		accounttokens.New(with.lasting, with.authority), legacytoken.New(with.unused),

@@ -43,6 +43,8 @@ func switchables() []switchable {
 		{own: "clusterrole-aggregation", names: []string{"clusterrole-aggregation-controller", "clusterrole-aggregation"}},
 		{own: "deployment", names: []string{"deployment-controller", "deployment"}},
 		{own: "disruption", names: []string{"disruption-controller", "disruption"}},
+		{own: "endpoints", names: []string{"endpoints-controller", "endpoint"}},
+		{own: "endpointslicemirroring", names: []string{"endpointslice-mirroring-controller", "endpointslicemirroring"}},
 		{own: "endpointslice", names: []string{"endpointslice-controller", "endpointslice"}},
 		{own: "garbage", names: []string{"garbage-collector-controller", "garbagecollector"}},
 		{own: "legacy-token-cleaner", names: []string{"legacy-serviceaccount-token-cleaner-controller"}},
