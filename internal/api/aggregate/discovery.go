@@ -42,8 +42,12 @@ func (a *Added) Documents() map[string]string {
 		return found
 	}
 	for _, v := range a.Versions {
-		if v.Document != "" {
-			found["apis/"+v.String()] = v.Document
+		path := "apis/" + v.String()
+		switch {
+		case v.Document != "":
+			found[path] = v.Document
+		case v.Described != nil && v.Described.Converted != nil:
+			found[path] = documents + "/" + path + "?" + url.Values{"hash": {v.Described.Hash}}.Encode()
 		}
 	}
 	return found
@@ -57,6 +61,8 @@ type Version struct {
 	Discovery apidiscoveryv2.APIVersionDiscovery
 	// Document is where this server leads to its server's OpenAPI document, with what tells one text from the next; "": it has none.
 	Document string
+	// Described is its server's document of version 2; nil: it has none.
+	Described *Described
 }
 
 // Added is what was last seen; it is never nil.
@@ -96,6 +102,7 @@ func (p *Proxy) Discover(ctx context.Context, all []*apiregistrationv1.APIServic
 // discover asks the server of one group and version what it has.
 func (p *Proxy) discover(ctx context.Context, v *Version) {
 	v.Discovery = apidiscoveryv2.APIVersionDiscovery{Version: v.Version, Freshness: apidiscoveryv2.DiscoveryFreshnessStale}
+	v.Described = p.Added().before(v.GroupVersion)
 	svc := p.Find(v.GroupVersion)
 	if svc == nil || !available(svc) {
 		return
@@ -111,14 +118,16 @@ func (p *Proxy) discover(ctx context.Context, v *Version) {
 	}
 	v.Discovery = found
 	v.Discovery.Version, v.Discovery.Freshness = v.Version, apidiscoveryv2.DiscoveryFreshnessCurrent
-	v.Document = p.document(ctx, client, svc)
+	legacy := false
+	v.Document, legacy = p.document(ctx, client, svc)
+	v.Described = p.described(ctx, client, svc, v.Described, legacy)
 }
 
-// document is where the server says that its OpenAPI document is. One that is elsewhere than clients look for it is none.
-func (p *Proxy) document(ctx context.Context, client *http.Client, svc *apiregistrationv1.APIService) string {
+// document is where the server says that its OpenAPI document is. One that is elsewhere than clients look for it is none. legacy: it knows nothing of version 3.
+func (p *Proxy) document(ctx context.Context, client *http.Client, svc *apiregistrationv1.APIService) (at string, legacy bool) {
 	body, _, code, err := p.fetch(ctx, client, svc, aggregator(), documents, "application/json")
 	if err != nil || code != http.StatusOK {
-		return ""
+		return "", err == nil && code == http.StatusNotFound
 	}
 	var index struct {
 		Paths map[string]struct {
@@ -127,13 +136,13 @@ func (p *Proxy) document(ctx context.Context, client *http.Client, svc *apiregis
 	}
 	path := "apis/" + svc.Spec.Group + "/" + svc.Spec.Version
 	if json.Unmarshal(body, &index) != nil {
-		return ""
+		return "", false
 	}
-	at, err := url.Parse(index.Paths[path].URL)
-	if err != nil || at.Scheme != "" || at.Host != "" || at.Path != documents+"/"+path {
-		return ""
+	place, err := url.Parse(index.Paths[path].URL)
+	if err != nil || place.Scheme != "" || place.Host != "" || place.Path != documents+"/"+path {
+		return "", false
 	}
-	return at.String()
+	return place.String(), false
 }
 
 // whole asks for everything at once, and of a server that does not know that form for the group and version alone.

@@ -38,19 +38,14 @@ func (h *Handler) serveAdded3(c *call, path string, list []*kinds.Kind) {
 
 // serveAdded2 answers with the one document of version 2.
 func (h *Handler) serveAdded2(c *call, form openapi.Form, media string) {
-	var list []*kinds.Kind
-	for _, k := range c.view.catalog.All() {
-		if k.Dynamic != nil {
-			list = append(list, k)
-		}
-	}
+	list := c.view.dynamic()
 	hash := openapi.AddedHash(list)
 	if slices.Contains(c.r.Header.Values("If-None-Match"), `"`+hash+`"`) {
 		c.w.Header().Set("ETag", `"`+hash+`"`)
 		c.w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	doc, err := openapi.Added2(list)
+	doc, err := openapi.Added2(list, c.view.discovery.served2())
 	if err == nil && form == openapi.Protobuf {
 		doc, err = inProtobuf(openapi_v2.ParseDocument, doc)
 	}

@@ -63,6 +63,10 @@ func (h *Handler) serveOpenAPI(c *call) {
 		}
 		http.ServeContent(c.w, c.r, "", since, bytes.NewReader(data))
 	case isDocument && h.outsideDocument(below) != nil:
+		if made := c.view.outside.Converted(below); made != nil {
+			h.serveConverted(c, below, made)
+			return
+		}
 		h.Aggregate.Serve(c.w, c.r, c.user, h.outsideDocument(below))
 	case isDocument:
 		h.serveOpenAPI3(c, below)
@@ -74,14 +78,7 @@ func (h *Handler) serveOpenAPI(c *call) {
 // version2 returns what finds the document of version 2 of what is served, its hash and its text for one reader. That of a part of what there is is made when it is
 // first asked for, and kept.
 func (d discovery) version2() func(openapi.Form) (hash string, content io.ReadSeeker) {
-	whole := sync.OnceValue(func() bool {
-		for path := range openapi.Index() {
-			if !d.describes(path) {
-				return false
-			}
-		}
-		return true
-	})
+	whole := sync.OnceValue(func() bool { return d.served2() == nil })
 	parts := map[openapi.Form]func() openapi.Part{}
 	for _, form := range [...]openapi.Form{openapi.JSON, openapi.Protobuf} {
 		parts[form] = sync.OnceValue(func() openapi.Part { return openapi.Version2Of(form, d.hasPath) })
@@ -128,6 +125,10 @@ func (h *Handler) serveOpenAPI2(c *call) {
 	c.w.Header().Add("Vary", "Accept-Encoding")
 	form, media, ok := c.openAPIForm(openAPI2)
 	if !ok {
+		return
+	}
+	if c.view.merged != nil {
+		h.serveMerged2(c, form, media)
 		return
 	}
 	if len(c.view.added) > 0 {

@@ -31,7 +31,7 @@ type aggregated struct {
 	service *apiregistrationv1.APIService
 	address *url.URL
 	calls   atomic.Int32  // that the server has seen
-	form    atomic.Int32  // of discovery: 0 the new one
+	form    atomic.Int32  // of discovery: 0 the new one; from 2 on there are OpenAPI documents of version 2 only
 	ended   chan struct{} // told of each watch that the server saw end
 	proxy   *aggregate.Proxy
 }
@@ -116,11 +116,17 @@ func (a *aggregated) answer(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
 		fmt.Fprint(w, `{"items":[{"metadata":{"name":"x.example.com"},"versions":[{"version":"v1","resources":[{"resource":"whole","scope":"Namespaced",`+
 			`"responseKind":{"kind":"Thing"},"subresources":[{"subresource":"status"}]}]}]}]}`)
+	case r.URL.Path == "/openapi/v3" && a.form.Load() >= 2:
+		http.NotFound(w, r)
+	case r.URL.Path == "/openapi/v2" && a.form.Load() >= 2:
+		fmt.Fprint(w, []string{outsideDocument2, "{", strings.Replace(outsideDocument2, "a thing", "another", 1)}[a.form.Load()-2])
+	case r.URL.Path == "/openapi/v2":
+		http.NotFound(w, r)
 	case r.URL.Path == "/openapi/v3":
 		fmt.Fprint(w, `{"paths":{"apis/x.example.com/v1":{"serverRelativeURL":"/openapi/v3/apis/x.example.com/v1?hash=1"},"apis/y.example.com/v1":{"serverRelativeURL":"/y"}}}`)
 	case r.URL.Path == "/apis":
 		http.NotFound(w, r)
-	case r.URL.Path == "/apis/x.example.com/v1" && a.form.Load() == 1:
+	case r.URL.Path == "/apis/x.example.com/v1" && a.form.Load() >= 1:
 		fmt.Fprint(w, `{"resources":[{"name":"legacy","namespaced":true,"kind":"Thing","verbs":["get"]},{"name":"legacy/status","kind":"Thing"}]}`)
 	case strings.HasSuffix(r.URL.Path, "/elsewhere"):
 		http.Redirect(w, r, "https://elsewhere.example.com/", http.StatusFound)

@@ -16,6 +16,7 @@ type view struct {
 	discovery discovery
 	version2  func(openapi.Form) (hash string, content io.ReadSeeker)
 	codecs    map[*kinds.Kind]*codec
+	merged    func() merged2           // the document of version 2 with those of others; nil: there are none
 	added     map[string][]*kinds.Kind // those that OpenAPI's built-in documents do not describe, by the path of theirs
 }
 
@@ -32,6 +33,7 @@ func (h *Handler) seen() *view {
 		}
 		next := *was
 		next.outside, next.discovery = outside, was.discovery.with(outside)
+		next.merged = mergedOf(&next)
 		h.view.CompareAndSwap(was, &next)
 		return &next
 	}
@@ -44,6 +46,7 @@ func (h *Handler) seen() *view {
 	next.outside, next.discovery = outside, next.discovery.with(outside)
 	next.version2 = next.discovery.version2()
 	next.added = openapi.Added(now.All())
+	next.merged = mergedOf(next)
 	h.view.CompareAndSwap(was, next)
 	return next
 }

@@ -83,13 +83,20 @@ func Added3(list []*kinds.Kind) ([]byte, error) {
 }
 
 // Added2 is the document of version 2 with the added kinds, in JSON.
-func Added2(list []*kinds.Kind) ([]byte, error) {
+func Added2(list []*kinds.Kind, serves func(path string) bool) ([]byte, error) {
 	var doc map[string]any
 	if err := json.Unmarshal(Version2(JSON).Read(), &doc); err != nil {
 		return nil, err
 	}
 	paths := doc["paths"].(map[string]any)
-	w := writer{refs: "#/definitions/", paths: maps.Clone(paths)}
+	w := writer{refs: "#/definitions/", paths: maps.Clone(paths)} // the model's among them, served or not
+	if serves != nil {
+		clear(doc)
+		if err := json.Unmarshal(Version2Of(JSON, serves).data, &doc); err != nil {
+			return nil, err
+		}
+		paths = doc["paths"].(map[string]any)
+	}
 	for _, k := range list {
 		if err := w.add(k, k.Dynamic.Model().V2, paths, doc["definitions"].(map[string]any)); err != nil {
 			return nil, err
