@@ -46,6 +46,8 @@ type Config struct {
 	Tokens kinds.Tokens
 	// Audit records requests; nil: nothing is recorded. Those who call the verbs begin and end the records.
 	Audit *audit.Trail
+	// Count counts a request that comes in process in the metrics of priority and fairness, until what it returns is called; nil: nobody counts.
+	Count func(user auth.User, attributes auth.Attributes) (end func())
 	// Answers serve the kinds of which nothing is stored, but v1 Binding, which the Server answers itself.
 	Answers Answers
 }

@@ -19,6 +19,14 @@ var (
 	priorityLevels = flowcontrolv1.SchemeGroupVersion.WithResource("prioritylevelconfigurations")
 )
 
+// count counts what the server's own parts ask for.
+func (s *server) count(user auth.User, attributes auth.Attributes) (end func()) {
+	if s.fairness == nil {
+		return func() {}
+	}
+	return s.fairness.Count(user, attributes)
+}
+
 // runFairness keeps priority and fairness as its objects configure it, if it is there at all.
 func (s *server) runFairness(ctx context.Context) error {
 	if s.fairness == nil {

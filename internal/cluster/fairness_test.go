@@ -89,3 +89,14 @@ func TestWithoutFairness(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnPartsAreCounted: what floe's own parts write shows in the metrics of priority and fairness, in the flow that upstream's parts have.
+func TestOwnPartsAreCounted(t *testing.T) {
+	c := serveCluster(t)
+	k := kubernetes.NewForConfigOrDie(c.config)
+	until(t, "requests of controllers", func() (bool, error) {
+		text, err := k.RESTClient().Get().AbsPath("/metrics").DoRaw(t.Context())
+		const series = `apiserver_flowcontrol_dispatched_requests_total{flow_schema="kube-system-service-accounts",priority_level="workload-high"}`
+		return err == nil && strings.Contains(string(text), series), err
+	})
+}

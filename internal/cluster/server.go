@@ -173,7 +173,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 		Store: s.store, Kinds: s.kinds, Kept: all.Kept(), Authorizer: trust.may.Authorize, Rules: trust.may.Rules,
 		Answers: s.answers(trust.may.Authorize, trust.may.Rules, trust.users), Tokens: trust.tokens.Tokens,
 		Clock: s.Clock, Log: s.Log.With("component", "api"), Plugins: plugins(s.pluginNeeds(trust.may.Authorize, served.admit)), NoAdmission: served.off, AdmissionMetrics: s.admitted,
-		Audit: s.audit,
+		Audit: s.audit, Count: s.count,
 	})
 	s.custom = custom.New(custom.Config{
 		API: s.api, User: auth.User{Name: apiServer, Groups: []string{auth.Masters, auth.Authenticated}}, Clock: s.Clock,

@@ -9,6 +9,8 @@ import (
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	"k8s.io/utils/clock"
+
+	"github.com/floe-k8s/floe/internal/auth"
 )
 
 // Config is what a Controller is made from. All fields are needed.
@@ -119,15 +121,19 @@ func (t *Ticket) RetryAfter() int64 { return t.level.refusal() }
 
 // classify finds the ticket's flow and says how wide it is.
 func (t *Ticket) classify(r *rules) {
-	f := r.last
-	for _, candidate := range r.flows {
-		if matches(&candidate.schema.Spec, &t.call.User, &t.call.Attributes) {
-			f = candidate
-			break
-		}
-	}
+	f := r.match(&t.call.User, &t.call.Attributes)
 	t.flow, t.level, t.tally = f, f.level, f.tally
 	t.width = estimate(&t.call, int(f.level.mostSeats.Load()), t.watchers)
+}
+
+// match finds the flow of a request.
+func (r *rules) match(user *auth.User, attributes *auth.Attributes) *flow {
+	for _, candidate := range r.flows {
+		if matches(&candidate.schema.Spec, user, attributes) {
+			return candidate
+		}
+	}
+	return r.last
 }
 
 // watchers counts those who are told of what the ticket's request changes.

@@ -20,6 +20,7 @@ const loopback = "127.0.0.1"
 
 // told does one verb, which the audit trail is told of, and returns its object. given and patch are what is sent, if anything.
 func (c *Client) told(ctx context.Context, req api.Request, verb string, given kinds.Object, patch []byte, do func(context.Context) (api.Result, error)) (kinds.Object, error) {
+	defer c.counted(req, verb)()
 	if c.api.Audit == nil {
 		result, err := do(ctx)
 		return object(req, result, err)
@@ -49,6 +50,7 @@ func (c *Client) told(ctx context.Context, req api.Request, verb string, given k
 
 // bind is a binding, which the audit trail is told of.
 func (c *Client) bind(ctx context.Context, req api.Request, b *corev1.Binding) error {
+	defer c.counted(req, "create")()
 	ctx, record, err := c.begin(ctx, req, "create")
 	if err != nil {
 		return err
@@ -94,6 +96,14 @@ func (c *Client) begin(ctx context.Context, req api.Request, verb string) (conte
 		return ctx, nil, apierrors.NewInternalError(audit.ErrNotStored)
 	}
 	return ctx, record, nil
+}
+
+// counted counts a request in the metrics of priority and fairness, which do not hold it back, until it is over.
+func (c *Client) counted(req api.Request, verb string) (end func()) {
+	if c.api.Count == nil {
+		return func() {}
+	}
+	return c.api.Count(c.user, req.Attributes(verb))
 }
 
 // end ends a record by the answer.

@@ -159,6 +159,7 @@ func (c *Client) Delete(ctx context.Context, res client.Resource, namespace, nam
 	if err != nil {
 		return 0, err
 	}
+	defer c.counted(req, "delete")()
 	ctx, record, err := c.begin(ctx, req, "delete")
 	if err != nil {
 		return 0, err
