@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/cgroups"
 	"github.com/opencontainers/cgroups/manager"
 	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runc/libcontainer/configs"
 	"github.com/opencontainers/runc/libcontainer/specconv"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -32,6 +33,10 @@ const libcontainerDir = "lc"
 type container struct {
 	state   shim.ContainerState // guarded by pod.mu
 	rootfs  string
+	layers  string // where layers are on their way into an overlay
+	users   string // the user namespace's path; "" for none
+	rootUID int    // on the host, like rootGID
+	rootGID int
 	volumes []string       // where images are mounted as volumes
 	process *specs.Process // what an exec takes its identity from
 	lc      *libcontainer.Container
@@ -50,6 +55,11 @@ func (p *pod) start(r shim.StartRequest) (any, error) {
 	c := &container{
 		state:  shim.ContainerState{ID: r.ID, Status: shim.Created},
 		rootfs: filepath.Join(p.dir, shim.ContainersDir, r.ID, shim.RootfsName),
+		layers: filepath.Join(p.dir, shim.ContainersDir, r.ID, shim.LayersDir),
+		users:  r.Users, rootUID: r.RootUID, rootGID: r.RootGID,
+	}
+	if r.Rootfs != "" {
+		c.rootfs = r.Rootfs
 	}
 	if err := p.register(c); err != nil {
 		return nil, err
@@ -95,21 +105,26 @@ func (p *pod) launch(c *container, r shim.StartRequest) error {
 		return errors.New("container spec: process, root and linux are required")
 	}
 	c.process, c.group, c.unified = spec.Process, spec.Linux.CgroupsPath, p.host.V2()
-	if err := mountOverlay(c.rootfs, r.Lower, r.Upper, r.Work); err != nil {
+	if err := c.mountRoot(r); err != nil {
 		return err
 	}
 	spec.Root.Path = c.rootfs
 	if err := c.mountVolumes(&spec, r.Volumes); err != nil {
 		return err
 	}
-	if err := p.sharePID(&spec); err != nil {
+	if err := p.sharePID(&spec, c); err != nil {
 		return err
 	}
-	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: r.ID, Spec: &spec})
+	var config *configs.Config
+	var err error
+	p.orphans.starts(func() int { // it looks into a user namespace with a process, for which it waits itself
+		config, err = specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: r.ID, Spec: &spec})
+		return 0
+	})
 	if err != nil {
 		return fmt.Errorf("container spec: %w", err)
 	}
-	p.findFilter(filepath.Dir(c.rootfs), r.Filters, config.Seccomp)
+	p.findFilter(c, r.Filters, config.Seccomp)
 	if r.LogPath != "" {
 		if c.log, err = shim.OpenLog(r.LogPath, time.Now); err != nil {
 			return err
@@ -121,6 +136,9 @@ func (p *pod) launch(c *container, r shim.StartRequest) error {
 	c.init = newProcess(spec.Process)
 	c.init.Init = true
 	if err := c.stdio.open(c.init, c.log, r, spec.Process.Terminal); err != nil {
+		return err
+	}
+	if err := c.own(c.stdio.child...); err != nil {
 		return err
 	}
 	p.orphans.starts(func() (pid int) {
@@ -152,6 +170,22 @@ func newProcess(s *specs.Process) *libcontainer.Process {
 		p.AdditionalGroups = append(p.AdditionalGroups, int(g))
 	}
 	return p
+}
+
+// own makes the container's root the owner of its ends of streams, so that it may open them by name (/dev/stdout) and give them away.
+func (c *container) own(files ...*os.File) error {
+	if c.users == "" {
+		return nil
+	}
+	for _, f := range files {
+		if f == nil {
+			continue
+		}
+		if err := f.Chown(c.rootUID, c.rootGID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // signal sends sig to the first process; libcontainer extends SIGKILL to all when they have no PID namespace of their own.

@@ -64,6 +64,12 @@ func (p *pod) startExec(r shim.ExecRequest, streams *shim.Streams) (*execution, 
 	if err := c.hang(); err != nil {
 		return nil, err
 	}
+	if !r.Terminal { // a terminal comes from the container
+		if err := c.own(streams.Stdin, streams.Stdout, streams.Stderr); err != nil {
+			c.hanging.Add(-1)
+			return nil, err
+		}
+	}
 	e := &execution{container: c, process: execProcess(c, r, streams), leash: streams.Leash}
 	if err := e.makeGroup(c); err != nil {
 		c.hanging.Add(-1)

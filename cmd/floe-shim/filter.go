@@ -91,7 +91,7 @@ func compileFilter() error {
 
 // findFilter links a container to the compiled filter of its profile, kept in dir. When there is none yet, it is compiled for the next
 // container meanwhile; this one compiles its own. Whatever fails costs time, nothing else.
-func (p *pod) findFilter(container, dir string, profile *configs.Seccomp) {
+func (p *pod) findFilter(c *container, dir string, profile *configs.Seccomp) {
 	if dir == "" || profile == nil {
 		return
 	}
@@ -102,7 +102,12 @@ func (p *pod) findFilter(container, dir string, profile *configs.Seccomp) {
 	sum := sha256.Sum256(encoded)
 	path := filepath.Join(dir, hex.EncodeToString(sum[:]))
 	if _, err := os.Stat(path); err == nil {
-		_ = os.Symlink(path, filepath.Join(container, filterName))
+		link := filepath.Join(filepath.Dir(c.rootfs), filterName)
+		if c.users == "" {
+			_ = os.Symlink(path, link)
+		} else if filter, err := os.ReadFile(path); err == nil { // which is beyond the reach of a pod's own users
+			_ = os.WriteFile(link, filter, 0o644)
+		}
 		return
 	}
 	p.work.Go(func() {

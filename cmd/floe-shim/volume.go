@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -14,7 +15,7 @@ import (
 // root, they are asked from.
 func (c *container) mountVolumes(spec *specs.Spec, volumes []shim.Volume) error {
 	for _, v := range volumes {
-		if err := mountImage(v.Target, v.Lower); err != nil {
+		if err := c.mountImage(v.Target, v.Lower); err != nil {
 			return fmt.Errorf("image volume: %w", err)
 		}
 		c.volumes = append(c.volumes, v.Target)
@@ -32,12 +33,19 @@ func (c *container) mountVolumes(spec *specs.Spec, volumes []shim.Volume) error 
 }
 
 // mountImage mounts layers, uppermost first, at target, read-only. An overlay has two at least, so a single one is bound.
-func mountImage(target string, lower []string) error {
+func (c *container) mountImage(target string, lower []string) error {
 	if len(lower) != 1 {
-		return mountOverlay(target, lower, "", "")
+		m, lower, err := c.mapLayers(c.users, lower)
+		if err != nil {
+			return err
+		}
+		return errors.Join(mountOverlay(target, lower, "", ""), m.unmount())
 	}
 	if err := makeMountPoint(target); err != nil {
 		return err
+	}
+	if c.users != "" {
+		return mountMapped(c.users, lower[0], target, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
 	}
 	if err := unix.Mount(lower[0], target, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("bind layer: %w", err)

@@ -20,6 +20,9 @@ type Config struct {
 	Root string
 	// State is the absolute path of the directory for what runs: DATA/run. Only root may enter it.
 	State string
+	// Passage is the absolute path of a directory that every user may pass through (and to which every user may pass), where the root file systems
+	// of pods with user namespaces are mounted; default /run/floe-pods. Runtimes may share it.
+	Passage string
 	// ShimPath is the absolute path of the floe-shim executable. It must stay in place while any of its processes run.
 	ShimPath string
 	// RegistryConfigDir lists the directories, with colons between, that say where registries' content comes from (hosts.toml); "" means none.
@@ -51,6 +54,9 @@ func (c *Config) Validate() error {
 	if c.CgroupParent == "" {
 		c.CgroupParent = "/floe"
 	}
+	if c.Passage == "" {
+		c.Passage = "/run/floe-pods"
+	}
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
 	}
@@ -71,7 +77,7 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("runtime config: StreamAddress %q must be an address and port of the loopback, such as 127.0.0.1:0", c.StreamAddress))
 	}
 	for _, p := range []struct{ field, value string }{
-		{"Root", c.Root}, {"State", c.State}, {"ShimPath", c.ShimPath}, {"CgroupParent", c.CgroupParent},
+		{"Root", c.Root}, {"State", c.State}, {"ShimPath", c.ShimPath}, {"CgroupParent", c.CgroupParent}, {"Passage", c.Passage},
 	} {
 		if !filepath.IsAbs(p.value) || filepath.Clean(p.value) != p.value {
 			errs = append(errs, fmt.Errorf("runtime config: %s %q must be a clean absolute path", p.field, p.value))

@@ -166,6 +166,13 @@ func (r *Runtime) makeContainer(c *container) error {
 	if err := os.Chmod(c.record.Start.Upper, 0o755); err != nil {
 		return err
 	}
+	if c.pod.users() != nil {
+		c.record.Start.Users, c.record.Start.Rootfs = c.pod.nsPath("user"), r.mappedRoot(c)
+		c.record.Start.RootUID, c.record.Start.RootGID = c.pod.root()
+		if err := r.makeMappedRoot(c); err != nil {
+			return err
+		}
+	}
 	r.cfg.Fault("create: directories")
 	err = saveRecord(filepath.Join(c.dir, containerRecordName), c.record)
 	r.cfg.Fault("create: record")

@@ -28,11 +28,12 @@
 //	  pins/CONTAINER                      the layers a container uses, so that nobody removes them
 //	  containers/CONTAINER/{upper,work}   its writable layer
 //	  filters/HASH                        compiled seccomp filters, by profile; a shim compiles one that is missing beside the start
+//	Config.Passage/CONTAINER/rootfs/      0711; the overlay of a container whose pod has a user namespace, whose root cannot pass State
 //	Config.State/                         0700; what was running. After a reboot everything in it is found dead
 //	  SANDBOX/
 //	    sandbox.json                      the request, addresses, state; written by floe
 //	    shim.sock shim.log                0600
-//	    ns/{net,ipc,uts}                  namespaces, held by bind mounts, so there is no pause process
+//	    ns/{net,ipc,uts,user}             namespaces, held by bind mounts, so there is no pause process
 //	    shm/                              the tmpfs its containers see as /dev/shm
 //	    c/CONTAINER/container.json        the request as understood; written by floe
 //	    c/CONTAINER/state.json            running or exited, code, times; written by the shim
@@ -40,6 +41,11 @@
 //
 // The cgroup of a sandbox is PARENT/SANDBOX, its shim's PARENT/SANDBOX/shim, a container's PARENT/SANDBOX/CONTAINER and that of an exec
 // one below it, so that all an exec started can be ended (on v1 in the pids hierarchy only). PARENT is what the request asks, or Config.CgroupParent.
+//
+// # Users
+//
+// A pod with a user namespace of its own has all its namespaces inside it; its IDs are a range of the host's. Images keep their numbers: layers are
+// mounted ID-mapped below the overlay, and the overlay's writable directory holds the host's numbers. A volume is mapped when its mount says so.
 //
 // # States
 //

@@ -13,6 +13,9 @@ func (r *Runtime) discardFiles(c *container) error {
 	if err := c.unmount(); err != nil {
 		return err
 	}
+	if err := r.removeMappedRoot(c); err != nil {
+		return err
+	}
 	r.cfg.Fault("remove container: unmounted")
 	if err := os.RemoveAll(r.writableLayer(c.id)); err != nil {
 		return err
@@ -34,13 +37,15 @@ func (r *Runtime) discardFiles(c *container) error {
 
 // unmount takes off what a shim mounted for the container, and did not take off itself.
 func (c *container) unmount() error {
-	volumes, err := os.ReadDir(filepath.Join(c.dir, volumesDir))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	for _, v := range volumes {
-		if err := unmount(filepath.Join(c.dir, volumesDir, v.Name())); err != nil {
+	for _, dir := range []string{volumesDir, shim.LayersDir} {
+		mounts, err := os.ReadDir(filepath.Join(c.dir, dir))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
+		}
+		for _, m := range mounts {
+			if err := unmount(filepath.Join(c.dir, dir, m.Name())); err != nil {
+				return err
+			}
 		}
 	}
 	return unmount(filepath.Join(c.dir, shim.RootfsName))

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -87,6 +88,7 @@ func worldIn(t testing.TB, dir string, fault func(string)) *world {
 	t.Cleanup(cancel)
 	w.cfg = Config{
 		Root: filepath.Join(dir, "images"), State: filepath.Join(dir, "run"), ShimPath: filepath.Join(programs, "floe-shim"),
+		Passage:      "/run/floe-test" + strings.ReplaceAll(dir, "/", "-"), // a test's own directory lets nobody pass
 		CgroupParent: fmt.Sprintf("/floe-test-%d/%s", os.Getpid(), filepath.Base(filepath.Dir(dir))), Network: w.network,
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), Fault: fault,
 	}
@@ -201,6 +203,9 @@ func (w *world) checkNothingLeft() {
 		if left, _ := filepath.Glob(filepath.Join(w.cfg.Root, dir, "*")); len(left) > 0 {
 			w.t.Errorf("files left: %v", left)
 		}
+	}
+	if err := os.Remove(w.cfg.Passage); err != nil && !errors.Is(err, os.ErrNotExist) {
+		w.t.Errorf("root file systems left: %v", err)
 	}
 	if len(w.network.attached) > 0 {
 		w.t.Errorf("attached to the network: %v", w.network.attached)

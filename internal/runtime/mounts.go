@@ -90,8 +90,6 @@ func (r *Runtime) imageMount(c *container, i int, m *runtimeapi.Mount) (specs.Mo
 		return none, invalid("mount %s: both an image (%q) and a host path (%q)", target, m.GetImage().GetImage(), m.GetHostPath())
 	case m.GetContainerPath() == "":
 		return none, invalid("mount of image %q: a container path is required", m.GetImage().GetImage())
-	case len(m.GetUidMappings())+len(m.GetGidMappings()) > 0:
-		return none, unsupported("mount %s: ID-mapped mounts are not supported by this release", target)
 	case m.GetPropagation() != runtimeapi.MountPropagation_PROPAGATION_PRIVATE:
 		return none, invalid("mount %s: an image has nothing to propagate", target)
 	}
@@ -116,8 +114,8 @@ func bindMount(m *runtimeapi.Mount) (specs.Mount, error) {
 	none := specs.Mount{}
 	target, source := m.GetContainerPath(), m.GetHostPath()
 	switch {
-	case len(m.GetUidMappings())+len(m.GetGidMappings()) > 0:
-		return none, unsupported("mount %s: ID-mapped mounts are not supported by this release", target)
+	case (len(m.GetUidMappings()) > 0) != (len(m.GetGidMappings()) > 0):
+		return none, invalid("mount %s: mappings of user and of group IDs come together", target)
 	case target == "" || source == "":
 		return none, invalid("mount from %q to %q: both paths are required", source, target)
 	}
@@ -160,7 +158,10 @@ func bindMount(m *runtimeapi.Mount) (specs.Mount, error) {
 		}
 		options = append(options, "rro")
 	}
-	return specs.Mount{Destination: path.Clean(target), Type: "bind", Source: source, Options: options}, nil
+	return specs.Mount{
+		Destination: path.Clean(target), Type: "bind", Source: source, Options: options,
+		UIDMappings: specIDs(m.GetUidMappings()), GIDMappings: specIDs(m.GetGidMappings()),
+	}, nil
 }
 
 // rootPropagation lets what propagates through a mount pass the container's root.
@@ -220,7 +221,11 @@ func writeEtcFiles(p *pod) error {
 	}
 	content := map[string][]byte{"hostname": []byte(p.config.GetHostname() + "\n"), "hosts": hosts, "resolv.conf": resolvConf(p)}
 	for _, name := range etcFiles {
-		if err := os.WriteFile(filepath.Join(p.dir, name), content[name], 0o644); err != nil {
+		path := filepath.Join(p.dir, name)
+		if err := os.WriteFile(path, content[name], 0o644); err != nil {
+			return err
+		}
+		if err := p.giveToRoot(path); err != nil {
 			return err
 		}
 	}

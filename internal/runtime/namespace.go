@@ -52,7 +52,13 @@ func unshare(p *pod) error {
 	if flags == 0 {
 		return nil
 	}
-	if err := unix.Unshare(flags); err != nil {
+	err := error(nil)
+	if p.users() != nil {
+		err = enterUsers(p, flags, kinds)
+	} else {
+		err = unix.Unshare(flags)
+	}
+	if err != nil {
 		return fmt.Errorf("make namespaces %v: %w", kinds, err)
 	}
 	if name := p.config.GetHostname(); name != "" && !p.hostNetwork() {
@@ -64,14 +70,22 @@ func unshare(p *pod) error {
 		return err
 	}
 	for _, kind := range kinds {
-		f, err := os.OpenFile(p.nsPath(kind), os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
+		if err := hold("/proc/thread-self/ns/"+kind, p.nsPath(kind)); err != nil {
 			return err
 		}
-		f.Close()
-		if err := unix.Mount("/proc/thread-self/ns/"+kind, p.nsPath(kind), "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("hold namespace %s: %w", kind, err)
-		}
+	}
+	return nil
+}
+
+// hold keeps a namespace alive by a mount of it at path.
+func hold(ns, path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	if err := unix.Mount(ns, path, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("hold namespace %s: %w", filepath.Base(path), err)
 	}
 	return nil
 }
@@ -85,7 +99,7 @@ func makeShm(p *pod) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	err := unix.Mount("shm", dir, "tmpfs", unix.MS_NOEXEC|unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size="+shmSize)
+	err := unix.Mount("shm", dir, "tmpfs", unix.MS_NOEXEC|unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size="+shmSize+p.shmOwner())
 	if err != nil {
 		return fmt.Errorf("mount /dev/shm: %w", err)
 	}
@@ -95,7 +109,7 @@ func makeShm(p *pod) error {
 // removeNamespaces gives up the mounts that makeNamespaces and makeShm made, as far as they did.
 func removeNamespaces(p *pod) error {
 	var errs []error
-	for _, path := range []string{p.nsPath("net"), p.nsPath("uts"), p.nsPath("ipc"), filepath.Join(p.dir, "shm")} {
+	for _, path := range []string{p.nsPath("net"), p.nsPath("uts"), p.nsPath("ipc"), p.nsPath("user"), filepath.Join(p.dir, "shm")} {
 		errs = append(errs, unmount(path))
 	}
 	return errors.Join(errs...)

@@ -133,14 +133,15 @@ func (r *Runtime) checkSandbox(req *runtimeapi.RunPodSandboxRequest) error {
 		return invalid("sandbox metadata must have name, namespace and uid")
 	case config.GetWindows() != nil:
 		return invalid("sandbox config has a Windows part; this is a Linux runtime")
-	case ns.GetUsernsOptions().GetMode() == runtimeapi.NamespaceMode_POD && ns.GetUsernsOptions() != nil:
-		return unsupported("user namespaces for pods are not supported by this release")
 	case ns.GetNetwork() != runtimeapi.NamespaceMode_POD && ns.GetNetwork() != runtimeapi.NamespaceMode_NODE:
 		return invalid("network namespace mode %s is neither POD nor NODE", ns.GetNetwork())
 	case ns.GetIpc() != runtimeapi.NamespaceMode_POD && ns.GetIpc() != runtimeapi.NamespaceMode_NODE:
 		return invalid("IPC namespace mode %s is neither POD nor NODE", ns.GetIpc())
 	case parent != "" && (!path.IsAbs(parent) || path.Clean(parent) != parent || strings.HasSuffix(parent, ".slice")):
 		return unsupported("cgroup parent %q: only clean absolute cgroupfs paths are supported", parent)
+	}
+	if err := checkUsers(ns); err != nil {
+		return err
 	}
 	return checkSysctls(config)
 }

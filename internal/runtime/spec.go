@@ -18,6 +18,9 @@ func (r *Runtime) spec(c *container, img *v1.ConfigFile) (*specs.Spec, error) {
 		return nil, err
 	}
 	sc := c.config.GetLinux().GetSecurityContext()
+	if err := checkSameUsers(c.pod, sc.GetNamespaceOptions()); err != nil {
+		return nil, err
+	}
 	process, err := r.process(c, img)
 	if err != nil {
 		return nil, err
@@ -71,14 +74,11 @@ var (
 // checkContainer refuses what cannot be done.
 func (r *Runtime) checkContainer(config *runtimeapi.ContainerConfig) error {
 	sc := config.GetLinux().GetSecurityContext()
-	ns := sc.GetNamespaceOptions()
 	switch {
 	case config.GetWindows() != nil:
 		return invalid("container config has a Windows part; this is a Linux runtime")
 	case len(config.GetCDIDevices()) > 0:
 		return unsupported("CDI devices (%s) are not supported by this release", config.GetCDIDevices()[0].GetName())
-	case ns.GetUsernsOptions() != nil && ns.GetUsernsOptions().GetMode() == runtimeapi.NamespaceMode_POD:
-		return unsupported("user namespaces for pods are not supported by this release")
 	case r.host.SELinux && sc.GetSelinuxOptions() != nil:
 		return unsupported("SELinux labels are not supported by this release, and this host enforces them")
 	}
@@ -197,6 +197,9 @@ func (r *Runtime) namespacesOf(c *container) ([]specs.LinuxNamespace, error) {
 	}
 	if !c.pod.hostIPC() {
 		all = append(all, specs.LinuxNamespace{Type: specs.IPCNamespace, Path: c.pod.nsPath("ipc")})
+	}
+	if c.pod.users() != nil {
+		all = append(all, specs.LinuxNamespace{Type: specs.UserNamespace, Path: c.pod.nsPath("user")})
 	}
 	sc := c.config.GetLinux().GetSecurityContext()
 	if !sc.GetPrivileged() {

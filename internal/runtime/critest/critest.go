@@ -66,7 +66,7 @@ type testCase struct {
 func Run(t *testing.T, target Target) {
 	serial := &atomic.Int64{}
 	for _, group := range [][]testCase{
-		runtimeCases, sandboxCases, containerCases, stopCases, listCases, processCases, securityCases, mountCases, execCases, statsCases, imageCases,
+		runtimeCases, sandboxCases, containerCases, stopCases, listCases, processCases, securityCases, userCases, mountCases, execCases, statsCases, imageCases,
 	} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {

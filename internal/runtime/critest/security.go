@@ -122,6 +122,59 @@ var securityCases = []testCase{
 	}},
 }
 
+// userCases are the rules of UserNamespace, for a runtime whose default handler has the feature.
+var userCases = []testCase{
+	{"UserNamespace/mode POD maps the pod's IDs as asked, and the status tells so", func(s *suite) {
+		pod, podConfig := s.pod(func(c *podConfig) { c.Linux.SecurityContext.NamespaceOptions.UsernsOptions = s.ownUsers() })
+		id := s.runIn(pod, podConfig, sleeping, s.sameUsers())
+		for _, name := range []string{"/proc/1/uid_map", "/proc/1/gid_map"} {
+			s.want(name, strings.Join(strings.Fields(s.inside(id, "cat", name)), " "), "0 131072 65536")
+		}
+		s.inside(id, "fill", "1", "/new")
+		s.want("mode told", s.podStatus(pod).GetLinux().GetNamespaces().GetOptions().GetUsernsOptions().GetMode(), runtimeapi.NamespaceMode_POD)
+	}},
+	{"UserNamespace/mode NODE is the host's", func(s *suite) {
+		host := func(ns *runtimeapi.NamespaceOption) {
+			ns.UsernsOptions = &runtimeapi.UserNamespace{Mode: runtimeapi.NamespaceMode_NODE}
+		}
+		pod, podConfig := s.pod(func(c *podConfig) { host(c.Linux.SecurityContext.NamespaceOptions) })
+		id := s.runIn(pod, podConfig, sleeping, inContext(func(c *runtimeapi.LinuxContainerSecurityContext) { host(c.NamespaceOptions) }))
+		own, err := os.ReadFile("/proc/self/uid_map")
+		s.must(err)
+		s.want("mapping", s.inside(id, "cat", "/proc/1/uid_map"), string(own))
+	}},
+	{"Mount/uidMappings and gidMappings map a mount's owners", func(s *suite) {
+		s.must(os.WriteFile(filepath.Join(s.dir, "file"), []byte("of root"), 0o600))
+		pod, podConfig := s.pod(func(c *podConfig) { c.Linux.SecurityContext.NamespaceOptions.UsernsOptions = s.ownUsers() })
+		ids := s.ownUsers().Uids
+		id := s.runIn(pod, podConfig, sleeping, s.sameUsers(), mounting(
+			&runtimeapi.Mount{HostPath: s.dir, ContainerPath: "/mapped", UidMappings: ids, GidMappings: ids},
+			&runtimeapi.Mount{HostPath: s.dir, ContainerPath: "/plain"},
+		))
+		s.want("mapped file", s.inside(id, "cat", "/mapped/file"), "of root")
+		s.fails(id, "cat", "/plain/file")
+	}},
+}
+
+// ownUsers asks for a user namespace, which the runtime must say that it has.
+func (s *suite) ownUsers() *runtimeapi.UserNamespace {
+	s.Helper()
+	resp, err := s.runtime.Status(s.ctx, &runtimeapi.StatusRequest{})
+	s.must(err)
+	for _, h := range resp.RuntimeHandlers {
+		if h.Name == "" && !h.GetFeatures().GetUserNamespaces() {
+			s.Fatal("the default handler has no user namespaces")
+		}
+	}
+	ids := []*runtimeapi.IDMapping{{HostId: 2 << 16, Length: 1 << 16}}
+	return &runtimeapi.UserNamespace{Mode: runtimeapi.NamespaceMode_POD, Uids: ids, Gids: ids}
+}
+
+// sameUsers has a container ask for what its sandbox did.
+func (s *suite) sameUsers() func(*containerConfig) {
+	return inContext(func(c *runtimeapi.LinuxContainerSecurityContext) { c.NamespaceOptions.UsernsOptions = s.ownUsers() })
+}
+
 // refuses creates a container that must not be, now or when it is started.
 func (s *suite) refuses(what string, change func(*containerConfig)) {
 	s.Helper()

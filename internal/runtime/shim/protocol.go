@@ -16,6 +16,7 @@ const (
 	ContainersDir = "c"
 	StateName     = "state.json"
 	RootfsName    = "rootfs"
+	LayersDir     = "layers" // beside RootfsName: layers on their way into an overlay, ID-mapped
 )
 
 // Methods of requests, and the one event.
@@ -59,6 +60,12 @@ type StartRequest struct {
 	Filters string `json:"filters,omitempty"`
 	// Volumes are images to be mounted as volumes; mounts of Spec whose source is a volume's Target are led to its SubPath.
 	Volumes []Volume `json:"volumes,omitempty"`
+	// Users is the path of the user namespace that layers are mapped to; "" for none. Then Rootfs is where the root file system is mounted, a
+	// place that its root may reach, and RootUID and RootGID are its root's numbers on the host.
+	Users   string `json:"users,omitempty"`
+	Rootfs  string `json:"rootfs,omitempty"`
+	RootUID int    `json:"rootUID,omitempty"`
+	RootGID int    `json:"rootGID,omitempty"`
 	// LogPath is the file to append output to in CRI's format; "" drops it.
 	LogPath string `json:"logPath,omitempty"`
 	// Stdin keeps standard input open; else it is empty. StdinOnce closes it when the first attached standard input ends.
