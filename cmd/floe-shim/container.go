@@ -40,7 +40,8 @@ type container struct {
 	volumes []string       // where images are mounted as volumes
 	process *specs.Process // what an exec takes its identity from
 	lc      *libcontainer.Container
-	init    *libcontainer.Process
+	program *program // runs it in lc's place; nil for lc
+	init    child
 	groups  cgroups.Manager
 	group   string    // the cgroup's path, as the spec names it
 	unified bool      // the host has cgroup v2 only
@@ -66,7 +67,7 @@ func (p *pod) start(r shim.StartRequest) (any, error) {
 	}
 	defer p.worked()
 	if err := p.launch(c, r); err != nil {
-		c.discard()
+		c.discard(&p.orphans)
 		now := time.Now().UnixNano()
 		p.update(c, func(s *shim.ContainerState) {
 			s.Status, s.StartedAt, s.FinishedAt = shim.Exited, now, now
@@ -74,9 +75,8 @@ func (p *pod) start(r shim.StartRequest) (any, error) {
 		})
 		return nil, err
 	}
-	pid, _ := c.init.Pid() // it was started, so it has one
 	state := p.update(c, func(s *shim.ContainerState) {
-		s.Status, s.PID, s.StartedAt = shim.Running, pid, time.Now().UnixNano()
+		s.Status, s.PID, s.StartedAt = shim.Running, c.init.pid, time.Now().UnixNano()
 	})
 	p.work.Go(func() { p.watch(c) })
 	return state, nil
@@ -115,37 +115,47 @@ func (p *pod) launch(c *container, r shim.StartRequest) error {
 	if err := p.sharePID(&spec, c); err != nil {
 		return err
 	}
+	if r.LogPath != "" {
+		log, err := shim.OpenLog(r.LogPath, time.Now)
+		if err != nil {
+			return err
+		}
+		c.log = log
+	}
+	if r.Program != "" {
+		return p.launchProgram(c, r, &spec)
+	}
+	return p.launchOwn(c, r, &spec)
+}
+
+// launchOwn makes and starts the container with libcontainer.
+func (p *pod) launchOwn(c *container, r shim.StartRequest, spec *specs.Spec) error {
 	var config *configs.Config
 	var err error
 	p.orphans.starts(func() int { // it looks into a user namespace with a process, for which it waits itself
-		config, err = specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: r.ID, Spec: &spec})
+		config, err = specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: r.ID, Spec: spec})
 		return 0
 	})
 	if err != nil {
 		return fmt.Errorf("container spec: %w", err)
 	}
 	p.findFilter(c, r.Filters, config.Seccomp)
-	if r.LogPath != "" {
-		if c.log, err = shim.OpenLog(r.LogPath, time.Now); err != nil {
-			return err
-		}
-	}
 	if c.lc, err = libcontainer.Create(filepath.Join(p.dir, libcontainerDir), r.ID, config); err != nil {
 		return err
 	}
-	c.init = newProcess(spec.Process)
-	c.init.Init = true
-	if err := c.stdio.open(c.init, c.log, r, spec.Process.Terminal); err != nil {
+	init := newProcess(spec.Process)
+	init.Init = true
+	if err := c.stdio.open(init, c.log, r, spec.Process.Terminal); err != nil {
 		return err
 	}
 	if err := c.own(c.stdio.child...); err != nil {
 		return err
 	}
 	p.orphans.starts(func() (pid int) {
-		if err = c.lc.Run(c.init); err == nil {
-			pid, err = c.init.Pid()
+		if err = c.lc.Run(init); err == nil {
+			c.init, err = childOf(init)
 		}
-		return pid
+		return c.init.pid
 	})
 	c.stdio.started(err == nil)
 	if err != nil {
@@ -159,9 +169,25 @@ func (p *pod) launch(c *container, r shim.StartRequest) error {
 	return err
 }
 
+// child is a process that this one waits for.
+type child struct {
+	pid  int
+	reap func() (*os.ProcessState, error)
+	kill func() error
+}
+
+// childOf is a process that libcontainer runs.
+func childOf(process *process) (child, error) {
+	pid, err := process.Pid()
+	return child{pid: pid, reap: process.Wait, kill: func() error { return process.Signal(unix.SIGKILL) }}, err
+}
+
+// process is what libcontainer is to run.
+type process = libcontainer.Process
+
 // newProcess is the libcontainer process of a spec's, with its identity and limits.
-func newProcess(s *specs.Process) *libcontainer.Process {
-	p := &libcontainer.Process{
+func newProcess(s *specs.Process) *process {
+	p := &process{
 		Args: s.Args, Env: s.Env, Cwd: s.Cwd,
 		UID: int(s.User.UID), GID: int(s.User.GID),
 		NoNewPrivileges: &s.NoNewPrivileges,
@@ -189,7 +215,10 @@ func (c *container) own(files ...*os.File) error {
 }
 
 // signal sends sig to the first process; libcontainer extends SIGKILL to all when they have no PID namespace of their own.
-func (c *container) signal(sig unix.Signal) error {
+func (c *container) signal(o *orphans, sig unix.Signal) error {
+	if c.program != nil {
+		return c.program.kill(o, sig)
+	}
 	err := c.lc.Signal(sig)
 	if errors.Is(err, libcontainer.ErrNotRunning) || errors.Is(err, os.ErrProcessDone) || errors.Is(err, unix.ESRCH) {
 		return &shim.Error{Code: shim.CodeNotRunning, Message: "the container is not running"}
@@ -206,6 +235,9 @@ func (p *pod) limit(r shim.UpdateRequest) error {
 	var resources specs.LinuxResources
 	if err := json.Unmarshal(r.Resources, &resources); err != nil {
 		return &shim.Error{Code: shim.CodeInvalid, Message: fmt.Sprintf("resources: %v", err)}
+	}
+	if c.program != nil {
+		return c.program.update(&p.orphans, r.Resources)
 	}
 	resources.Devices = nil
 	spec := &specs.Spec{Linux: &specs.Linux{CgroupsPath: c.group, Resources: &resources}}
@@ -233,7 +265,7 @@ func (p *pod) watch(c *container) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		fmt.Fprintf(os.Stderr, "container %s: count of OOM kills: %v\n", c.state.ID, err)
 	}
-	c.discard()
+	c.discard(&p.orphans)
 	p.update(c, func(s *shim.ContainerState) {
 		s.Status, s.FinishedAt = shim.Exited, finished
 		s.ExitCode, s.Signal = exitCode(status)
@@ -250,17 +282,13 @@ func (p *pod) watch(c *container) {
 }
 
 // wait parks until the process ended, without holding a thread, and reaps it.
-func (p *pod) wait(process *libcontainer.Process) *os.ProcessState {
-	pid, err := process.Pid()
-	if err != nil {
-		return nil
-	}
-	if h, err := pidfd.Open(pid, 0); err == nil {
+func (p *pod) wait(c child) *os.ProcessState {
+	if h, err := pidfd.Open(c.pid, 0); err == nil {
 		_ = h.Wait(context.Background())
 		h.Close()
 	}
-	status, _ := process.Wait() // its error is an exit code other than 0, which status says too
-	p.orphans.waited(pid)
+	status, _ := c.reap() // its error is an exit code other than 0, which status says too
+	p.orphans.waited(c.pid)
 	return status
 }
 
@@ -278,7 +306,7 @@ func exitCode(status *os.ProcessState) (code, signal int) {
 
 // discard takes down what a container that does not run needs no more: output, cgroups, libcontainer's state, the overlay. What fails is
 // told in the shim's log; floe removes it with the sandbox.
-func (c *container) discard() {
+func (c *container) discard(o *orphans) {
 	var errs []error
 	c.stdio.drain(drainLimit)
 	if c.log != nil {
@@ -286,6 +314,9 @@ func (c *container) discard() {
 	}
 	if c.lc != nil {
 		errs = append(errs, c.lc.Destroy())
+	}
+	if c.program != nil {
+		errs = append(errs, c.program.remove(o))
 	}
 	for _, v := range c.volumes {
 		errs = append(errs, unmountOverlay(v))

@@ -15,8 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/opencontainers/runc/libcontainer"
-	"golang.org/x/sys/unix"
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/floe-k8s/floe/internal/runtime/shim"
 )
@@ -27,7 +26,8 @@ const maxHanging = 128
 // execution is one more process in a container. It has a cgroup of its own below the container's, so that what it started can be ended too.
 type execution struct {
 	container *container
-	process   *libcontainer.Process
+	process   *process // nil when another program runs it
+	child     child
 	leash     *os.File
 	group     string // the cgroup's path in every hierarchy that has it; "" when there is none
 	dir       string // its directory
@@ -70,23 +70,33 @@ func (p *pod) startExec(r shim.ExecRequest, streams *shim.Streams) (*execution, 
 			return nil, err
 		}
 	}
-	e := &execution{container: c, process: execProcess(c, r, streams), leash: streams.Leash}
-	if err := e.makeGroup(c); err != nil {
-		c.hanging.Add(-1)
-		return nil, fmt.Errorf("exec in container %s: %w", r.ID, err)
-	}
-	p.orphans.starts(func() (pid int) {
-		if err = c.lc.Run(e.process); err == nil {
-			pid, err = e.process.Pid()
-		}
-		return pid
-	})
-	if err != nil {
+	e := &execution{container: c, leash: streams.Leash}
+	if err := p.runExec(e, r, streams); err != nil {
 		c.hanging.Add(-1)
 		e.removeGroup()
 		return nil, fmt.Errorf("exec in container %s: %w", r.ID, err)
 	}
 	return e, nil
+}
+
+// runExec starts the process.
+func (p *pod) runExec(e *execution, r shim.ExecRequest, streams *shim.Streams) (err error) {
+	c := e.container
+	if c.program != nil {
+		e.child, err = c.program.exec(&p.orphans, execSpec(c, r), streams, c.execs.Add(1))
+		return err
+	}
+	e.process = execProcess(c, r, streams)
+	if err := e.makeGroup(c); err != nil {
+		return err
+	}
+	p.orphans.starts(func() int {
+		if err = c.lc.Run(e.process); err == nil {
+			e.child, err = childOf(e.process)
+		}
+		return e.child.pid
+	})
+	return err
 }
 
 // hang counts one more exec or attach, whose end takes it off again.
@@ -98,14 +108,19 @@ func (c *container) hang() error {
 	return &shim.Error{Code: shim.CodeBusy, Message: fmt.Sprintf("container %s has %d execs and attaches already", c.state.ID, maxHanging)}
 }
 
-// execProcess is what the request asks, with the container's own identity and limits.
-func execProcess(c *container, r shim.ExecRequest, streams *shim.Streams) *libcontainer.Process {
+// execSpec is what the request asks, with the container's own identity and limits.
+func execSpec(c *container, r shim.ExecRequest) *specs.Process {
 	spec := *c.process
-	spec.Args = r.Args
+	spec.Args, spec.Terminal = r.Args, r.Terminal
 	if r.Terminal && !slices.ContainsFunc(spec.Env, func(kv string) bool { return strings.HasPrefix(kv, "TERM=") }) {
 		spec.Env = append(slices.Clone(spec.Env), "TERM=xterm")
 	}
-	process := newProcess(&spec)
+	return &spec
+}
+
+// execProcess is that process for libcontainer, with the streams that it gets.
+func execProcess(c *container, r shim.ExecRequest, streams *shim.Streams) *process {
+	process := newProcess(execSpec(c, r))
 	if r.Terminal {
 		process.ConsoleSocket = streams.Stdin
 		return process
@@ -158,7 +173,7 @@ func (p *pod) attend(e *execution) {
 			p.end(e)
 		}
 	})
-	code, _ := exitCode(p.wait(e.process))
+	code, _ := exitCode(p.wait(e.child))
 	if reply, err := json.Marshal(shim.ExecReply{ExitCode: code}); err == nil {
 		_, _ = e.leash.Write(reply) // whoever let go does not want to know
 	}
@@ -172,7 +187,7 @@ func (p *pod) attend(e *execution) {
 
 // end ends the process and what it started.
 func (p *pod) end(e *execution) {
-	_ = e.process.Signal(unix.SIGKILL) // fails when it has ended just now
+	_ = e.child.kill() // fails when it has ended just now
 	if e.group == "" {
 		return
 	}

@@ -184,7 +184,7 @@ func (p *pod) signal(r shim.SignalRequest) error {
 	if err != nil {
 		return err
 	}
-	return c.signal(unix.Signal(r.Signal))
+	return c.signal(&p.orphans, unix.Signal(r.Signal))
 }
 
 func (p *pod) reopen(r shim.ReopenRequest) error {

@@ -8,15 +8,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/opencontainers/runc/libcontainer"
-
 	"github.com/floe-k8s/floe/internal/runtime/shim"
 )
 
 // stdio is a container's standard streams: pipes, or one terminal. open makes it; drain ends it.
 type stdio struct {
-	child          []*os.File // the process's ends
-	parent         []*os.File // ours, to read
+	child          []*os.File  // the process's ends
+	parent         []io.Closer // ours, to read
 	copies         sync.WaitGroup
 	stdout, stderr fan
 	over           chan struct{} // closed when all output has been read
@@ -30,9 +28,8 @@ type stdio struct {
 }
 
 // open gives process its streams and starts copying its output to log.
-func (s *stdio) open(process *libcontainer.Process, log *shim.Log, r shim.StartRequest, terminal bool) error {
-	s.over = make(chan struct{})
-	s.once = r.StdinOnce
+func (s *stdio) open(process *process, log *shim.Log, r shim.StartRequest, terminal bool) error {
+	s.begin(r)
 	if terminal {
 		return s.openTerminal(process, log)
 	}
@@ -60,18 +57,30 @@ func (s *stdio) open(process *libcontainer.Process, log *shim.Log, r shim.StartR
 	return nil
 }
 
+func (s *stdio) begin(r shim.StartRequest) {
+	s.over = make(chan struct{})
+	s.once = r.StdinOnce
+}
+
 // openTerminal lets libcontainer make a terminal inside the container and send its other end here; all output is stdout then.
-func (s *stdio) openTerminal(process *libcontainer.Process, log *shim.Log) error {
+func (s *stdio) openTerminal(process *process, log *shim.Log) error {
 	ours, theirs, err := shim.SocketPair("console")
 	if err != nil {
 		return fmt.Errorf("terminal: %w", err)
 	}
 	process.ConsoleSocket = theirs
-	s.child, s.parent = append(s.child, theirs), append(s.parent, ours)
+	s.child = append(s.child, theirs)
+	s.terminalFrom(ours, func() (*os.File, error) { return shim.ReceiveFile(ours) }, log)
+	return nil
+}
+
+// terminalFrom takes the terminal that receive waits for, until source is closed.
+func (s *stdio) terminalFrom(source io.Closer, receive func() (*os.File, error), log *shim.Log) {
+	s.parent = append(s.parent, source)
 	s.terminal = make(chan struct{})
 	s.copies.Go(func() {
 		var err error
-		s.pty, err = shim.ReceiveFile(ours)
+		s.pty, err = receive()
 		close(s.terminal)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -79,7 +88,6 @@ func (s *stdio) openTerminal(process *libcontainer.Process, log *shim.Log) error
 		}
 		copyOutput(log, "stdout", s.pty, &s.stdout)
 	})
-	return nil
 }
 
 // terminalFile is the container's terminal, nil when it has none.

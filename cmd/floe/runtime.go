@@ -46,5 +46,12 @@ func runtimeFlags(flags *pflag.FlagSet, cfg *cluster.RuntimeConfig) {
 	flags.StringVar(&cfg.PodCIDR, "pod-cidr", cfg.PodCIDR, "range of IPv4 addresses that pods get; a kubelet must be given the same")
 	flags.StringVar(&cfg.StreamAddress, "stream-address", cfg.StreamAddress, "address of the loopback that exec, attach and port-forward are served on; port 0 takes a free one")
 	registryFlag(flags, &cfg.RegistryConfigDir)
+	handlersFlag(flags, &cfg.RuntimeHandlers)
 	loggingFlags(flags, &cfg.Logging)
+}
+
+// handlersFlag binds the flag of other OCI runtimes.
+func handlersFlag(flags *pflag.FlagSet, handlers *[]string) {
+	flags.StringSliceVar(handlers, "runtime-handler", *handlers,
+		"another OCI runtime (crun, runc, runsc) for pods whose RuntimeClass has the handler NAME, as NAME=PATH of its program; may be given again")
 }

@@ -112,6 +112,8 @@ type Node struct {
 	// RegistryConfigDir lists directories, with colons between, that say where the content of registries comes from, with which certificates: in each a
 	// directory for a registry with hosts.toml, as containerd has them. Absent ones say nothing. Default /etc/containerd/certs.d:/etc/docker/certs.d.
 	RegistryConfigDir string `json:"registryConfigDir,omitempty"`
+	// RuntimeHandlers are other OCI runtimes for pods whose RuntimeClass has that handler, each as NAME=PATH of the program. Default none.
+	RuntimeHandlers []string `json:"runtimeHandlers,omitempty"`
 	// ImageArchives is a directory of archives of images that are loaded when the server starts. Default DATA-DIR/archives.
 	ImageArchives string `json:"imageArchives,omitempty"`
 }

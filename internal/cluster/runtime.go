@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/clock"
@@ -33,7 +34,9 @@ type RuntimeConfig struct {
 	StreamAddress string
 	// RegistryConfigDir is where mirrors and certificates of registries are told of; see Node.
 	RegistryConfigDir string
-	Logging           Logging
+	// RuntimeHandlers are other OCI runtimes as NAME=PATH; see Node.
+	RuntimeHandlers []string
+	Logging         Logging
 }
 
 // DefaultRuntimeConfig is what `floe runtime` does unless told otherwise.
@@ -69,7 +72,7 @@ func RunRuntime(ctx context.Context, env RuntimeEnvironment) error {
 	}
 	links, containers, err := openRuntime(ctx, filepath.Join(cfg.DataDir, "run", "network"), runtime.Config{
 		Root: cfg.Root, State: cfg.State, ShimPath: shim, CgroupParent: cfg.CgroupParent, PodCIDR: cfg.PodCIDR, StreamAddress: cfg.StreamAddress,
-		RegistryConfigDir: cfg.RegistryConfigDir, Clock: env.Clock, Log: env.Log, Version: env.Version,
+		RegistryConfigDir: cfg.RegistryConfigDir, Handlers: handlersOf(cfg.RuntimeHandlers), Clock: env.Clock, Log: env.Log, Version: env.Version,
 	})
 	if err != nil {
 		return err
@@ -99,6 +102,16 @@ func ended(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
+}
+
+// handlersOf are the runtime's handlers from NAME=PATH; what is not of that form is left for the runtime to refuse.
+func handlersOf(programs []string) map[string]runtime.Handler {
+	all := map[string]runtime.Handler{}
+	for _, p := range programs {
+		name, path, _ := strings.Cut(p, "=")
+		all[name] = runtime.Handler{Program: path}
+	}
+	return all
 }
 
 // openRuntime makes the network of a node's pods, which keeps its addresses in networkState, and the runtime on it.

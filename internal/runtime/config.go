@@ -37,6 +37,8 @@ type Config struct {
 	Network Network
 	// PodCIDR is the range, or the ranges joined with commas, that Network takes addresses from; "" for one that does not say.
 	PodCIDR string
+	// Handlers are other OCI runtimes by the names that RuntimeClasses give them; nil for none.
+	Handlers map[string]Handler
 	// Clock gives creation times and the deadlines of stops; default the real one.
 	Clock clock.WithTicker
 	// Random makes identifiers; default crypto/rand.
@@ -88,6 +90,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Network == nil {
 		errs = append(errs, errors.New("runtime config: Network is required"))
+	}
+	if err := checkHandlers(c.Handlers); err != nil {
+		errs = append(errs, err)
 	}
 	if err := checkShim(c.ShimPath); err != nil {
 		errs = append(errs, err)

@@ -166,6 +166,9 @@ func (r *Runtime) makeContainer(c *container) error {
 	if err := os.Chmod(c.record.Start.Upper, 0o755); err != nil {
 		return err
 	}
+	if c.record.Start.Program, err = r.programOf(c.pod); err != nil {
+		return err
+	}
 	if c.pod.users() != nil {
 		c.record.Start.Users, c.record.Start.Rootfs = c.pod.nsPath("user"), r.mappedRoot(c)
 		c.record.Start.RootUID, c.record.Start.RootGID = c.pod.root()

@@ -36,6 +36,7 @@
 //	    ns/{net,ipc,uts,user}             namespaces, held by bind mounts, so there is no pause process
 //	    shm/                              the tmpfs its containers see as /dev/shm
 //	    c/CONTAINER/container.json        the request as understood; written by floe
+//	    c/CONTAINER/config.json           the bundle of a handler's program, whose state is in oci/ beside c/
 //	    c/CONTAINER/state.json            running or exited, code, times; written by the shim
 //	    c/CONTAINER/rootfs/               the overlay, mounted while it runs
 //
@@ -46,6 +47,11 @@
 //
 // A pod with a user namespace of its own has all its namespaces inside it; its IDs are a range of the host's. Images keep their numbers: layers are
 // mounted ID-mapped below the overlay, and the overlay's writable directory holds the host's numbers. A volume is mapped when its mount says so.
+//
+// # Handlers
+//
+// A sandbox whose request names a handler has its containers run by that handler's program (crun, runc) instead of libcontainer. All else is the
+// same: the shim mounts, writes logs, waits for the processes, which become its children, and the namespaces and cgroup are those made here.
 //
 // # States
 //

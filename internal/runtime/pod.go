@@ -27,6 +27,7 @@ type pod struct {
 	// cgroup is the sandbox's own group; immutable.
 	cgroup    string
 	createdAt int64
+	handler   string // the runtime handler's name; "" for this runtime; immutable
 	// gone is closed when the shim is known to have ended and what it left is cleared up. There is none before there was a shim.
 	gone  chan struct{}
 	meter meter
@@ -48,6 +49,7 @@ type podRecord struct {
 	BootID    string          `json:"bootID"`
 	CreatedAt int64           `json:"createdAt"`
 	Cgroup    string          `json:"cgroup"`
+	Handler   string          `json:"handler,omitempty"`
 	Config    json.RawMessage `json:"config"` // PodSandboxConfig, as protobuf's JSON
 	// Complete is false while the sandbox is being made: Run undoes such ones.
 	Complete  bool         `json:"complete"`
@@ -83,7 +85,7 @@ func (r *Runtime) savePod(p *pod, complete bool) error {
 	}
 	r.mu.Lock()
 	record := podRecord{
-		Version: recordVersion, ID: p.id, BootID: r.host.BootID, CreatedAt: p.createdAt, Cgroup: p.cgroup,
+		Version: recordVersion, ID: p.id, BootID: r.host.BootID, CreatedAt: p.createdAt, Cgroup: p.cgroup, Handler: p.handler,
 		Config: config, Complete: complete, Ready: p.ready, Addresses: p.addresses,
 	}
 	overhead, resources := p.overhead, p.resources
@@ -152,7 +154,7 @@ func (p *pod) stateLocked() runtimeapi.PodSandboxState {
 func (p *pod) statusLocked() *runtimeapi.PodSandboxStatus {
 	s := &runtimeapi.PodSandboxStatus{
 		Id: p.id, Metadata: p.config.GetMetadata(), State: p.stateLocked(), CreatedAt: p.createdAt,
-		Labels: p.config.GetLabels(), Annotations: p.config.GetAnnotations(),
+		Labels: p.config.GetLabels(), Annotations: p.config.GetAnnotations(), RuntimeHandler: p.handler,
 		Linux:   &runtimeapi.LinuxPodSandboxStatus{Namespaces: &runtimeapi.Namespace{Options: p.namespaces()}},
 		Network: &runtimeapi.PodSandboxNetworkStatus{},
 	}

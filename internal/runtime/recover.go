@@ -126,7 +126,7 @@ func (r *Runtime) loadPod(id string) (*pod, podRecord, error) {
 	if err == nil {
 		err = p.loadResources(record)
 	}
-	p.createdAt = record.CreatedAt
+	p.createdAt, p.handler = record.CreatedAt, record.Handler
 	if path.IsAbs(record.Cgroup) && path.Base(record.Cgroup) == id {
 		p.cgroup = record.Cgroup
 	}

@@ -35,6 +35,7 @@ type Runtime struct {
 	base      context.Context
 	work      sync.WaitGroup // what Run waits for besides itself: one per shim, and what streams
 	streaming streamServer
+	handlers  map[string]*handler
 	mapsUsers func() error // nil when pods may have user namespaces; tried once
 
 	mu         sync.Mutex // guards what follows and what pod and container say it guards
@@ -79,8 +80,8 @@ func New(cfg Config) (*Runtime, error) {
 	return &Runtime{
 		cfg: cfg, images: images, cgroups: host, host: facts, events: newEvents(),
 		recovered: make(chan struct{}), stopped: make(chan struct{}),
-		mapsUsers: sync.OnceValue(func() error { return canMapUsers(cfg.Root) }),
-		pods:      map[string]*pod{}, containers: map[string]*container{}, reserved: map[string]string{},
+		handlers: newHandlers(cfg.Handlers), mapsUsers: sync.OnceValue(func() error { return canMapUsers(cfg.Root) }),
+		pods: map[string]*pod{}, containers: map[string]*container{}, reserved: map[string]string{},
 	}, nil
 }
 

@@ -28,6 +28,7 @@ func (r *Runtime) RunPodSandbox(ctx context.Context, req *runtimeapi.RunPodSandb
 		return nil, err
 	}
 	p := r.newPod(id, proto.CloneOf(req.GetConfig()))
+	p.handler = req.GetRuntimeHandler()
 	p.createdAt = r.cfg.Clock.Now().UnixNano()
 	if err := r.reserve(p.name(), id); err != nil {
 		return nil, err
@@ -127,8 +128,6 @@ func (r *Runtime) checkSandbox(req *runtimeapi.RunPodSandboxRequest) error {
 	ns := config.GetLinux().GetSecurityContext().GetNamespaceOptions()
 	parent := config.GetLinux().GetCgroupParent()
 	switch {
-	case req.GetRuntimeHandler() != "":
-		return unsupported("no runtime for %q is configured", req.GetRuntimeHandler())
 	case m.GetName() == "" || m.GetNamespace() == "" || m.GetUid() == "":
 		return invalid("sandbox metadata must have name, namespace and uid")
 	case config.GetWindows() != nil:
@@ -140,7 +139,7 @@ func (r *Runtime) checkSandbox(req *runtimeapi.RunPodSandboxRequest) error {
 	case parent != "" && (!path.IsAbs(parent) || path.Clean(parent) != parent || strings.HasSuffix(parent, ".slice")):
 		return unsupported("cgroup parent %q: only clean absolute cgroupfs paths are supported", parent)
 	}
-	if err := checkUsers(ns); err != nil {
+	if err := errors.Join(checkUsers(ns), r.checkHandler(req.GetRuntimeHandler(), ns)); err != nil {
 		return err
 	}
 	return checkSysctls(config)
@@ -299,7 +298,7 @@ func (r *Runtime) ListPodSandbox(ctx context.Context, req *runtimeapi.ListPodSan
 		}
 		resp.Items = append(resp.Items, &runtimeapi.PodSandbox{
 			Id: p.id, Metadata: p.config.GetMetadata(), State: p.stateLocked(), CreatedAt: p.createdAt,
-			Labels: p.config.GetLabels(), Annotations: p.config.GetAnnotations(),
+			Labels: p.config.GetLabels(), Annotations: p.config.GetAnnotations(), RuntimeHandler: p.handler,
 		})
 	}
 	return resp, nil

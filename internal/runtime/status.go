@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -41,13 +42,11 @@ func (r *Runtime) Status(_ context.Context, req *runtimeapi.StatusRequest) (*run
 		Status: &runtimeapi.RuntimeStatus{Conditions: []*runtimeapi.RuntimeCondition{
 			ready, {Type: runtimeapi.NetworkReady, Status: true},
 		}},
-		RuntimeHandlers: []*runtimeapi.RuntimeHandler{{Features: &runtimeapi.RuntimeHandlerFeatures{
-			RecursiveReadOnlyMounts: true, UserNamespaces: r.mapsUsers() == nil,
-		}}},
-		Features: &runtimeapi.RuntimeFeatures{SupplementalGroupsPolicy: true},
+		RuntimeHandlers: r.handlersStatus(),
+		Features:        &runtimeapi.RuntimeFeatures{SupplementalGroupsPolicy: true},
 	}
 	if req.GetVerbose() {
-		degraded, err := json.Marshal(append(r.host.degraded(), r.withoutUsers()...))
+		degraded, err := json.Marshal(slices.Concat(r.host.degraded(), r.withoutUsers(), r.missingHandlers()))
 		if err != nil {
 			return nil, err
 		}

@@ -66,6 +66,8 @@ type StartRequest struct {
 	Rootfs  string `json:"rootfs,omitempty"`
 	RootUID int    `json:"rootUID,omitempty"`
 	RootGID int    `json:"rootGID,omitempty"`
+	// Program is the absolute path of another OCI runtime that is to run the container; "" for the shim's own.
+	Program string `json:"program,omitempty"`
 	// LogPath is the file to append output to in CRI's format; "" drops it.
 	LogPath string `json:"logPath,omitempty"`
 	// Stdin keeps standard input open; else it is empty. StdinOnce closes it when the first attached standard input ends.
