@@ -21,11 +21,13 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-// Owner claims objects of its namespace. Its fields are required and are not changed; a selector that matches everything claims everything.
+// Owner claims objects of its namespace. Its fields but Finalizer are required and are not changed; a selector that matches everything claims everything.
 type Owner struct {
 	Object   kinds.Object
 	GVK      schema.GroupVersionKind
 	Selector labels.Selector
+	// Finalizer is put on what is adopted and taken from what is released; "": none is.
+	Finalizer string
 }
 
 // Reference is that of the owner as a controller.
@@ -44,7 +46,8 @@ func Objects[T kinds.Object](o Owner, view client.View, res client.Resource, may
 			mine = append(mine, obj.(T))
 		case !leaving && (may == nil || may(obj.(T))):
 			rest := slices.DeleteFunc(slices.Clone(obj.GetOwnerReferences()), func(ref metav1.OwnerReference) bool { return ref.UID == own.GetUID() })
-			writes = append(writes, refer(res, obj, rest))
+			others := slices.DeleteFunc(slices.Clone(obj.GetFinalizers()), func(f string) bool { return f == o.Finalizer })
+			writes = append(writes, o.refer(res, obj, rest, others))
 		}
 	}
 	if leaving {
@@ -55,15 +58,24 @@ func Objects[T kinds.Object](o Owner, view client.View, res client.Resource, may
 		if obj.GetDeletionTimestamp() != nil || !o.Selector.Matches(labels.Set(obj.GetLabels())) || may != nil && !may(t) {
 			continue
 		}
-		writes = append(writes, refer(res, obj, append(slices.Clone(obj.GetOwnerReferences()), o.Reference())))
+		finalizers := slices.Clone(obj.GetFinalizers())
+		if !slices.Contains(finalizers, o.Finalizer) {
+			finalizers = append(finalizers, o.Finalizer)
+		}
+		writes = append(writes, o.refer(res, obj, append(slices.Clone(obj.GetOwnerReferences()), o.Reference()), finalizers))
 		mine = append(mine, t)
 	}
 	return mine, writes
 }
 
-// refer gives an object as it was seen other owners. It is a patch: upstream's controllers of pods may not update them.
-func refer(res client.Resource, obj kinds.Object, owners []metav1.OwnerReference) engine.Write {
-	return engine.NewPatch(res, obj, map[string]any{"metadata": map[string]any{"resourceVersion": obj.GetResourceVersion(), "ownerReferences": owners}})
+// refer gives an object as it was seen other owners, and when the owner has a finalizer, other finalizers. It is a patch: upstream's controllers of pods may not update
+// them.
+func (o Owner) refer(res client.Resource, obj kinds.Object, owners []metav1.OwnerReference, finalizers []string) engine.Write {
+	fields := map[string]any{"resourceVersion": obj.GetResourceVersion(), "ownerReferences": owners}
+	if o.Finalizer != "" {
+		fields["finalizers"] = finalizers
+	}
+	return engine.NewPatch(res, obj, map[string]any{"metadata": fields})
 }
 
 // Keys returns what a change of an object wakes, for engine.Input: the owners, of the resource and kind, that control it or did, and for an orphan all that

@@ -36,7 +36,7 @@ func world(t *testing.T) (*controllertest.Cluster, Owner, Owner) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, Owner{obj, gvk, labels.SelectorFromSet(o.Spec.Selector)})
+		list = append(list, Owner{Object: obj, GVK: gvk, Selector: labels.SelectorFromSet(o.Spec.Selector)})
 	}
 	return c, list[0], list[1]
 }
@@ -89,7 +89,7 @@ func TestObjects(t *testing.T) {
 	}{
 		"all":     {web, nil, []string{"-mine going", "mine", "orphan"}, []string{"strayed to nobody", "orphan to web"}},
 		"none":    {web, func(*corev1.Pod) bool { return false }, []string{"-mine going", "mine"}, nil},
-		"leaving": {Owner{leaving, gvk, web.Selector}, nil, []string{"-mine going", "mine"}, nil},
+		"leaving": {Owner{Object: leaving, GVK: gvk, Selector: web.Selector}, nil, []string{"-mine going", "mine"}, nil},
 		"other":   {other, nil, nil, []string{"theirs to nobody"}},
 	} {
 		mine, writes := Objects(tc.owner, view, things, tc.may)
