@@ -32,6 +32,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/endpointslicemirroring"
 	"github.com/floe-k8s/floe/internal/controller/engine"
 	"github.com/floe-k8s/floe/internal/controller/garbage"
+	"github.com/floe-k8s/floe/internal/controller/job"
 	"github.com/floe-k8s/floe/internal/controller/legacytoken"
 	"github.com/floe-k8s/floe/internal/controller/namespace"
 	"github.com/floe-k8s/floe/internal/controller/nodetaint"
@@ -149,6 +150,7 @@ func register(e *engine.Engine, with needs) error {
 		replicationcontroller.New(),
 		disruption.New(with.catalog),
 		endpointslice.New(), older.New(), endpointslicemirroring.New(),
+		job.New(),
 		serviceaccount.New(),
 		rootca.New(with.authority),
 		accounttokens.New(with.lasting, with.authority), legacytoken.New(with.unused),

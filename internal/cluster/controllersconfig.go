@@ -48,6 +48,7 @@ func switchables() []switchable {
 		{own: "endpointslice", names: []string{"endpointslice-controller", "endpointslice"}},
 		{own: "garbage", names: []string{"garbage-collector-controller", "garbagecollector"}},
 		{own: "legacy-token-cleaner", names: []string{"legacy-serviceaccount-token-cleaner-controller"}},
+		{own: "job", names: []string{"job-controller", "job"}},
 		{own: "namespace", names: []string{"namespace-controller", "namespace"}},
 		{own: "pvcprotection", names: []string{"persistentvolumeclaim-protection-controller", "pvc-protection"}},
 		{own: "pvprotection", names: []string{"persistentvolume-protection-controller", "pv-protection"}},
