@@ -25,6 +25,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/bootstraptoken"
 	csr "github.com/floe-k8s/floe/internal/controller/certificates"
 	"github.com/floe-k8s/floe/internal/controller/clusterroleaggregation"
+	"github.com/floe-k8s/floe/internal/controller/cronjob"
 	"github.com/floe-k8s/floe/internal/controller/deployment"
 	"github.com/floe-k8s/floe/internal/controller/disruption"
 	older "github.com/floe-k8s/floe/internal/controller/endpoints"
@@ -44,6 +45,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/serviceaccount"
 	"github.com/floe-k8s/floe/internal/controller/servicecidr"
 	"github.com/floe-k8s/floe/internal/controller/servicerepair"
+	"github.com/floe-k8s/floe/internal/controller/ttlafterfinished"
 	"github.com/floe-k8s/floe/internal/controller/volumeprotection"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/network"
@@ -150,7 +152,7 @@ func register(e *engine.Engine, with needs) error {
 		replicationcontroller.New(),
 		disruption.New(with.catalog),
 		endpointslice.New(), older.New(), endpointslicemirroring.New(),
-		job.New(),
+		job.New(), cronjob.New(), ttlafterfinished.New(),
 		serviceaccount.New(),
 		rootca.New(with.authority),
 		accounttokens.New(with.lasting, with.authority), legacytoken.New(with.unused),

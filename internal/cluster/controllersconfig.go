@@ -41,6 +41,7 @@ func switchables() []switchable {
 		{own: "certificate-cleaner", names: []string{"certificatesigningrequest-cleaner-controller", "csrcleaner"}},
 		{own: "certificate-signing", names: []string{"certificatesigningrequest-signing-controller", "csrsigning"}},
 		{own: "clusterrole-aggregation", names: []string{"clusterrole-aggregation-controller", "clusterrole-aggregation"}},
+		{own: "cronjob", names: []string{"cronjob-controller", "cronjob"}},
 		{own: "deployment", names: []string{"deployment-controller", "deployment"}},
 		{own: "disruption", names: []string{"disruption-controller", "disruption"}},
 		{own: "endpoints", names: []string{"endpoints-controller", "endpoint"}},
@@ -59,6 +60,7 @@ func switchables() []switchable {
 		{own: "service-cidr", names: []string{"service-cidr-controller"}},
 		{own: "serviceaccount", names: []string{"serviceaccount-controller", "serviceaccount"}},
 		{own: "serviceaccount-token", names: []string{"serviceaccount-token-controller", "serviceaccount-token"}},
+		{own: "ttl-after-finished", names: []string{"ttl-after-finished-controller", "ttl-after-finished"}},
 		{own: "vacprotection", names: []string{"volumeattributesclass-protection-controller"}},
 		{own: "validatingadmissionpolicy-status", names: []string{"validatingadmissionpolicy-status-controller"}},
 	}

@@ -255,10 +255,15 @@ func indexed(job *batchv1.Job) bool {
 // perIndex says that failures are limited for each index.
 func perIndex(job *batchv1.Job) bool { return indexed(job) && job.Spec.BackoffLimitPerIndex != nil }
 
-// over says that a job has ended, either way.
-func over(job *batchv1.Job) bool {
-	return condition(&job.Status, batchv1.JobComplete) != nil || condition(&job.Status, batchv1.JobFailed) != nil
+// End is a copy of the condition that says that a job is over, Complete or Failed; nil: it is not.
+func End(job *batchv1.Job) *batchv1.JobCondition {
+	if c := condition(&job.Status, batchv1.JobComplete); c != nil {
+		return c
+	}
+	return condition(&job.Status, batchv1.JobFailed)
 }
+
+func over(job *batchv1.Job) bool { return End(job) != nil }
 
 // condition is the condition of a type when it is true, a copy; else nil.
 func condition(st *batchv1.JobStatus, of batchv1.JobConditionType) *batchv1.JobCondition {
