@@ -127,10 +127,14 @@ func TestDecide(t *testing.T) {
 		"many missed": {func(c *batchv1.CronJob) { c.Status.LastScheduleTime.Time = noon.Add(-200 * time.Hour) }, nil, time.Second,
 			"create " + at + "; TooManyMissedTimes: too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew; after 59m59.1s"},
 		"few missed": {func(c *batchv1.CronJob) { c.Status.LastScheduleTime.Time = noon.Add(-90 * time.Hour) }, nil, time.Second, "create " + at + "; after 59m59.1s"},
-		"forbidden": {func(c *batchv1.CronJob) { c.Spec.ConcurrencyPolicy, c.Status.Active = batchv1.ForbidConcurrent, active(before) },
+		"forbidden": {func(c *batchv1.CronJob) {
+			c.Spec.ConcurrencyPolicy, c.Status.Active = batchv1.ForbidConcurrent, active(before)
+		},
 			[]*batchv1.Job{due(time.Hour, "")}, time.Second,
 			"JobAlreadyActive: Not starting job because prior execution is running and concurrency policy is Forbid; after 59m59.1s"},
-		"replaced": {func(c *batchv1.CronJob) { c.Spec.ConcurrencyPolicy, c.Status.Active = batchv1.ReplaceConcurrent, active(before) },
+		"replaced": {func(c *batchv1.CronJob) {
+			c.Spec.ConcurrencyPolicy, c.Status.Active = batchv1.ReplaceConcurrent, active(before)
+		},
 			[]*batchv1.Job{due(time.Hour, "")}, time.Second, "replace " + before + "; create " + at + "; active []; last 11:00:00; after 59m59.1s"},
 		"beside": {func(c *batchv1.CronJob) { c.Status.Active = active(before) }, []*batchv1.Job{due(time.Hour, "")}, time.Second,
 			"create " + at + "; after 59m59.1s"},
