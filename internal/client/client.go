@@ -94,6 +94,9 @@ type Writer interface {
 	// Patch changes what data, a JSON patch, merge patch or strategic merge patch, says of the newest state. A resourceVersion or UID in
 	// it is a precondition; without one Patch does not conflict.
 	Patch(ctx context.Context, res Resource, namespace, name string, pt types.PatchType, data []byte, subresource string) (kinds.Object, error)
+	// Apply declares the fields of data, an object in JSON with its apiVersion and kind, to be manager's (server-side apply), and takes them from whoever else has
+	// them. Fields that manager declared before and does not now are removed. An object that is not there is created, but not a subresource of one: NotFound.
+	Apply(ctx context.Context, res Resource, namespace, name string, data []byte, manager, subresource string) (kinds.Object, error)
 	// Delete removes an object, or marks it as being deleted when its grace period or a finalizer holds it. It returns the revision of the record
 	// that does so: a view at or after it shows the deletion. When nothing changed (the object was marked before, or a dry run)
 	// that is the object's own; 0 with an error.

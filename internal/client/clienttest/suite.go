@@ -69,6 +69,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Harness) {
 		{"create", createTrials()},
 		{"update", updateTrials()},
 		{"patch", patchTrials()},
+		{"apply", applyTrials()},
 		{"delete", deleteTrials()},
 		{"bind", bindTrials()},
 		{"view", viewTrials()},

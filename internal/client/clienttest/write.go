@@ -279,3 +279,34 @@ func refusedPatches(b *bench) {
 	}
 	b.same("after all refusals", b.get(configMaps(), "a"), stored)
 }
+
+func applyTrials() []trial {
+	return []trial{
+		{"what is applied is a manager's, and taken from others", func(b *bench) {
+			b.create(configMaps(), configMap("a"))
+			declare := func(data string) *corev1.ConfigMap {
+				text := `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"` + home + `"},"data":` + data + `}`
+				out, err := b.admin.Apply(b.ctx, configMaps(), home, "a", []byte(text), "m", "")
+				b.must(err)
+				return out.(*corev1.ConfigMap)
+			}
+			declare(`{"k":"mine","l":"mine"}`)
+			out := declare(`{"k":"still mine"}`)
+			if out.Data["k"] != "still mine" || len(out.Data) != 1 {
+				b.Errorf("got %v", out.Data)
+			}
+			entries := out.ManagedFields
+			if n := len(entries); n == 0 || entries[0].Manager != "m" || entries[0].Operation != "Apply" {
+				b.Errorf("managed by %v", entries)
+			}
+			b.same("apply", b.get(configMaps(), "a"), out)
+		}},
+		{"what is applied and not there is made, and no subresource is", func(b *bench) {
+			text := []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"none","namespace":"` + home + `"},"status":{"phase":"Running"}}`)
+			b.refused("a status of nothing", second(b.admin.Apply(b.ctx, pods(), home, "none", text, "m", "status")), apierrors.IsNotFound, "")
+			text = []byte(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"none","namespace":"` + home + `"}}`)
+			b.must(second(b.admin.Apply(b.ctx, configMaps(), home, "none", text, "m", "")))
+			b.get(configMaps(), "none")
+		}},
+	}
+}

@@ -141,15 +141,25 @@ func (c *Client) Update(ctx context.Context, res client.Resource, obj kinds.Obje
 
 // Patch implements client.Writer.
 func (c *Client) Patch(ctx context.Context, res client.Resource, namespace, name string, pt types.PatchType, data []byte, subresource string) (kinds.Object, error) {
+	return c.patch(ctx, res, namespace, name, api.Patch{Type: pt, Data: data}, metav1.PatchOptions{}, subresource)
+}
+
+// Apply implements client.Writer.
+func (c *Client) Apply(ctx context.Context, res client.Resource, namespace, name string, data []byte, manager, subresource string) (kinds.Object, error) {
+	force := true
+	return c.patch(ctx, res, namespace, name, api.Patch{Type: types.ApplyYAMLPatchType, Data: data}, metav1.PatchOptions{FieldManager: manager, Force: &force}, subresource)
+}
+
+func (c *Client) patch(ctx context.Context, res client.Resource, namespace, name string, p api.Patch, opts metav1.PatchOptions, subresource string) (kinds.Object, error) {
 	req, err := c.request(ctx, "patch", res, namespace, name, subresource)
 	if err != nil {
 		return nil, err
 	}
-	p := api.Patch{Type: pt, Data: data, Validation: metav1.FieldValidationIgnore, Decode: func(doc []byte, into runtime.Object) ([]error, error) {
+	p.Validation, p.Decode = metav1.FieldValidationIgnore, func(doc []byte, into runtime.Object) ([]error, error) {
 		return nil, json.Unmarshal(doc, into)
-	}}
-	return c.told(ctx, req, "patch", nil, data, func(ctx context.Context) (api.Result, error) {
-		return c.api.Patch(ctx, req, p, metav1.PatchOptions{})
+	}
+	return c.told(ctx, req, "patch", nil, p.Data, func(ctx context.Context) (api.Result, error) {
+		return c.api.Patch(ctx, req, p, opts)
 	})
 }
 

@@ -132,6 +132,18 @@ func (c *Client) Patch(ctx context.Context, res client.Resource, namespace, name
 	return c.object(ctx, k, r)
 }
 
+// Apply implements client.Writer.
+func (c *Client) Apply(ctx context.Context, res client.Resource, namespace, name string, data []byte, manager, subresource string) (kinds.Object, error) {
+	k, r, err := c.target(http.MethodPatch, "patch", res, namespace, name, subresource)
+	if err != nil {
+		return nil, err
+	}
+	r.media, r.body = string(types.ApplyYAMLPatchType), data
+	r.query.Set("fieldManager", manager)
+	r.query.Set("force", "true")
+	return c.object(ctx, k, r)
+}
+
 // Delete implements client.Writer.
 func (c *Client) Delete(ctx context.Context, res client.Resource, namespace, name string, opts metav1.DeleteOptions) (uint64, error) {
 	_, r, err := c.target(http.MethodDelete, "delete", res, namespace, name, "")

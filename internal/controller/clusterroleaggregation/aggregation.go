@@ -33,6 +33,8 @@ import (
 
 var roles = rbacv1.SchemeGroupVersion.WithResource("clusterroles")
 
+const manager = "clusterrole-aggregation-controller" // of the sums, as upstream
+
 // New returns the controller.
 func New() engine.Controller {
 	return engine.Controller{
@@ -69,9 +71,7 @@ func aggregate(view client.View) (plan engine.Plan) {
 		if equality.Semantic.DeepEqual(rules, role.Rules) {
 			continue
 		}
-		next := role.DeepCopy()
-		next.Rules = rules
-		w := engine.NewUpdate(roles, next, "")
+		w := engine.NewApply(rbacv1.SchemeGroupVersion.WithKind("ClusterRole"), roles, role, manager, map[string]any{"rules": rules}, "")
 		w.Batch = 1
 		plan.Writes = append(plan.Writes, w)
 	}

@@ -145,3 +145,17 @@ func TestRandomRuns(t *testing.T) {
 		})
 	}
 }
+
+// TestSumsAreApplied: the rules are the controller's own fields, as upstream's controller declares them.
+func TestSumsAreApplied(t *testing.T) {
+	b := bed.New(t, 1)
+	b.Sim.Add(clusterroleaggregation.New())
+	b.Put(roles, role("sum", "more", nil, "x"))
+	b.Put(roles, role("a", "x", []string{"pods"}))
+	b.Settle()
+	fields := bed.Get[*rbacv1.ClusterRole](b, roles, "", "sum").ManagedFields
+	if i := slices.IndexFunc(fields, func(f metav1.ManagedFieldsEntry) bool { return f.Operation == metav1.ManagedFieldsOperationApply }); i < 0 ||
+		fields[i].Manager != "clusterrole-aggregation-controller" || fields[i].FieldsV1.GetRawString() != `{"f:rules":{}}` {
+		t.Errorf("got %v", fields)
+	}
+}

@@ -212,6 +212,11 @@ func (c *Cluster) Patch(ctx context.Context, res client.Resource, namespace, nam
 	return c.Update(ctx, res, next, subresource)
 }
 
+// Apply is refused, too: it takes the whole API of a bed.
+func (c *Cluster) Apply(context.Context, client.Resource, string, string, []byte, string, string) (kinds.Object, error) {
+	return nil, apierrors.NewMethodNotSupported(corev1.Resource("any"), "apply")
+}
+
 // Delete removes an object, or marks it when a finalizer holds it or the policy adds one, and returns the revision of that.
 func (c *Cluster) Delete(ctx context.Context, res client.Resource, namespace, name string, opts metav1.DeleteOptions) (uint64, error) {
 	c.mu.Lock()

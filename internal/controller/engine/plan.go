@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/floe-k8s/floe/internal/client"
@@ -46,10 +47,11 @@ const (
 	Update
 	Delete
 	Patch
+	Apply
 )
 
 // String is the verb as errors name it.
-func (v Verb) String() string { return [...]string{"create", "update", "delete", "patch"}[v] }
+func (v Verb) String() string { return [...]string{"create", "update", "delete", "patch", "apply"}[v] }
 
 // Write is one write. Object is required for Create and Update, and is not changed; its resourceVersion is a
 // precondition.
@@ -57,10 +59,11 @@ type Write struct {
 	Verb            Verb
 	Resource        client.Resource
 	Object          kinds.Object
-	Subresource     string // of an Update or a Patch: "status", "finalize" or ""
-	Namespace, Name string // of a Delete and a Patch
+	Subresource     string // of an Update, a Patch or an Apply: "status", "finalize" or ""
+	Namespace, Name string // of a Delete, a Patch and an Apply
 	Options         metav1.DeleteOptions
-	Data            []byte // a merge patch (RFC 7386)
+	Data            []byte // a merge patch (RFC 7386), or an object that is applied
+	Manager         string // of an Apply: whose the fields are to be
 	Batch           int
 	// Event, when set, tells of the write done or failed. stored is nil after a Delete or a failure.
 	Event func(stored kinds.Object, err error) *Event
@@ -99,11 +102,30 @@ func NewPatch(res client.Resource, obj kinds.Object, fields map[string]any) Writ
 	meta["uid"] = obj.GetUID()
 	fields = maps.Clone(fields)
 	fields["metadata"] = meta
-	var err error
-	if w.Data, err = json.Marshal(fields); err != nil {
-		panic(fmt.Sprintf("engine: a patch of %s that is no JSON: %v", resourceName(res), err))
-	}
+	w.Data = encoded(res, fields)
 	return w
+}
+
+// NewApply declares fields, by their names in JSON, to be a manager's, of the object or its subresource. A controller applies where upstream's of its name does, so that
+// managedFields say the same.
+func NewApply(gvk schema.GroupVersionKind, res client.Resource, obj kinds.Object, manager string, fields map[string]any, subresource string) Write {
+	w := Write{Verb: Apply, Resource: res, Namespace: obj.GetNamespace(), Name: obj.GetName(), Manager: manager, Subresource: subresource}
+	meta := map[string]any{"name": w.Name}
+	if w.Namespace != "" {
+		meta["namespace"] = w.Namespace
+	}
+	fields = maps.Clone(fields)
+	fields["apiVersion"], fields["kind"], fields["metadata"] = gvk.GroupVersion().String(), gvk.Kind, meta
+	w.Data = encoded(res, fields)
+	return w
+}
+
+func encoded(res client.Resource, fields map[string]any) []byte {
+	data, err := json.Marshal(fields)
+	if err != nil {
+		panic(fmt.Sprintf("engine: a write of %s that is no JSON: %v", resourceName(res), err))
+	}
+	return data
 }
 
 // AsSeen makes a deletion fail when obj, which it deletes, is no longer as it was read: with a conflict.
@@ -116,7 +138,7 @@ func (w Write) AsSeen(obj kinds.Object) Write {
 
 // WriteError is the error of one write of a plan.
 type WriteError struct {
-	Verb     string // "create", "update", "delete" or "patch"
+	Verb     string // "create", "update", "delete", "patch" or "apply"
 	Resource client.Resource
 	Err      error // the API's
 }
@@ -206,6 +228,8 @@ func (w Write) Do(ctx context.Context, c client.Client) (stored kinds.Object, re
 		stored, err = c.Update(ctx, w.Resource, w.Object, w.Subresource)
 	case Patch:
 		stored, err = c.Patch(ctx, w.Resource, w.Namespace, w.Name, types.MergePatchType, w.Data, w.Subresource)
+	case Apply:
+		stored, err = c.Apply(ctx, w.Resource, w.Namespace, w.Name, w.Data, w.Manager, w.Subresource)
 	case Delete:
 		if rev, err = c.Delete(ctx, w.Resource, w.Namespace, w.Name, w.Options); apierrors.IsNotFound(err) {
 			return nil, 0, nil

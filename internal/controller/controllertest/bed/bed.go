@@ -182,6 +182,13 @@ func (h held) Patch(ctx context.Context, res client.Resource, namespace, name st
 	return stored, err
 }
 
+// Apply implements client.Client.
+func (h held) Apply(ctx context.Context, res client.Resource, namespace, name string, data []byte, manager, subresource string) (kinds.Object, error) {
+	stored, err := h.Client.Apply(ctx, res, namespace, name, data, manager, subresource)
+	h.check("apply", res, err)
+	return stored, err
+}
+
 // Delete implements client.Client.
 func (h held) Delete(ctx context.Context, res client.Resource, namespace, name string, opts metav1.DeleteOptions) (uint64, error) {
 	rev, err := h.Client.Delete(ctx, res, namespace, name, opts)
