@@ -47,6 +47,7 @@ func runtimeFlags(flags *pflag.FlagSet, cfg *cluster.RuntimeConfig) {
 	flags.StringVar(&cfg.StreamAddress, "stream-address", cfg.StreamAddress, "address of the loopback that exec, attach and port-forward are served on; port 0 takes a free one")
 	registryFlag(flags, &cfg.RegistryConfigDir)
 	handlersFlag(flags, &cfg.RuntimeHandlers)
+	pluginFlags(flags, &cfg.CNIConfDir, &cfg.CNIBinDir)
 	loggingFlags(flags, &cfg.Logging)
 }
 
@@ -54,4 +55,10 @@ func runtimeFlags(flags *pflag.FlagSet, cfg *cluster.RuntimeConfig) {
 func handlersFlag(flags *pflag.FlagSet, handlers *[]string) {
 	flags.StringSliceVar(handlers, "runtime-handler", *handlers,
 		"another OCI runtime (crun, runc, runsc) for pods whose RuntimeClass has the handler NAME, as NAME=PATH of its program; may be given again")
+}
+
+// pluginFlags binds the flags of the network's plug-ins.
+func pluginFlags(flags *pflag.FlagSet, conf, bin *string) {
+	flags.StringVar(conf, "cni-conf-dir", *conf, "directory of CNI network configurations, such as /etc/cni/net.d, whose plug-ins attach pods in place of the built-in network")
+	flags.StringVar(bin, "cni-bin-dir", *bin, "directories (with colons between) of CNI plug-ins")
 }

@@ -48,7 +48,6 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/ttlafterfinished"
 	"github.com/floe-k8s/floe/internal/controller/volumeprotection"
 	"github.com/floe-k8s/floe/internal/kinds"
-	"github.com/floe-k8s/floe/internal/network"
 	"github.com/floe-k8s/floe/internal/node"
 	"github.com/floe-k8s/floe/internal/pki"
 	"github.com/floe-k8s/floe/internal/runtime"
@@ -196,7 +195,7 @@ func (s *server) nodeParts() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	links, containers, err := openRuntime(context.Background(), s.dir.join("run", "network"), runtime.Config{
+	links, containers, err := openRuntime(context.Background(), s.dir.join("run", "network"), pluginDirs{cfg.CNIConfDir, cfg.CNIBinDir}, runtime.Config{
 		Root: s.dir.join("images"), State: s.dir.join("run", "pods"), ShimPath: shim, CgroupParent: cfg.CgroupRoot, PodCIDR: cfg.PodCIDR,
 		Clock: s.Clock, Log: s.Log, Version: s.Version, RegistryConfigDir: cfg.RegistryConfigDir,
 		Handlers: handlersOf(cfg.RuntimeHandlers),
@@ -255,7 +254,7 @@ func (s *server) loadArchives(images *image.Store) func(context.Context) error {
 }
 
 // collect takes back the addresses and links of sandboxes that did not come back. It waits until the runtime has found the others.
-func collect(ctx context.Context, links *network.Network, containers *runtime.Runtime) error {
+func collect(ctx context.Context, links podNetwork, containers *runtime.Runtime) error {
 	list, err := containers.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{})
 	if err != nil {
 		return err

@@ -112,6 +112,10 @@ type Node struct {
 	// RegistryConfigDir lists directories, with colons between, that say where the content of registries comes from, with which certificates: in each a
 	// directory for a registry with hosts.toml, as containerd has them. Absent ones say nothing. Default /etc/containerd/certs.d:/etc/docker/certs.d.
 	RegistryConfigDir string `json:"registryConfigDir,omitempty"`
+	// CNIConfDir is where network configurations of CNI are; their plug-ins, in CNIBinDir, then attach pods in place of the built-in network. Default
+	// none: the built-in network. CNIBinDir lists directories with colons between. Default /opt/cni/bin.
+	CNIConfDir string `json:"cniConfDir,omitempty"`
+	CNIBinDir  string `json:"cniBinDir,omitempty"`
 	// RuntimeHandlers are other OCI runtimes for pods whose RuntimeClass has that handler, each as NAME=PATH of the program. Default none.
 	RuntimeHandlers []string `json:"runtimeHandlers,omitempty"`
 	// ImageArchives is a directory of archives of images that are loaded when the server starts. Default DATA-DIR/archives.
@@ -128,7 +132,7 @@ func DefaultConfig() Config {
 		Logging: Logging{Format: "text"}, API: defaultAPI(), Authentication: defaultAuthentication(), Aggregation: defaultAggregation(), Network: defaultNetwork(), Controllers: defaultControllers(),
 		Node: Node{
 			Port: 10250, RootDir: "/var/lib/kubelet", LogDir: "/var/log/pods", CgroupRoot: "/floe",
-			RegistryConfigDir: DefaultRegistryConfigDir,
+			RegistryConfigDir: DefaultRegistryConfigDir, CNIBinDir: "/opt/cni/bin",
 		},
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/network"
+	"github.com/floe-k8s/floe/internal/network/cni"
 	"github.com/floe-k8s/floe/internal/runtime"
 	"github.com/floe-k8s/floe/internal/runtime/serve"
 )
@@ -34,6 +35,8 @@ type RuntimeConfig struct {
 	StreamAddress string
 	// RegistryConfigDir is where mirrors and certificates of registries are told of; see Node.
 	RegistryConfigDir string
+	// CNIConfDir and CNIBinDir have plug-ins attach pods; see Node.
+	CNIConfDir, CNIBinDir string
 	// RuntimeHandlers are other OCI runtimes as NAME=PATH; see Node.
 	RuntimeHandlers []string
 	Logging         Logging
@@ -44,7 +47,7 @@ func DefaultRuntimeConfig() RuntimeConfig {
 	d := DefaultConfig()
 	return RuntimeConfig{
 		DataDir: d.DataDir, Listen: serve.DefaultListen, CgroupParent: d.Node.CgroupRoot, PodCIDR: "10.244.0.0/24", StreamAddress: "127.0.0.1:0",
-		RegistryConfigDir: d.Node.RegistryConfigDir, Logging: d.Logging,
+		RegistryConfigDir: d.Node.RegistryConfigDir, CNIBinDir: d.Node.CNIBinDir, Logging: d.Logging,
 	}
 }
 
@@ -70,7 +73,7 @@ func RunRuntime(ctx context.Context, env RuntimeEnvironment) error {
 	if err != nil {
 		return err
 	}
-	links, containers, err := openRuntime(ctx, filepath.Join(cfg.DataDir, "run", "network"), runtime.Config{
+	links, containers, err := openRuntime(ctx, filepath.Join(cfg.DataDir, "run", "network"), pluginDirs{cfg.CNIConfDir, cfg.CNIBinDir}, runtime.Config{
 		Root: cfg.Root, State: cfg.State, ShimPath: shim, CgroupParent: cfg.CgroupParent, PodCIDR: cfg.PodCIDR, StreamAddress: cfg.StreamAddress,
 		RegistryConfigDir: cfg.RegistryConfigDir, Handlers: handlersOf(cfg.RuntimeHandlers), Clock: env.Clock, Log: env.Log, Version: env.Version,
 	})
@@ -114,17 +117,41 @@ func handlersOf(programs []string) map[string]runtime.Handler {
 	return all
 }
 
-// openRuntime makes the network of a node's pods, which keeps its addresses in networkState, and the runtime on it.
-func openRuntime(ctx context.Context, networkState string, cfg runtime.Config) (*network.Network, *runtime.Runtime, error) {
+// podNetwork is the network of a node's pods: the built-in one, or plug-ins.
+type podNetwork interface {
+	runtime.Network
+	// Collect takes back what sandboxes have that are not among live.
+	Collect(ctx context.Context, live []string) error
+	Close()
+}
+
+// pluginDirs are the directories of CNI's configurations and plug-ins; no configurations means no plug-ins.
+type pluginDirs struct{ conf, bin string }
+
+// openNetwork makes the network, which keeps in state what it gave to whom.
+func openNetwork(ctx context.Context, state string, with pluginDirs, cfg runtime.Config) (podNetwork, error) {
+	if with.conf != "" {
+		return cni.New(cni.Config{ConfDir: with.conf, BinDirs: filepath.SplitList(with.bin), State: state + "-cni"})
+	}
 	podCIDR, err := netip.ParsePrefix(cfg.PodCIDR)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the range of pod addresses: %w", err)
+		return nil, fmt.Errorf("the range of pod addresses: %w", err)
 	}
-	links, err := network.New(network.Config{PodCIDR: podCIDR, State: networkState, Log: cfg.Log.With("component", "network")})
+	links, err := network.New(network.Config{PodCIDR: podCIDR, State: state, Log: cfg.Log.With("component", "network")})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := links.Setup(ctx); err != nil {
+		links.Close()
+		return nil, err
+	}
+	return links, nil
+}
+
+// openRuntime makes the network of a node's pods and the runtime on it.
+func openRuntime(ctx context.Context, networkState string, with pluginDirs, cfg runtime.Config) (podNetwork, *runtime.Runtime, error) {
+	links, err := openNetwork(ctx, networkState, with, cfg)
+	if err != nil {
 		return nil, nil, err
 	}
 	cfg.Network, cfg.Log = links, cfg.Log.With("component", "runtime")

@@ -19,16 +19,11 @@ const inside = "eth0"
 
 // connect makes what is missing of a sandbox's link, addresses and routes. Each step may be repeated.
 func (n *Network) connect(pod runtime.PodNetwork, addr netip.Addr) error {
-	ns, err := netns.GetFromPath(pod.NetNSPath)
+	ns, in, done, err := enter(pod.NetNSPath)
 	if err != nil {
-		return fmt.Errorf("network namespace %s: %w", pod.NetNSPath, err)
+		return err
 	}
-	defer ns.Close()
-	in, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
-	if err != nil {
-		return fmt.Errorf("network namespace %s: %w", pod.NetNSPath, err)
-	}
-	defer in.Close()
+	defer done()
 	name := n.linkName(pod.ID)
 	outer, err := n.ends(in, ns, name)
 	if err != nil {
@@ -65,12 +60,8 @@ func (n *Network) ends(in *netlink.Handle, ns netns.NsHandle, name string) (netl
 
 // insideEnd brings the sandbox's side up: loopback, address, and the way to everything through the node.
 func (n *Network) insideEnd(in *netlink.Handle, addr netip.Addr) error {
-	lo, err := in.LinkByName("lo")
-	if err != nil {
+	if err := loopbackUp(in); err != nil {
 		return err
-	}
-	if err := in.LinkSetUp(lo); err != nil {
-		return fmt.Errorf("loopback: %w", err)
 	}
 	eth, err := in.LinkByName(inside)
 	if err != nil {
@@ -92,6 +83,39 @@ func (n *Network) insideEnd(in *netlink.Handle, addr netip.Addr) error {
 		return fmt.Errorf("default route: %w", err)
 	}
 	return nil
+}
+
+func loopbackUp(in *netlink.Handle) error {
+	lo, err := in.LinkByName("lo")
+	if err == nil {
+		err = in.LinkSetUp(lo)
+	}
+	if err != nil {
+		return fmt.Errorf("loopback: %w", err)
+	}
+	return nil
+}
+
+// RaiseLoopback brings the loopback of the network namespace at path up. It may be repeated.
+func RaiseLoopback(path string) error {
+	_, in, done, err := enter(path)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return loopbackUp(in)
+}
+
+// enter opens a network namespace and a socket in it, until done.
+func enter(path string) (ns netns.NsHandle, in *netlink.Handle, done func(), err error) {
+	if ns, err = netns.GetFromPath(path); err != nil {
+		return ns, nil, nil, fmt.Errorf("network namespace %s: %w", path, err)
+	}
+	if in, err = netlink.NewHandleAt(ns, unix.NETLINK_ROUTE); err != nil {
+		ns.Close()
+		return ns, nil, nil, fmt.Errorf("network namespace %s: %w", path, err)
+	}
+	return ns, in, func() { in.Close(); ns.Close() }, nil
 }
 
 // hostEnd gives the node its address on the link, and the route to the sandbox.

@@ -120,6 +120,9 @@ func (n *Network) Detach(_ context.Context, id string) error {
 	return n.addresses.give(id, link)
 }
 
+// Ready implements runtime.Network: what New and Setup made is there as long as the node is.
+func (n *Network) Ready(context.Context) error { return nil }
+
 // Collect takes back what sandboxes have that are not among live: after a crash, and after a restart of the machine.
 func (n *Network) Collect(ctx context.Context, live []string) error {
 	stay := map[string]bool{}

@@ -50,6 +50,12 @@ func (n *fakeNetwork) Detach(_ context.Context, id string) error {
 	return nil
 }
 
+func (n *fakeNetwork) Ready(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.fail
+}
+
 // world is a runtime with everything it needs, in a directory of its own. When the test ends, it checks that nothing is left.
 type world struct {
 	t       testing.TB

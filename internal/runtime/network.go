@@ -17,6 +17,9 @@ type Network interface {
 
 	// Detach undoes Attach. The namespace may be gone already; an unknown id is no error.
 	Detach(ctx context.Context, id string) error
+
+	// Ready says why no sandbox could be attached now, for Status; nil when one could.
+	Ready(ctx context.Context) error
 }
 
 // PodNetwork says which sandbox is to be attached.
@@ -29,4 +32,6 @@ type PodNetwork struct {
 	NetNSPath string
 	// PortMappings are the ports of the host that lead to the pod; entries with HostPort 0 ask for nothing.
 	PortMappings []*runtimeapi.PortMapping
+	// Annotations are the pod's; nil for none. They must not be changed.
+	Annotations map[string]string
 }

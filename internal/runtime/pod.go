@@ -140,7 +140,7 @@ func (p *pod) network() PodNetwork {
 	m := p.config.GetMetadata()
 	return PodNetwork{
 		ID: p.id, Namespace: m.GetNamespace(), Name: m.GetName(), UID: m.GetUid(),
-		NetNSPath: p.nsPath("net"), PortMappings: p.config.GetPortMappings(),
+		NetNSPath: p.nsPath("net"), PortMappings: p.config.GetPortMappings(), Annotations: p.config.GetAnnotations(),
 	}
 }
 

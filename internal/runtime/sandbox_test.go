@@ -275,3 +275,24 @@ func (w *world) runAtOnce(count int) {
 	}
 	wg.Wait()
 }
+
+// TestNetworkThatIsNotReady: Status says why, and a sandbox that cannot be attached leaves nothing.
+func TestNetworkThatIsNotReady(t *testing.T) {
+	w := newWorld(t)
+	w.network.mu.Lock()
+	w.network.fail = errors.New("no network configuration")
+	w.network.mu.Unlock()
+	resp, err := w.rt.Status(w.ctx, &runtimeapi.StatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range resp.Status.Conditions {
+		ready := c.Type == runtimeapi.RuntimeReady
+		if c.Status != ready || (!ready && c.Message != "Network plugin returns error: no network configuration") {
+			t.Errorf("condition %v", c)
+		}
+	}
+	if _, err := w.rt.RunPodSandbox(w.ctx, &runtimeapi.RunPodSandboxRequest{Config: w.podConfig("lost")}); err == nil {
+		t.Error("a sandbox without its network was run")
+	}
+}

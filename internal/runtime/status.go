@@ -26,7 +26,7 @@ func (r *Runtime) Version(context.Context, *runtimeapi.VersionRequest) (*runtime
 }
 
 // Status says whether sandboxes can be run, and, when verbose, what this host lacks.
-func (r *Runtime) Status(_ context.Context, req *runtimeapi.StatusRequest) (*runtimeapi.StatusResponse, error) {
+func (r *Runtime) Status(ctx context.Context, req *runtimeapi.StatusRequest) (*runtimeapi.StatusResponse, error) {
 	ready := &runtimeapi.RuntimeCondition{Type: runtimeapi.RuntimeReady, Status: true}
 	select {
 	case <-r.recovered:
@@ -40,7 +40,7 @@ func (r *Runtime) Status(_ context.Context, req *runtimeapi.StatusRequest) (*run
 	}
 	resp := &runtimeapi.StatusResponse{
 		Status: &runtimeapi.RuntimeStatus{Conditions: []*runtimeapi.RuntimeCondition{
-			ready, {Type: runtimeapi.NetworkReady, Status: true},
+			ready, r.networkReady(ctx),
 		}},
 		RuntimeHandlers: r.handlersStatus(),
 		Features:        &runtimeapi.RuntimeFeatures{SupplementalGroupsPolicy: true},
@@ -53,6 +53,16 @@ func (r *Runtime) Status(_ context.Context, req *runtimeapi.StatusRequest) (*run
 		resp.Info = map[string]string{"degraded": string(degraded)}
 	}
 	return resp, nil
+}
+
+// networkReady is the condition of the network, in the words that kubelets' users know.
+func (r *Runtime) networkReady(ctx context.Context) *runtimeapi.RuntimeCondition {
+	condition := &runtimeapi.RuntimeCondition{Type: runtimeapi.NetworkReady, Status: true}
+	if err := r.cfg.Network.Ready(ctx); err != nil {
+		condition.Status, condition.Reason = false, "NetworkPluginNotReady"
+		condition.Message = "Network plugin returns error: " + err.Error()
+	}
+	return condition
 }
 
 // RuntimeConfig says how cgroups are named.
