@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 upstream has deprecated Endpoints, and keeps them all the same
+
 // Package endpoints keeps the Endpoints object of each service that selects pods: the older form of what endpoint slices say, of its first family.
 //
 // # Laws

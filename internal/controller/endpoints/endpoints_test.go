@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 upstream has deprecated Endpoints, and keeps them all the same
+
 package endpoints
 
 import (

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 upstream has deprecated Endpoints, and keeps them all the same
+
 // Package endpointslicemirroring keeps EndpointSlices that say what Endpoints say which others make for services without a selector.
 //
 // # Vocabulary and laws
