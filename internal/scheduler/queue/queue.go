@@ -14,6 +14,8 @@ type Config struct {
 	Leftover    time.Duration // after which a parked pod is tried again whatever happened: 5 min
 	// Enforced says that profiles have node affinity of their own, which pods do not show.
 	Enforced bool
+	// Ungated says that a pod's scheduling gates do not count; nil: they always do.
+	Ungated func(*corev1.Pod) bool
 	// Entered is told of every pod that enters Active, Backoff or Unschedulable (upstream's names of queues) by an event, for metrics; may be nil.
 	Entered func(queue, event string)
 }
@@ -51,6 +53,7 @@ type Item struct {
 	cohort          *cohort
 	seen            uint64 // in flight: events from this one on count
 	leftoverEntered time.Time
+	held            bool // Gated by Hold
 }
 
 // Queue is the pods that wait. The zero value is not usable: New makes one.
@@ -119,7 +122,7 @@ func (q *Queue) Set(pod *corev1.Pod, now time.Time) {
 	did := podChanges(old, pod)
 	switch it.where {
 	case Gated:
-		if len(pod.Spec.SchedulingGates) == 0 {
+		if !it.held && !q.gated(pod) {
 			q.leave(it)
 			q.enter(it, "UnschedulablePodUpdatePodSchedulingGatesEliminated")
 		}
@@ -140,12 +143,17 @@ func (q *Queue) Set(pod *corev1.Pod, now time.Time) {
 
 // enter puts an item that is nowhere to where new pods go.
 func (q *Queue) enter(it *Item, event string) {
-	if len(it.Pod.Spec.SchedulingGates) > 0 {
+	if q.gated(it.Pod) {
 		q.to(it, Gated)
 		q.cfg.Entered("gated", event)
 		return
 	}
 	q.activate(it, event)
+}
+
+// gated says whether scheduling gates keep a pod from being tried.
+func (q *Queue) gated(pod *corev1.Pod) bool {
+	return len(pod.Spec.SchedulingGates) > 0 && (q.cfg.Ungated == nil || !q.cfg.Ungated(pod))
 }
 
 // Remove forgets a pod: it has a node, or is gone. False when it was not known.
@@ -208,9 +216,9 @@ func (q *Queue) Park(it *Item, plugins []string, now time.Time) {
 	q.stay(it, now)
 }
 
-// Fail says that a try, or the binding that it led to, ended with an error: the pod rests and is tried again.
+// Fail says that a try, or what it led to (a binding, or that the pod was held), ended with an error: the pod rests and is tried again.
 func (q *Queue) Fail(it *Item, now time.Time) {
-	if it.where != InFlight && it.where != Planned {
+	if it.where != InFlight && it.where != Planned && !it.held {
 		return
 	}
 	it.errors++
@@ -291,7 +299,7 @@ func (q *Queue) leave(it *Item) {
 		q.flight.leave()
 	}
 	q.counts[it.where]--
-	it.where = Nowhere
+	it.where, it.held = Nowhere, false
 }
 
 func (q *Queue) resting(it *Item) *itemHeap {
