@@ -11,6 +11,7 @@ import (
 	"github.com/floe-k8s/floe/internal/scheduler/config"
 	"github.com/floe-k8s/floe/internal/scheduler/extend"
 	"github.com/floe-k8s/floe/internal/scheduler/queue"
+	"github.com/floe-k8s/floe/internal/scheduler/volumes"
 	"github.com/floe-k8s/floe/internal/scheduler/why"
 )
 
@@ -35,14 +36,14 @@ func (s *server) newScheduler() (*scheduler.Scheduler, error) {
 	}
 	cfg := scheduler.Config{
 		Client: s.client("system:kube-scheduler"), Clock: s.Clock, Rand: s.random(randomScheduler), Log: log, Metrics: s.scheduling, Host: s.host,
-		Queue: queue.Config{First: file.First, Most: file.Most},
+		Queue: queue.Config{First: file.First, Most: file.Most}, Volumes: volumes.New(func(string) {}),
 	}
 	for _, p := range file.Profiles {
-		policy, err := p.Place(nil).Compile()
+		made, err := scheduler.NewProfile(p, cfg.Volumes)
 		if err != nil {
-			return nil, fmt.Errorf("scheduler.configFile: profile %s: %w", p.Name, err)
+			return nil, fmt.Errorf("scheduler.configFile: %w", err)
 		}
-		cfg.Profiles = append(cfg.Profiles, scheduler.Profile{Name: p.Name, Policy: policy})
+		cfg.Profiles = append(cfg.Profiles, made)
 	}
 	for _, e := range file.Extenders {
 		made, err := extend.New(e)

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/floe-k8s/floe/internal/scheduler/place"
+	"github.com/floe-k8s/floe/internal/scheduler/preempt"
 	"github.com/floe-k8s/floe/internal/scheduler/queue"
 	"github.com/floe-k8s/floe/internal/scheduler/why"
 )
@@ -69,8 +70,8 @@ func (s *Scheduler) explain(q question) answer {
 	pod := q.pod
 	if node := s.table.NodeOf(pod.UID); node != "" { // think it away, and put it back
 		was := pod
-		s.table.RemovePod(pod.UID)
-		defer s.table.SetPod(was, node)
+		s.lift(pod.UID)
+		defer s.settleOn(was, node)
 	}
 	if pod.Spec.NodeName != "" {
 		pod = pod.DeepCopy()
@@ -102,8 +103,14 @@ func (s *Scheduler) state(pod *corev1.Pod) string {
 	case queue.Parked:
 		return "waits for a change that may help it"
 	case queue.Gated:
+		if s.queue.Get(pod.UID).Held() {
+			return preempt.MessageUnderway
+		}
 		return "waits for its scheduling gates to be removed"
 	case queue.Planned:
+		if s.claiming[pod.UID] != nil {
+			return "waits for its claims to be bound before it comes to node " + s.table.NodeOf(pod.UID)
+		}
 		return "is being bound to node " + s.table.NodeOf(pod.UID)
 	}
 	return "is not known to the scheduler yet"

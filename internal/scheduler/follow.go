@@ -1,9 +1,13 @@
 package scheduler
 
 import (
+	"cmp"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -23,8 +27,16 @@ func (s *Scheduler) apply(c client.Change) {
 		s.applyPod(old, o, gone)
 	case *corev1.Namespace:
 		s.applyNamespace(c, o, gone)
+	case *policyv1.PodDisruptionBudget:
+		if gone {
+			s.budgets.Remove(o.Namespace, o.Name)
+		} else {
+			s.budgets.Set(o)
+		}
 	default:
-		s.applyOwner(obj, gone)
+		if !s.applyVolumes(c, obj, gone) {
+			s.applyOwner(obj, gone)
+		}
 	}
 }
 
@@ -44,6 +56,8 @@ func (s *Scheduler) happened(made func() (queue.Event, bool), node string) {
 }
 
 func (s *Scheduler) applyNode(old, node *corev1.Node, gone bool) {
+	s.index.Apply(node, gone)
+	s.stirred = s.stirred || gone
 	if gone {
 		s.table.RemoveNode(node.Name)
 		s.happened(func() (queue.Event, bool) { return queue.NodeChanged(node, nil) }, "")
@@ -96,6 +110,10 @@ func (s *Scheduler) applyOwner(obj kinds.Object, gone bool) {
 }
 
 func (s *Scheduler) applyPod(old, pod *corev1.Pod, gone bool) {
+	if gone || pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
+		s.unclaim(pod)
+		delete(s.expected, pod.UID)
+	}
 	ended := gone || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 	switch {
 	case ended:
@@ -114,16 +132,41 @@ func (s *Scheduler) applyPod(old, pod *corev1.Pod, gone bool) {
 	}
 }
 
-// nominate tells the table where a pod without a node is expected.
+// nominate tells the table where a pod without a node is expected: where its status says, unless the scheduler has said otherwise since.
 func (s *Scheduler) nominate(pod *corev1.Pod) {
-	if s.table.NodeOf(pod.UID) == "" { // else it is assumed, and the stream has not come that far
-		s.table.Nominate(pod, pod.Status.NominatedNodeName)
+	node := pod.Status.NominatedNodeName
+	if want, ok := s.expected[pod.UID]; ok && want != node {
+		node = want
+	} else {
+		delete(s.expected, pod.UID)
 	}
+	if s.table.NodeOf(pod.UID) == "" { // else it is assumed, and the stream has not come that far
+		s.table.Nominate(pod, node)
+		s.index.Nominate(pod, node != "")
+	}
+}
+
+// expect nominates a pod to a node ("": to none), until the stream shows it.
+func (s *Scheduler) expect(pod *corev1.Pod, node string) {
+	s.expected[pod.UID] = node
+	s.nominate(pod)
+}
+
+// settleOn counts a pod on a node.
+func (s *Scheduler) settleOn(pod *corev1.Pod, node string) {
+	s.index.SetPod(pod, node)
+	s.table.SetPod(pod, node)
+}
+
+// lift counts a pod nowhere any more.
+func (s *Scheduler) lift(uid types.UID) {
+	s.index.RemovePod(uid)
+	s.table.RemovePod(uid)
 }
 
 // applyBound enters a pod that is on a node. Whoever waits for such a pod hears of it now, even if it was assumed before.
 func (s *Scheduler) applyBound(old, pod *corev1.Pod) {
-	s.table.SetPod(pod, pod.Spec.NodeName)
+	s.settleOn(pod, pod.Spec.NodeName)
 	if old != nil && old.Spec.NodeName == "" {
 		old = nil
 	}
@@ -132,11 +175,8 @@ func (s *Scheduler) applyBound(old, pod *corev1.Pod) {
 
 // forget takes a pod out of the table, where it may be on a node, assumed or nominated: there is more room then.
 func (s *Scheduler) forget(pod *corev1.Pod) {
-	node := s.table.NodeOf(pod.UID)
-	if !s.table.RemovePod(pod.UID) {
-		s.table.Nominate(pod, "")
-		node = pod.Status.NominatedNodeName
-	}
+	node := cmp.Or(s.table.NodeOf(pod.UID), s.table.NominatedTo(pod.UID))
+	s.lift(pod.UID)
 	if node != "" {
 		s.happened(func() (queue.Event, bool) { return queue.PodChanged(pod, nil) }, node)
 	}

@@ -52,7 +52,7 @@ func (l *lane) run(ctx context.Context, in <-chan report) {
 			continue // the next session, or the next leader, tells of what it finds
 		}
 		if rep.condition != nil {
-			l.write(ctx, rep.pod, *rep.condition)
+			l.write(ctx, rep)
 		}
 		l.tell(ctx, rep)
 	}
@@ -114,6 +114,10 @@ func (l *lane) first(rep report, now time.Time) *eventsv1.Event {
 	ev.Namespace, ev.Name = rep.pod.Namespace, fmt.Sprintf("%s.%x", rep.pod.Name, stamp)
 	ev.EventTime, ev.Regarding = metav1.NewMicroTime(now), refer(rep.pod)
 	ev.ReportingController = rep.pod.Spec.SchedulerName
+	if rep.related != nil {
+		ev.ReportingController = rep.related.Spec.SchedulerName
+		ev.Related = new(refer(rep.related))
+	}
 	ev.ReportingInstance = ev.ReportingController + "-" + l.cfg.Host
 	return &ev
 }

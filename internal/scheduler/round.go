@@ -12,6 +12,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/scheduler/queue"
+	"github.com/floe-k8s/floe/internal/scheduler/volumes"
 )
 
 // roundMost is how many pods are tried before the loop looks at what has come in.
@@ -23,6 +24,9 @@ type try struct {
 	pod   *corev1.Pod
 	node  string
 	begun time.Time
+
+	claims *volumes.Bindings // what its claims get; nil: nothing is to be written or waited for
+	late   time.Time         // when they must be bound; zero: they are not written yet
 }
 
 // outcome is what became of a binding.
@@ -54,10 +58,12 @@ func (s *Scheduler) try(ctx context.Context, it *queue.Item) {
 	v := s.decide(ctx, pod)
 	s.metrics.decided(s.cfg.Clock.Since(begun))
 	if v.node != "" {
-		s.queue.Plan(it)
-		s.table.SetPod(pod, v.node)
-		s.tries = append(s.tries, &try{it, pod, v.node, begun})
-		return
+		claims, err := s.assume(pod, v.node)
+		if err == nil {
+			s.plan(ctx, &try{item: it, pod: pod, node: v.node, begun: begun, claims: claims})
+			return
+		}
+		v = verdict{err: err, nominate: new("")}
 	}
 	result := "unschedulable"
 	if v.err == nil {
@@ -67,7 +73,18 @@ func (s *Scheduler) try(ctx context.Context, it *queue.Item) {
 		s.queue.Fail(it, s.cfg.Clock.Now())
 	}
 	s.metrics.attempted(result, pod.Spec.SchedulerName, s.cfg.Clock.Since(begun))
-	s.reports.refused(ctx, pod, v)
+	s.refuse(ctx, it, v)
+}
+
+// plan counts a pod where it was decided to be, until it is bound or that fails.
+func (s *Scheduler) plan(ctx context.Context, t *try) {
+	s.queue.Plan(t.item)
+	s.settleOn(t.pod, t.node)
+	if t.claims != nil {
+		s.claim(ctx, t)
+		return
+	}
+	s.tries = append(s.tries, t)
 }
 
 // send gives what was decided to a binder; false: too many are under way. There is something new to decide only when one has ended or
@@ -79,8 +96,9 @@ func (s *Scheduler) send(ctx context.Context, binders *sync.WaitGroup) bool {
 	if s.flying == batchesMost {
 		return false
 	}
-	batch := s.tries
-	s.tries = nil
+	n := min(len(s.tries), batchMost) // pods whose claims are bound add to them
+	batch := s.tries[:n:n]
+	s.tries = s.tries[n:]
 	s.flying++
 	done := s.done
 	binders.Go(func() { done <- s.bind(ctx, batch) }) // there is room for every batch under way
@@ -124,18 +142,34 @@ func (s *Scheduler) settle(ctx context.Context, list []outcome) {
 			s.reports.scheduled(ctx, o.pod, o.node)
 			continue
 		}
-		if s.queue.Get(o.pod.UID) != o.item {
-			continue // it has gone, or another has bound it, and the table knows
-		}
-		s.table.RemovePod(o.pod.UID)
-		s.nominate(o.item.Pod)
-		s.happened(func() (queue.Event, bool) { return queue.PodChanged(o.pod, nil) }, o.node)
-		s.queue.Fail(o.item, now)
 		if apierrors.IsConflict(o.err) || apierrors.IsNotFound(o.err) {
-			continue // the stream will tell: another was quicker
+			s.takeBack(o.try) // another was quicker, and the stream will tell
+		} else {
+			s.fail(ctx, o.try, fmt.Errorf("running Bind plugin %q: %w", "DefaultBinder", o.err))
 		}
-		s.cfg.Log.Warn("binding refused", "pod", o.pod.Namespace+"/"+o.pod.Name, "node", o.node, "err", o.err)
-		s.metrics.attempted("error", profile, now.Sub(o.begun))
-		s.reports.refused(ctx, o.item.Pod, verdict{err: fmt.Errorf("running Bind plugin %q: %w", "DefaultBinder", o.err)})
 	}
+}
+
+// takeBack undoes what was decided about a pod, which rests and is tried again; false: it has gone, or another has bound it, and the
+// table knows.
+func (s *Scheduler) takeBack(t *try) bool {
+	s.index.Undo(t.claims)
+	if s.queue.Get(t.pod.UID) != t.item {
+		return false
+	}
+	s.lift(t.pod.UID)
+	s.nominate(t.item.Pod)
+	s.happened(func() (queue.Event, bool) { return queue.PodChanged(t.pod, nil) }, t.node)
+	s.queue.Fail(t.item, s.cfg.Clock.Now())
+	return true
+}
+
+// fail takes back what was decided about a pod and tells why.
+func (s *Scheduler) fail(ctx context.Context, t *try, err error) {
+	if !s.takeBack(t) {
+		return
+	}
+	s.cfg.Log.Warn("pod not bound", "pod", t.pod.Namespace+"/"+t.pod.Name, "node", t.node, "err", err)
+	s.metrics.attempted("error", t.pod.Spec.SchedulerName, s.cfg.Clock.Since(t.begun))
+	s.refuse(ctx, t.item, verdict{err: err, nominate: new("")})
 }

@@ -7,10 +7,11 @@
 //
 // A session is the time from one view of the API until a stream ends; table and queue last as long. A pod is assumed from the
 // moment that a node is chosen: it counts there as if it were bound, until the API refuses. A batch is bindings that are sent together.
-// A report is an event, a condition of a pod, or both.
+// A report is an event, a condition of a pod, or both. An errand is what else is written beside the loop: claims that are given a volume
+// or a node before their pod is bound, and victims that are put out for a pod that fits nowhere.
 //
 //	streams ─→ inbox ─┐                   ┌─→ binders ─→ client.Bind, a batch each
-//	                  ├─→ the loop: table ┤      │
+//	                  ├─→ the loop: table ┼─→ errands ─→ claims, evictions
 //	outcomes ─────────┘   and queue       └─→ reporters ─→ events, conditions
 //	    ↑────────────────────────────────────────┘
 //
@@ -22,12 +23,15 @@
 //   - A pod is bound by an ordinary pods/binding create with its UID, so that two schedulers, or one that was killed between plan and
 //     commit and begins anew, bind it once at most; a pod that another has bound is no error.
 //   - A pod whose rules this release does not know is never placed; its condition names what is missing.
+//   - A pod whose claims must wait for their volumes stands on its node meanwhile, and holds up nobody.
+//   - A pod for which victims are put out is nominated to their node at once, and not tried before the last of them is told to go.
 //   - Reports about one pod are written in the order in which they were made, and a condition only when it says something new.
-//   - The inbox, the batches under way and the reports that wait are bounded: who fills them waits.
+//   - The inbox, the batches and errands under way and the reports that wait are bounded: who fills them waits.
 //
 // # What it leaves to others
 //
-// Admission at the node belongs to node; preemption and the rules listed in missing come with later releases.
+// Admission at the node belongs to node; whom to put out is preempt's to choose, and what claims get is volumes'; the rules listed in
+// missing come with later releases.
 package scheduler
 
 import (
@@ -40,12 +44,17 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/scheduler/config"
 	"github.com/floe-k8s/floe/internal/scheduler/extend"
 	"github.com/floe-k8s/floe/internal/scheduler/place"
+	"github.com/floe-k8s/floe/internal/scheduler/preempt"
 	"github.com/floe-k8s/floe/internal/scheduler/queue"
+	"github.com/floe-k8s/floe/internal/scheduler/volumes"
 )
 
 const (
@@ -54,15 +63,18 @@ const (
 	streamRetry = time.Second
 )
 
-// Config says what a scheduler needs; all fields are required but Metrics, Profiles, Queue, Extenders and Host. Rand belongs to the scheduler.
+// Config says what a scheduler needs; all fields are required but Metrics, Profiles, Volumes, Queue,
+// Extenders and Host. Rand and Volumes belong to the scheduler.
 type Config struct {
 	Client   client.Client
 	Clock    clock.WithTicker
 	Rand     *rand.Rand
 	Log      *slog.Logger
-	Metrics  *Metrics     // nil: nobody reads them
-	Profiles []Profile    // none: upstream's default profile
-	Queue    queue.Config // how long pods rest; Entered and Enforced are the scheduler's
+	Metrics  *Metrics  // nil: nobody reads them
+	Profiles []Profile // none: upstream's default profile
+	// Volumes is the index whose rules the policies of Profiles were compiled with; nil: a new one, which only the default profile asks.
+	Volumes *volumes.Index
+	Queue   queue.Config // how long pods rest; the other fields are the scheduler's
 	// Extenders are asked about every pod that they have a say in; the loop waits for their answers.
 	Extenders []*extend.Extender
 	Host      string // of this machine, as events name it; "" for none
@@ -70,8 +82,12 @@ type Config struct {
 
 // Profile is one way to schedule, for the pods that name it.
 type Profile struct {
-	Name   string // as spec.schedulerName has it
-	Policy *place.Policy
+	Name       string // as spec.schedulerName has it
+	Policy     *place.Policy
+	Preemption bool // pods that fit nowhere may put out others
+	Gates      bool // pods with scheduling gates wait until those are gone
+	// BindTimeout is how long a pod's claims may take to be bound; 0: volumes.BindTimeout.
+	BindTimeout time.Duration
 }
 
 // Scheduler places pods. Run it once.
@@ -82,29 +98,41 @@ type Scheduler struct {
 	questions chan question
 
 	// The loop's own, made anew with each session.
-	table   *place.Table
-	queue   *queue.Queue
-	tries   []*try         // decided and not sent
-	flying  int            // batches under way
-	done    chan []outcome // of batches; room for all that are under way
-	inbox   *inbox
-	reports *reporters
+	table     *place.Table
+	queue     *queue.Queue
+	index     *volumes.Index
+	budgets   *preempt.Budgets
+	preemptor *preempt.Preemptor
+	claiming  map[types.UID]*try   // decided, and wait for their claims
+	stirred   bool                 // something that claims wait for has changed
+	expected  map[types.UID]string // nominations that were decided and that the stream has yet to show
+	errands   errands
+	tries     []*try         // decided and not sent
+	flying    int            // batches under way
+	done      chan []outcome // of batches; room for all that are under way
+	inbox     *inbox
+	reports   *reporters
 }
 
 // New returns a scheduler. It starts nothing.
 func New(cfg Config) *Scheduler {
+	if cfg.Volumes == nil {
+		cfg.Volumes = volumes.New(func(string) {})
+	}
 	if len(cfg.Profiles) == 0 {
-		policy, err := place.DefaultProfile().Compile()
-		if err != nil {
-			panic(fmt.Sprintf("scheduler: the default profile: %v", err)) // it has no part that could fail
+		for _, p := range config.Default().Profiles {
+			made, err := NewProfile(p, cfg.Volumes)
+			if err != nil {
+				panic(fmt.Sprintf("scheduler: the default: %v", err)) // it has no part that could fail
+			}
+			cfg.Profiles = append(cfg.Profiles, made)
 		}
-		cfg.Profiles = []Profile{{Name: corev1.DefaultSchedulerName, Policy: policy}}
 	}
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()
 	}
-	s := &Scheduler{cfg: cfg, profiles: map[string]*Profile{}, metrics: cfg.Metrics, questions: make(chan question)}
-	s.cfg.Queue.Entered = s.metrics.entered
+	s := &Scheduler{cfg: cfg, profiles: map[string]*Profile{}, metrics: cfg.Metrics, questions: make(chan question), index: cfg.Volumes}
+	s.cfg.Queue.Entered, s.cfg.Queue.Ungated = s.metrics.entered, s.ungated
 	for i := range cfg.Profiles {
 		p := &cfg.Profiles[i]
 		s.profiles[p.Name] = p
@@ -114,8 +142,27 @@ func New(cfg Config) *Scheduler {
 	return s
 }
 
+// NewProfile compiles a profile as a configuration has it, with the rules of an index.
+func NewProfile(p config.Profile, index *volumes.Index) (Profile, error) {
+	policy, err := p.Place(index.Rules()).Compile()
+	if err != nil {
+		return Profile{}, fmt.Errorf("profile %s: %w", p.Name, err)
+	}
+	return Profile{Name: p.Name, Policy: policy, Preemption: p.Preemption, Gates: p.Gates, BindTimeout: p.BindTimeout}, nil
+}
+
+// ungated says whether a pod's profile takes no notice of scheduling gates.
+func (s *Scheduler) ungated(pod *corev1.Pod) bool {
+	p := s.profiles[pod.Spec.SchedulerName]
+	return p != nil && !p.Gates
+}
+
 func (s *Scheduler) reset() {
 	s.table, s.queue = place.NewTable(), queue.New(s.cfg.Queue)
+	s.index.Reset(s.table.Touch)
+	s.budgets = &preempt.Budgets{}
+	s.preemptor = preempt.New(s.table, s.budgets)
+	s.claiming, s.stirred, s.expected, s.errands = map[types.UID]*try{}, false, map[types.UID]string{}, newErrands()
 	s.tries, s.flying, s.done = nil, 0, make(chan []outcome, batchesMost)
 	s.inbox = newInbox()
 }
@@ -125,9 +172,10 @@ func podResource() client.Resource  { return corev1.SchemeGroupVersion.WithResou
 
 // followed is what the scheduler reads. Pods come last, so that the first decision knows the rest.
 func followed() []client.Resource {
-	return []client.Resource{nodeResource(), corev1.SchemeGroupVersion.WithResource("namespaces"), corev1.SchemeGroupVersion.WithResource("services"),
+	list := []client.Resource{nodeResource(), corev1.SchemeGroupVersion.WithResource("namespaces"), corev1.SchemeGroupVersion.WithResource("services"),
 		corev1.SchemeGroupVersion.WithResource("replicationcontrollers"), appsv1.SchemeGroupVersion.WithResource("replicasets"),
-		appsv1.SchemeGroupVersion.WithResource("statefulsets"), podResource()}
+		appsv1.SchemeGroupVersion.WithResource("statefulsets"), policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets")}
+	return append(append(list, volumes.Followed()...), podResource())
 }
 
 // Run schedules until ctx ends, whose error it returns after every goroutine has ended.
@@ -146,7 +194,8 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// session starts from a new view and follows it until a stream ends. Bindings and reports that are under way then are waited for.
+// session starts from a new view and follows it until a stream ends. Bindings, errands and reports that are under way then are
+// waited for.
 func (s *Scheduler) session(ctx context.Context) error {
 	view, err := s.cfg.Client.View(ctx)
 	if err != nil {
@@ -176,10 +225,12 @@ func (s *Scheduler) session(ctx context.Context) error {
 }
 
 // loop owns table and queue.
-func (s *Scheduler) loop(ctx context.Context, binders *sync.WaitGroup) {
+func (s *Scheduler) loop(ctx context.Context, beside *sync.WaitGroup) {
 	for ctx.Err() == nil {
 		s.take(ctx)
-		if s.round(ctx, binders) {
+		more := s.round(ctx, beside)
+		s.dispatch(ctx, beside)
+		if more {
 			continue
 		}
 		s.metrics.look(s.queue, s.table, s.flying)
@@ -192,8 +243,11 @@ func (s *Scheduler) take(ctx context.Context) {
 	for _, c := range s.inbox.take() {
 		s.apply(c)
 	}
+	s.checkClaims(ctx)
 	for {
 		select {
+		case after := <-s.errands.done:
+			s.errands.ended(after)
 		case list := <-s.done:
 			s.settle(ctx, list)
 		case q := <-s.questions:
@@ -204,10 +258,22 @@ func (s *Scheduler) take(ctx context.Context) {
 	}
 }
 
+// due is when there is something to do even if nothing happens; false: never.
+func (s *Scheduler) due() (time.Time, bool) {
+	at, ok := s.queue.Due()
+	ok = ok && s.flying < batchesMost
+	for _, t := range s.claiming {
+		if !t.late.IsZero() && (!ok || t.late.Before(at)) {
+			at, ok = t.late, true
+		}
+	}
+	return at, ok
+}
+
 // rest waits until there may be something to do.
 func (s *Scheduler) rest(ctx context.Context) {
 	var due <-chan time.Time
-	if at, ok := s.queue.Due(); ok && s.flying < batchesMost {
+	if at, ok := s.due(); ok {
 		t := s.cfg.Clock.NewTimer(max(at.Sub(s.cfg.Clock.Now()), 0))
 		defer t.Stop()
 		due = t.C()
@@ -217,8 +283,11 @@ func (s *Scheduler) rest(ctx context.Context) {
 	case <-s.inbox.filled:
 	case list := <-s.done:
 		s.settle(ctx, list)
+	case after := <-s.errands.done:
+		s.errands.ended(after)
 	case q := <-s.questions:
 		q.answer <- s.explain(q)
 	case <-due:
+		s.stirred = true // claims may be late
 	}
 }

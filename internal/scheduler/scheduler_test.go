@@ -48,6 +48,8 @@ func TestDecide(t *testing.T) {
 	selective.Spec.NodeSelector = map[string]string{"disk": "ssd"}
 	claims.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "x"}}}}
 	cordoned.Spec.Unschedulable = true
+	devices := testPod("devices", 1)
+	devices.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}}
 	for name, c := range map[string]struct {
 		nodes         []*corev1.Node
 		placed, pod   *corev1.Pod // placed stands on the first node
@@ -58,16 +60,17 @@ func TestDecide(t *testing.T) {
 		"cpu taint": {[]*corev1.Node{testNode("a", 50, 10), testNode("b", 1000, 10, taint), testNode("c", 1000, 10, taint)}, nil, testPod("p", 100), "", "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."},
 		"pods":      {[]*corev1.Node{testNode("a", 1000, 1)}, testPod("x", 1), testPod("p", 1), "", "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."},
 		"port":      {[]*corev1.Node{testNode("a", 1000, 9)}, port, port, "", "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."},
-		"victims":   {[]*corev1.Node{testNode("a", 1000, 1)}, testPod("x", 1), important, "", "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is missing in this release."},
+		"victims":   {[]*corev1.Node{testNode("a", 1000, 1)}, testPod("x", 1), important, "", "0/1 nodes are available: 1 Too many pods."},
 		"never":     {[]*corev1.Node{testNode("a", 1000, 1)}, testPod("x", 1), meek, "", "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, preemption: not eligible due to preemptionPolicy=Never."},
 		"selector":  {[]*corev1.Node{testNode("a", 1000, 9)}, nil, selective, "", "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."},
 		"cordoned":  {[]*corev1.Node{cordoned}, nil, testPod("p", 1), "", "0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."},
-		"missing":   {[]*corev1.Node{testNode("a", 1000, 9)}, nil, claims, "", `this release of floe cannot honour the volume claim of volume "v"`},
+		"missing":   {[]*corev1.Node{testNode("a", 1000, 9)}, nil, devices, "", "this release of floe cannot honour spec.resourceClaims"},
+		"no claim":  {[]*corev1.Node{testNode("a", 1000, 9)}, nil, claims, "", `0/1 nodes are available: persistentvolumeclaim "x" not found. not found`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := New(Config{Rand: rand.New(rand.NewSource(1))})
+			s := New(Config{Rand: rand.New(rand.NewSource(1)), Clock: clock.RealClock{}})
 			for _, n := range c.nodes {
-				s.table.SetNode(n)
+				s.apply(client.Change{New: n})
 			}
 			if c.placed != nil {
 				s.table.SetPod(c.placed, c.nodes[0].Name)

@@ -16,6 +16,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
@@ -51,15 +53,27 @@ func start(t *testing.T, api *controllertest.Cluster, set func(*Config)) *rig {
 func (r *rig) create(objs ...kinds.Object) {
 	r.Helper()
 	for _, obj := range objs {
-		res := podResource()
-		if _, ok := obj.(*corev1.Node); ok {
-			res = nodeResource()
-		}
-		if _, err := r.api.Create(r.Context(), res, obj, metav1.CreateOptions{}); err != nil {
+		if _, err := r.api.Create(r.Context(), resourceOf(obj), obj, metav1.CreateOptions{}); err != nil {
 			r.Fatal(err)
 		}
 	}
 	synctest.Wait()
+}
+
+func resourceOf(obj kinds.Object) client.Resource {
+	switch obj.(type) {
+	case *corev1.Node:
+		return nodeResource()
+	case *corev1.PersistentVolume:
+		return corev1.SchemeGroupVersion.WithResource("persistentvolumes")
+	case *corev1.PersistentVolumeClaim:
+		return claimResource()
+	case *storagev1.StorageClass:
+		return storagev1.SchemeGroupVersion.WithResource("storageclasses")
+	case *policyv1.PodDisruptionBudget:
+		return policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets")
+	}
+	return podResource()
 }
 
 func (r *rig) change(name string, f func(*corev1.Pod)) {
@@ -153,7 +167,8 @@ func TestAPodWakesForWhatHelps(t *testing.T) {
 	virtual(t, func(t *testing.T, api *controllertest.Cluster) {
 		r := start(t, api, nil)
 		defer r.stop()
-		r.create(testNode("n", 100, 10), testPod("first", 80), testPod("second", 80))
+		r.create(testNode("n", 100, 10)) // streams of different resources come in any order
+		r.create(testPod("first", 80), testPod("second", 80))
 		tries := func() int { return r.sched.queue.Get("second").Attempts } // the loop is at rest
 		for i := range 5 {                                                  // none of these gives room
 			r.create(testNode(fmt.Sprintf("tiny-%d", i), 10, 10), testPod(fmt.Sprintf("tiny-%d", i), 1))

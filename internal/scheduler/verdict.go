@@ -4,25 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
 
 	"github.com/floe-k8s/floe/internal/scheduler/place"
+	"github.com/floe-k8s/floe/internal/scheduler/preempt"
 )
 
 // unsupported is the plug-in that refuses pods whose rules this release lacks; nothing that happens makes it change its mind, but the pod's own update.
 const unsupported = "floe.dev/Unsupported"
+
+// What upstream's DynamicResources says of a pod without resource claims that fits nowhere, and of one that it was not asked about.
+const (
+	unclaimed = "no new claims to deallocate"
+	unasked   = "not found"
+)
 
 // verdict is what was decided about a pod: a node, or why there is none.
 type verdict struct {
 	node    string
 	message string   // why no node will do
 	plugins []string // that refused; none: there is no node
-	err     error    // no decision could be made
+	err     error    // no decision could be made, or it could not be carried out
+	// nominate is the node that the pod is nominated to from now on, "" for none; nil: that stays as it is.
+	nominate *string
+	plan     preempt.Plan // with a Node: whom to put out there
 }
 
 // reason is that of the condition PodScheduled, and its message.
@@ -51,55 +58,43 @@ func (s *Scheduler) decide(ctx context.Context, pod *corev1.Pod) verdict {
 	case plan.Failure == nil:
 		return verdict{err: errors.New("no node and no reason")}
 	}
-	message := plan.Failure.Message("no new claims to deallocate, preemption: " + s.preemption(pod, profile.Policy, plan.Failure))
-	return verdict{message: message, plugins: plan.Failure.Plugins}
+	return s.preempt(pod, profile, plan.Failure)
 }
 
 // missing names the rules of pod that this release lacks.
 func missing(pod *corev1.Pod) []string {
 	var lacks []string
-	for _, v := range pod.Spec.Volumes {
-		if v.PersistentVolumeClaim != nil || v.Ephemeral != nil {
-			lacks = append(lacks, fmt.Sprintf("the volume claim of volume %q", v.Name))
-		}
-	}
 	if len(pod.Spec.ResourceClaims) > 0 {
 		lacks = append(lacks, "spec.resourceClaims")
 	}
 	return lacks
 }
 
-// preemption is upstream's account of why it would not help.
-func (s *Scheduler) preemption(pod *corev1.Pod, policy *place.Policy, f *place.Failure) string {
-	if p := pod.Spec.PreemptionPolicy; p != nil && *p == corev1.PreemptNever {
-		return "not eligible due to preemptionPolicy=Never."
-	}
-	counts := map[string]int{"Preemption is not helpful for scheduling": f.Nodes - f.Mendable}
-	if trial, _, err := s.table.Try(pod, policy); f.Mendable > 0 && err == nil && trial != nil {
-		for node := range trial.Candidates {
-			if s.victims(node, schedulinghelpers.PodPriority(pod)) {
-				counts["Preemption is missing in this release"]++
-			} else {
-				counts["No preemption victims found for incoming pod"]++
-			}
+// preempt asks whom the pod may put out, and ends the message with upstream's account of that.
+func (s *Scheduler) preempt(pod *corev1.Pod, profile *Profile, f *place.Failure) verdict {
+	v := verdict{plugins: f.Plugins}
+	var tail string
+	switch {
+	case f.Nodes == 0:
+		v.nominate = new("")
+	case f.Early():
+		tail = unasked
+	case !profile.Preemption:
+		tail = unclaimed
+	default:
+		plan, err := s.preemptor.Preempt(pod, profile.Policy, f, nil)
+		if err != nil {
+			return verdict{err: err}
+		}
+		if v.plan = plan; plan.Node != "" {
+			v.nominate = &plan.Node
+			break
+		}
+		tail = preempt.Tail(unclaimed, plan.Message)
+		if plan.Clear {
+			v.nominate = new("")
 		}
 	}
-	var parts []string
-	for _, reason := range slices.Collect(maps.Keys(counts)) {
-		if n := counts[reason]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, reason))
-		}
-	}
-	slices.Sort(parts)
-	return fmt.Sprintf("0/%d nodes are available: %s.", f.Nodes, strings.Join(parts, ", "))
-}
-
-// victims says whether a node has pods of less than priority.
-func (s *Scheduler) victims(node string, priority int32) bool {
-	for p := range s.table.PodsOn(node) {
-		if p.Priority < priority {
-			return true
-		}
-	}
-	return false
+	v.message = f.Message(tail)
+	return v
 }

@@ -71,9 +71,6 @@ func (r *reader) warn(in *configv1.KubeSchedulerConfiguration) {
 	no(e.LeaderElect != nil || e.ResourceName != "" || e.ResourceNamespace != "" || e.LeaseDuration.Duration != 0, "leaderElection",
 		"the scheduler runs where the server does")
 	no(in.EnableProfiling != nil || in.EnableContentionProfiling != nil, "enableProfiling", "the server's own flags say what it serves under /debug")
-	for i := range in.Extenders {
-		no(in.Extenders[i].PreemptVerb != "", fmt.Sprintf("extenders[%d].preemptVerb", i), "extenders are not asked about preemption")
-	}
 	no(in.DelayCacheUntilActive, "delayCacheUntilActive", "there is no cache of its own")
 }
 
@@ -138,6 +135,9 @@ func validateExtenders(path *field.Path, list []configv1.Extender) (errs field.E
 		at := path.Index(i)
 		if e.PrioritizeVerb != "" && e.Weight <= 0 {
 			errs = append(errs, field.Invalid(at.Child("weight"), e.Weight, "must have a positive weight applied to it"))
+		}
+		if e.PreemptVerb != "" {
+			errs = append(errs, field.Forbidden(at.Child("preemptVerb"), "extenders are not asked about preemption"))
 		}
 		if e.BindVerb != "" {
 			binders++

@@ -10,7 +10,7 @@
 //
 // # What it leaves to others
 //
-// Preemption: extenders are not asked about victims yet.
+// Preemption: extenders are not asked about victims, and configurations that want it are refused.
 package extend
 
 import (
