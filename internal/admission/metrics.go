@@ -82,13 +82,15 @@ func (m *Metrics) start(phase phase, a *Attributes) stopwatch {
 	return w
 }
 
-// lap counts the plug-in at a place, which has ended now with err.
+// lap counts the plug-in at a place, which has ended now with err. What has no place, as the rules of definitions, is no plug-in and counted with all only.
 func (w *stopwatch) lap(place int, err error) {
 	if w.metrics == nil {
 		return
 	}
 	now := w.metrics.clock.Now()
-	w.observe(place, err, now.Sub(w.last))
+	if place >= 0 {
+		w.observe(place, err, now.Sub(w.last))
+	}
 	w.last = now
 }
 

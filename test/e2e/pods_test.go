@@ -54,7 +54,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: absent}
 spec:
-  containers: [{name: main, image: "example.com/nothing:v1"}]
+  containers: [{name: main, image: "127.0.0.1:1/nothing:v1"}]
 ---
 apiVersion: v1
 kind: Pod
@@ -109,7 +109,7 @@ func TestPodsLives(t *testing.T) {
 	t.Run("descriptions", func(t *testing.T) {
 		for pod, want := range map[string]string{
 			"crashes": "Back-off restarting failed container main in pod crashes_default",
-			"absent":  "floe images load FILE",
+			"absent":  "connect: connection refused",
 			"never":   `Container image "example.com/nothing:v1" is not present with pull policy of Never`,
 			"probed":  "spec.containers[0].livenessProbe",
 		} {
