@@ -125,16 +125,7 @@ func execProcess(c *container, r shim.ExecRequest, streams *shim.Streams) *proce
 		process.ConsoleSocket = streams.Stdin
 		return process
 	}
-	// Assigned one by one: a nil file in an interface is not nil.
-	if streams.Stdin != nil {
-		process.Stdin = streams.Stdin
-	}
-	if streams.Stdout != nil {
-		process.Stdout = streams.Stdout
-	}
-	if streams.Stderr != nil {
-		process.Stderr = streams.Stderr
-	}
+	giveStreams(streams, &process.Stdin, &process.Stdout, &process.Stderr)
 	return process
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -217,7 +218,7 @@ func (g *program) exec(o *orphans, spec *specs.Process, streams *shim.Streams, s
 	cmd := g.command("exec", "--detach", "--process", filepath.Join(g.dir, name+".json"), "--pid-file", filepath.Join(g.dir, name+".pid"))
 	if !spec.Terminal {
 		cmd.Args = append(cmd.Args, g.id)
-		giveStreams(cmd, streams)
+		giveStreams(streams, &cmd.Stdin, &cmd.Stdout, &cmd.Stderr)
 		return g.launch(o, cmd, name+".pid")
 	}
 	listener, err := g.listen(name + ".tty")
@@ -238,15 +239,15 @@ func (g *program) exec(o *orphans, spec *specs.Process, streams *shim.Streams, s
 }
 
 // giveStreams assigns one by one: a nil file in an interface is not nil.
-func giveStreams(cmd *exec.Cmd, streams *shim.Streams) {
+func giveStreams(streams *shim.Streams, stdin *io.Reader, stdout, stderr *io.Writer) {
 	if streams.Stdin != nil {
-		cmd.Stdin = streams.Stdin
+		*stdin = streams.Stdin
 	}
 	if streams.Stdout != nil {
-		cmd.Stdout = streams.Stdout
+		*stdout = streams.Stdout
 	}
 	if streams.Stderr != nil {
-		cmd.Stderr = streams.Stderr
+		*stderr = streams.Stderr
 	}
 }
 
