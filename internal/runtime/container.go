@@ -64,14 +64,8 @@ func containerName(p *pod, m *runtimeapi.ContainerMetadata) string {
 
 // CreateContainer prepares a container: checks the request, finds the image, pins its layers, makes the writable layer and the spec.
 func (r *Runtime) CreateContainer(ctx context.Context, req *runtimeapi.CreateContainerRequest) (*runtimeapi.CreateContainerResponse, error) {
-	if err := r.ready(ctx); err != nil {
-		return nil, err
-	}
-	p, err := r.findPod(req.GetPodSandboxId())
+	p, err := r.lockPod(ctx, req.GetPodSandboxId())
 	if err != nil {
-		return nil, err
-	}
-	if err := p.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer p.unlock()

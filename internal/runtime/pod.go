@@ -190,6 +190,18 @@ func (r *Runtime) findPod(id string) (*pod, error) {
 	return lookup(r.pods, "sandbox", id)
 }
 
+// lockPod waits until the runtime is ready, finds a pod and takes its operation lock, which the caller gives back.
+func (r *Runtime) lockPod(ctx context.Context, id string) (*pod, error) {
+	if err := r.ready(ctx); err != nil {
+		return nil, err
+	}
+	p, err := r.findPod(id)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.lock(ctx)
+}
+
 // lookup finds by whole or unambiguously truncated ID.
 func lookup[T any](all map[string]*T, kind, id string) (*T, error) {
 	if t, ok := all[id]; ok {

@@ -148,17 +148,11 @@ func (r *Runtime) checkSandbox(req *runtimeapi.RunPodSandboxRequest) error {
 // StopPodSandbox ends what runs in a sandbox, takes it off the network and gives back all but its records. It may be repeated; an unknown
 // sandbox is stopped.
 func (r *Runtime) StopPodSandbox(ctx context.Context, req *runtimeapi.StopPodSandboxRequest) (*runtimeapi.StopPodSandboxResponse, error) {
-	if err := r.ready(ctx); err != nil {
-		return nil, err
-	}
-	p, err := r.findPod(req.GetPodSandboxId())
+	p, err := r.lockPod(ctx, req.GetPodSandboxId())
 	if isNotFound(err) {
 		return &runtimeapi.StopPodSandboxResponse{}, nil
 	}
 	if err != nil {
-		return nil, err
-	}
-	if err := p.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer p.unlock()
@@ -214,17 +208,11 @@ func (r *Runtime) recordEnd(p *pod) error {
 
 // RemovePodSandbox stops a sandbox and forgets it and its containers. An unknown one is removed.
 func (r *Runtime) RemovePodSandbox(ctx context.Context, req *runtimeapi.RemovePodSandboxRequest) (*runtimeapi.RemovePodSandboxResponse, error) {
-	if err := r.ready(ctx); err != nil {
-		return nil, err
-	}
-	p, err := r.findPod(req.GetPodSandboxId())
+	p, err := r.lockPod(ctx, req.GetPodSandboxId())
 	if isNotFound(err) {
 		return &runtimeapi.RemovePodSandboxResponse{}, nil
 	}
 	if err != nil {
-		return nil, err
-	}
-	if err := p.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer p.unlock()

@@ -136,14 +136,8 @@ func mergeHugepages(merged *runtimeapi.LinuxContainerResources, limit *runtimeap
 // UpdatePodSandboxResources writes down what the sandbox's containers may use together. The caller has set the limits of the pod's cgroup
 // already, so nothing else is to be done.
 func (r *Runtime) UpdatePodSandboxResources(ctx context.Context, req *runtimeapi.UpdatePodSandboxResourcesRequest) (*runtimeapi.UpdatePodSandboxResourcesResponse, error) {
-	if err := r.ready(ctx); err != nil {
-		return nil, err
-	}
-	p, err := r.findPod(req.GetPodSandboxId())
+	p, err := r.lockPod(ctx, req.GetPodSandboxId())
 	if err != nil {
-		return nil, err
-	}
-	if err := p.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer p.unlock()
