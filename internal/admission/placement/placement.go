@@ -62,35 +62,43 @@ func podOf(a *admission.Attributes) *corev1.Pod {
 
 var errConflict = errors.New("pod node label selector conflicts with its namespace node label selector")
 
-func (s Settings) addSelector(ctx context.Context, a *admission.Attributes) error {
+// compatible is the pod that is to be created, whose node selector does not contradict its namespace's, and the namespace's. The pod is nil when the wish is
+// none to create a pod.
+func (s Settings) compatible(a *admission.Attributes) (*corev1.Pod, labels.Set, error) {
 	pod := podOf(a)
 	if pod == nil || a.Operation != admission.Create {
-		return nil
+		return nil, nil, nil
 	}
 	wanted, err := s.selectorOf(a)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if labels.Conflicts(wanted, pod.Spec.NodeSelector) {
-		return forbid(pod, errConflict)
+		return nil, nil, forbid(pod, errConflict)
+	}
+	return pod, wanted, nil
+}
+
+func (s Settings) addSelector(_ context.Context, a *admission.Attributes) error {
+	pod, wanted, err := s.compatible(a)
+	if pod == nil || err != nil {
+		return err
 	}
 	pod.Spec.NodeSelector = labels.Merge(wanted, pod.Spec.NodeSelector)
-	return s.selected(ctx, a)
+	return s.whitelisted(pod, a.Namespace)
 }
 
 func (s Settings) selected(_ context.Context, a *admission.Attributes) error {
-	pod := podOf(a)
-	if pod == nil || a.Operation != admission.Create {
-		return nil
-	}
-	wanted, err := s.selectorOf(a)
-	if err != nil {
+	pod, _, err := s.compatible(a)
+	if pod == nil || err != nil {
 		return err
 	}
-	if labels.Conflicts(wanted, pod.Spec.NodeSelector) {
-		return forbid(pod, errConflict)
-	}
-	allowed, err := labels.ConvertSelectorToLabelsMap(s.Selectors[a.Namespace])
+	return s.whitelisted(pod, a.Namespace)
+}
+
+// whitelisted holds a pod's node selector against what the settings allow in its namespace.
+func (s Settings) whitelisted(pod *corev1.Pod, namespace string) error {
+	allowed, err := labels.ConvertSelectorToLabelsMap(s.Selectors[namespace])
 	if err != nil || len(allowed) == 0 {
 		return err
 	}
