@@ -62,17 +62,10 @@ func (k *kubeconfigs) write() error {
 // keepKubeconfigs writes the files again when their certificate is renewed, until ctx ends.
 func (s *server) keepKubeconfigs(k *kubeconfigs) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
-		tick := s.Clock.NewTicker(kubeconfigEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-tick.C():
-				if err := k.write(); err != nil {
-					s.Log.Error("the administrator's kubeconfig file cannot be written with its new certificate, and is tried again", "again", kubeconfigEvery, "err", err)
-				}
+		return s.repeat(ctx, kubeconfigEvery, func() {
+			if err := k.write(); err != nil {
+				s.Log.Error("the administrator's kubeconfig file cannot be written with its new certificate, and is tried again", "again", kubeconfigEvery, "err", err)
 			}
-		}
+		})
 	}
 }
