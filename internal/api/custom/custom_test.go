@@ -3,7 +3,6 @@ package custom_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand"
@@ -21,7 +20,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/apitest"
-	"github.com/floe-k8s/floe/internal/api/custom"
+	"github.com/floe-k8s/floe/internal/api/custom/customtest"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/observe"
@@ -43,30 +42,12 @@ func serve(t testing.TB) *served {
 	})
 	handler.SetReady()
 	s.Server = httptest.NewServer(handler)
-	keep(t, s.Cluster)
+	customtest.Keep(t, s.Cluster, nowhere)
 	t.Cleanup(func() {
 		s.CloseClientConnections()
 		s.Server.Close()
 	})
 	return s
-}
-
-// keep runs a Keeper until the test ends.
-func keep(t testing.TB, c *apitest.Cluster) {
-	t.Helper()
-	keeper := custom.New(custom.Config{API: c.API, User: apitest.Administrator(), Clock: c.Clock, Log: observe.Discard(), Resolve: nowhere})
-	if err := keeper.Load(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- keeper.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("the keeper ended: %v", err)
-		}
-	})
 }
 
 func nowhere(namespace, name string, _ int32) (*url.URL, error) {

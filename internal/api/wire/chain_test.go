@@ -1,8 +1,6 @@
 package wire_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"testing"
@@ -23,7 +21,6 @@ import (
 	"github.com/floe-k8s/floe/internal/admission/webhook"
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/apitest"
-	"github.com/floe-k8s/floe/internal/api/custom"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/authorization"
 	"github.com/floe-k8s/floe/internal/auth/node"
@@ -75,22 +72,4 @@ func chained(t *testing.T, c *apitest.Cluster, clk *hurried, without []string) {
 // unresolved is where the services are: there are none.
 func unresolved(namespace, name string, _ int32) (*url.URL, error) {
 	return nil, fmt.Errorf("service %q not found", name)
-}
-
-// defined serves the kinds of a cluster's definitions until the test ends.
-func defined(t *testing.T, c *apitest.Cluster) {
-	t.Helper()
-	keeper := custom.New(custom.Config{API: c.API, User: apitest.Administrator(), Clock: c.Clock, Log: observe.Discard(), Resolve: unresolved})
-	if err := keeper.Load(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- keeper.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("the keeper of definitions has ended: %v", err)
-		}
-	})
 }
