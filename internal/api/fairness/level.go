@@ -143,6 +143,17 @@ func (l *level) finish(t *Ticket) {
 	l.setAlarm(now)
 }
 
+// park notes that a ticket that has seats waits for a turn to work, or no longer does.
+func (l *level) park(t *Ticket, waits bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seats := t.width.most()
+	if !waits {
+		seats = -seats
+	}
+	l.machine.parked += seats
+}
+
 // withdraw ends a ticket that had seats and whose turn to work did not come in time.
 func (l *level) withdraw(t *Ticket) {
 	l.mu.Lock()

@@ -43,6 +43,7 @@ type machine struct {
 	waiting      int
 	running      int
 	inUse        int // seats of running and lingering
+	parked       int // of inUse, those of requests that wait for a processor's turn
 	seatsWaiting int
 	active       int // queues that are busy
 	queuedInUse  int // of inUse, those of queues
@@ -196,7 +197,17 @@ func (m *machine) arrive(now time.Time, t *Ticket, hash uint64) (reason string) 
 	t.tally.lengths.observe(float64(q.waiting.length))
 	m.demand.peak(m.inUse + m.seatsWaiting)
 	m.dispatch()
+	if t.state == waits && m.guest(t) {
+		m.let(t.queue)
+	}
 	return ""
+}
+
+// guest says whether a request that has just come begins although all seats are taken: nobody of its queue runs, and as many seats as it needs are taken by
+// requests that do nothing yet. Who has seats and waits for a processor would else keep those from them whose turn is next. No more than twice the seats are given so.
+func (m *machine) guest(t *Ticket) bool {
+	seats := t.width.most()
+	return m.parked > 0 && t.queue.running.length == 0 && t.queue.waiting.first == t && m.inUse-m.parked+seats <= m.limit && m.inUse+seats <= 2*m.limit
 }
 
 func (m *machine) refuse(t *Ticket, reason string) string {
@@ -242,19 +253,25 @@ func (m *machine) dispatch() {
 			t.tally.unfit++
 			return
 		}
-		m.leave(t)
-		if t.width.Final > m.limit { // the same work on fewer seats
-			t.width.Final, t.width.Lingers = m.limit, t.lingers.perSeat(float64(m.limit))
-		}
 		m.robin = at
-		m.last.any, m.last.r, m.last.start = true, m.r, q.next
-		q.running.push(t)
-		q.inUse += t.width.most()
-		m.queuedInUse += t.width.most()
-		m.begin(t)
-		q.next += t.work
-		q.bound()
+		m.let(q)
 	}
+}
+
+// let begins the first who waits in a queue.
+func (m *machine) let(q *queue) {
+	t := q.waiting.first
+	m.leave(t)
+	if t.width.Final > m.limit { // the same work on fewer seats
+		t.width.Final, t.width.Lingers = m.limit, t.lingers.perSeat(float64(m.limit))
+	}
+	m.last.any, m.last.r, m.last.start = true, m.r, q.next
+	q.running.push(t)
+	q.inUse += t.width.most()
+	m.queuedInUse += t.width.most()
+	m.begin(t)
+	q.next += t.work
+	q.bound()
 }
 
 // soonest returns the queue whose first request would end first by R, and its place. Of equal ones it is the next after the one that was dispatched from

@@ -21,12 +21,15 @@ const (
 	slow = 10 * time.Millisecond
 	// stalled is how long, in such looks, nobody may give a turn back before one more is given than there are: who has them waits for something that it did not say.
 	stalled = 25
+	// kept is how long a processor is kept for who came, and may come again.
+	kept = 100 * time.Millisecond
 )
 
 // turns are given to those who have seats. It is safe for concurrent use; its mutex is a leaf.
 //
 // While fewer work than there are processors, whoever comes works at once. Up to as many more work whose flow had nobody working: a flow that asks for
-// one thing at a time is not kept by one that asks for all. Of those who wait, the level goes first that has the fewest at work for its seats; of its flows the one that has
+// one thing at a time is not kept by one that asks for all. After it came, others fill all processors but one for a while: an idle processor is what takes its next request
+// from the network at once, where busy ones of Go's scheduler look every 10 ms. Of those who wait, the level goes first that has the fewest at work for its seats; of its flows the one that has
 // the fewest at work; of equal ones the one whose turn was longer ago.
 type turns struct {
 	processors int // above 0
@@ -42,6 +45,7 @@ type turns struct {
 	idle    int       // looks since a turn was given back
 	alarm   clock.Timer
 	alarmed bool
+	guests  [2]guest // the two flows that came last, the last first
 }
 
 // lane is a level, as turns know it. The mutex of turns guards it.
@@ -117,6 +121,7 @@ func (g *turns) strand(l *lane, hash uint64) *strand {
 	}
 	g.now++
 	s.lane, s.hash, s.last = l, hash, g.now
+	g.come(hash)
 	if l.strands == nil {
 		l.strands = map[uint64]*strand{}
 	}
@@ -125,7 +130,36 @@ func (g *turns) strand(l *lane, hash uint64) *strand {
 }
 
 func (g *turns) mayBegin(s *strand) bool {
-	return g.working < g.processors || s.working == 0 && g.working < 2*g.processors
+	return g.working < g.open(s) || s.working == 0 && g.working < 2*g.processors
+}
+
+// open is how many processors are filled for a strand: all, or all but one when another flow came lately.
+func (g *turns) open(s *strand) int {
+	if g.working < g.processors-1 || g.processors == 1 {
+		return g.processors // whichever it is, no more is asked
+	}
+	other := g.guests[0]
+	if other.hash == s.hash {
+		other = g.guests[1]
+	}
+	if other.at.IsZero() || g.clock.Since(other.at) > kept {
+		return g.processors
+	}
+	return g.processors - 1
+}
+
+// guest is a flow that had nobody at work, nor waiting, and came.
+type guest struct {
+	hash uint64
+	at   time.Time // zero: there is none
+}
+
+// come notes that a flow came.
+func (g *turns) come(hash uint64) {
+	if g.guests[0].hash != hash {
+		g.guests[1] = g.guests[0]
+	}
+	g.guests[0] = guest{hash, g.clock.Now()}
 }
 
 func (g *turns) begin(s *strand, t *Ticket) {
@@ -317,6 +351,8 @@ func (t *Ticket) takeTurn(ctx context.Context, again bool) bool {
 	if ready == nil {
 		return true
 	}
+	t.level.park(t, true)
+	defer t.level.park(t, false)
 	select {
 	case <-ready:
 		return true

@@ -13,8 +13,11 @@ import (
 )
 
 // working is a controller with many seats and two processors, at whose one level everybody is a flow of his own.
-func working(*testing.T) *Controller {
-	c := New(Config{Clock: clock.RealClock{}, Log: observe.Discard(), Seats: 600, Processors: 2})
+func working(*testing.T) *Controller { return seating(600) }
+
+// seating is the same with so many seats.
+func seating(seats int) *Controller {
+	c := New(Config{Clock: clock.RealClock{}, Log: observe.Discard(), Seats: seats, Processors: 2})
 	c.Configure([]*flowcontrolv1.FlowSchema{everyone("all", "level", 1)}, []*flowcontrolv1.PriorityLevelConfiguration{limited("level", 30, 64, 50)})
 	return c
 }
@@ -77,8 +80,8 @@ func left(t *testing.T, c *Controller) {
 		t.Errorf("in the end %d work (%d), %d wait in %d levels", g.working, len(g.workers), g.waiting, len(g.lanes))
 	}
 	for _, l := range c.current.Load().levels {
-		if len(l.lane.strands) != 0 || l.machine.inUse != 0 {
-			t.Errorf("in the end level %s has %d flows and %d seats in use", l.name, len(l.lane.strands), l.machine.inUse)
+		if len(l.lane.strands) != 0 || l.machine.inUse != 0 || l.machine.parked != 0 {
+			t.Errorf("in the end level %s has %d flows, %d seats in use, %d of them parked", l.name, len(l.lane.strands), l.machine.inUse, l.machine.parked)
 		}
 	}
 }
@@ -103,6 +106,60 @@ func TestTurnsAreOfFlows(t *testing.T) {
 		wants(t, true, third) // before those of the flood, who came earlier
 		wants(t, false, flood[2:]...)
 		for _, r := range []*request{quiet, other, third, flood[1], flood[2], flood[3], flood[4]} {
+			wants(t, true, r)
+			r.leave()
+		}
+		left(t, c)
+	})
+}
+
+// TestAProcessorIsKeptForWhoCame: after a flow came, another fills all processors but one, so that it need not wait when it comes again; later all of them.
+func TestAProcessorIsKeptForWhoCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := working(t)
+		var flood []*request
+		for range 4 {
+			flood = append(flood, ask(t.Context(), c, "flood"))
+			synctest.Wait()
+		}
+		quiet := ask(t.Context(), c, "quiet")
+		wants(t, true, quiet)
+		quiet.leave()
+		flood[0].leave()
+		wants(t, false, flood[2:]...)
+		time.Sleep(kept)
+		wants(t, false, flood[2:]...)
+		time.Sleep(2 * slow) // when turns are looked through
+		wants(t, true, flood[1:3]...)
+		wants(t, false, flood[3])
+		for _, r := range flood[1:] {
+			wants(t, true, r)
+			r.leave()
+		}
+		left(t, c)
+	})
+}
+
+// TestSeatsOfWhoOnlyWaits: a flow that comes is not kept from its seats by those who have some and wait for a processor; another request of a flow that has
+// somebody there is.
+func TestSeatsOfWhoOnlyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := seating(4)
+		var flood []*request
+		for range 5 {
+			flood = append(flood, ask(t.Context(), c, "flood"))
+			synctest.Wait()
+		}
+		wants(t, true, flood[:2]...)
+		quiet := ask(t.Context(), c, "quiet")
+		wants(t, true, quiet)
+		l := &c.current.Load().flows[0].level.machine
+		if l.inUse != 5 || l.parked != 2 || l.waiting != 1 {
+			t.Errorf("%d seats in use, %d of them by who waits for a processor, %d wait for seats; want 5, 2, 1", l.inUse, l.parked, l.waiting)
+		}
+		quiet.leave()
+		for _, r := range flood {
+			time.Sleep(kept + slow)
 			wants(t, true, r)
 			r.leave()
 		}
