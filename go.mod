@@ -179,7 +179,7 @@ require (
 	k8s.io/cli-runtime v0.36.3 // indirect
 	k8s.io/csi-translation-lib v0.36.3
 	k8s.io/kube-scheduler v0.36.3 // indirect
-	k8s.io/metrics v0.36.3 // indirect
+	k8s.io/metrics v0.36.3
 	sigs.k8s.io/apiserver-network-proxy/konnectivity-client v0.34.0 // indirect
 	sigs.k8s.io/kustomize/api v0.21.1 // indirect
 	sigs.k8s.io/kustomize/kustomize/v5 v5.8.1 // indirect

@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/cluster"
 )
@@ -137,6 +138,19 @@ func controllerFlags(flags *pflag.FlagSet, c *cluster.Controllers) {
 	flags.DurationVar(&c.ClusterSigningDuration.Duration, "cluster-signing-duration", c.ClusterSigningDuration.Duration, "how long signed certificates last, unless less is asked for")
 	flags.DurationVar(&c.LegacyTokenCleanUpPeriod.Duration, "legacy-service-account-token-clean-up-period", c.LegacyTokenCleanUpPeriod.Duration,
 		"how long a token in a secret that its service account lists must be unused to be marked as invalid, and then be marked to be deleted")
+	const hpa = "horizontal-pod-autoscaler-"
+	for _, d := range []struct {
+		name, help string
+		value      *metav1.Duration
+	}{
+		{"sync-period", "time between two looks at a HorizontalPodAutoscaler", &c.AutoscalerSyncPeriod},
+		{"downscale-stabilization", "for how long the highest recommendation counts before replicas are taken away, where an autoscaler does not say it", &c.AutoscalerDownscaleStabilization},
+		{"cpu-initialization-period", "time after a pod's start in which samples of its CPU may be left out", &c.AutoscalerCPUInitialization},
+		{"initial-readiness-delay", "time after a pod's start in which changes of readiness are taken for its first", &c.AutoscalerReadinessDelay},
+	} {
+		flags.DurationVar(&d.value.Duration, hpa+d.name, d.value.Duration, d.help)
+	}
+	flags.Float64Var(&c.AutoscalerTolerance, hpa+"tolerance", c.AutoscalerTolerance, "least change of the ratio of what is to what should be, from 1, that scales")
 }
 
 // networkFlags have the names of kube-apiserver's and kube-controller-manager's.

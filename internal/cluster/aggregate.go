@@ -25,6 +25,7 @@ import (
 	"github.com/floe-k8s/floe/internal/auth/proxy"
 	"github.com/floe-k8s/floe/internal/controller/apiservice"
 	"github.com/floe-k8s/floe/internal/controller/garbage"
+	"github.com/floe-k8s/floe/internal/controller/podautoscaler"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/pki"
 )
@@ -79,6 +80,20 @@ func (a *aggregation) Serves(gvk schema.GroupVersionKind) (namespaced, ok bool) 
 func (a *aggregation) Object(gvk schema.GroupVersionKind, namespace, name string) (metav1.Object, error) {
 	user := auth.User{Name: collectorUser, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", auth.Authenticated}}
 	return a.Metadata(a.leaving(), user, gvk, namespace, name)
+}
+
+// metricsServers ask aggregated servers as the controller of autoscalers.
+type metricsServers struct{ *aggregation }
+
+var _ podautoscaler.Source = metricsServers{}
+
+// Serves implements podautoscaler.Source.
+func (m metricsServers) Serves(gv schema.GroupVersion) bool { return m.Find(gv) != nil }
+
+// Read implements podautoscaler.Source.
+func (m metricsServers) Read(gv schema.GroupVersion, resource, path string, query url.Values, into any) error {
+	user := auth.User{Name: podautoscaler.User, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", auth.Authenticated}}
+	return m.Proxy.Read(m.leaving(), user, gv, resource, path, query, into)
 }
 
 // aggregating makes what leads to others. s.store and s.listener are there.

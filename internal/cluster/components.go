@@ -37,6 +37,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/legacytoken"
 	"github.com/floe-k8s/floe/internal/controller/namespace"
 	"github.com/floe-k8s/floe/internal/controller/nodetaint"
+	"github.com/floe-k8s/floe/internal/controller/podautoscaler"
 	"github.com/floe-k8s/floe/internal/controller/policystatus"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
 	"github.com/floe-k8s/floe/internal/controller/replicationcontroller"
@@ -111,7 +112,8 @@ func (s *server) controllers() (*engine.Engine, error) {
 	return e, register(e, needs{
 		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration, lasting: s.lasting,
 		unused: s.Config.Controllers.LegacyTokenCleanUpPeriod.Duration, servers: s.servers, told: s.servers.told, owners: s.servers,
-		runs: s.Config.Controllers.runs,
+		scaling: podautoscaler.Config{Catalog: s.catalog, Source: metricsServers{s.servers}, Settings: s.Config.Controllers.autoscaling(), Metrics: s.autoscaled, Now: s.Clock.Now},
+		runs:    s.Config.Controllers.runs,
 	})
 }
 
@@ -126,7 +128,8 @@ type needs struct {
 	unused    time.Duration      // how long tokens in secrets may not have been used
 	servers   apiservice.Servers // of aggregated APIs
 	told      func() apiservice.Trust
-	owners    garbage.Others         // of aggregated APIs
+	owners    garbage.Others // of aggregated APIs
+	scaling   podautoscaler.Config
 	runs      func(name string) bool // whether a controller is wanted
 }
 
@@ -152,6 +155,7 @@ func register(e *engine.Engine, with needs) error {
 		disruption.New(with.catalog),
 		endpointslice.New(), older.New(), endpointslicemirroring.New(),
 		job.New(), cronjob.New(), ttlafterfinished.New(),
+		podautoscaler.New(with.scaling),
 		serviceaccount.New(),
 		rootca.New(with.authority),
 		accounttokens.New(with.lasting, with.authority), legacytoken.New(with.unused),

@@ -29,6 +29,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/accounttokens"
 	"github.com/floe-k8s/floe/internal/controller/bootstrap"
 	"github.com/floe-k8s/floe/internal/controller/engine"
+	"github.com/floe-k8s/floe/internal/controller/podautoscaler"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe/trace"
@@ -97,6 +98,7 @@ type server struct {
 	host       string               // this machine's name
 
 	simulation *simulate.Metrics // of nodes that do not exist
+	autoscaled *podautoscaler.Metrics
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -105,7 +107,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
 	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), seen: auth.NewMetrics(), accounts: token.NewMetrics()}
-	s.simulation = simulate.NewMetrics()
+	s.simulation, s.autoscaled = simulate.NewMetrics(), podautoscaler.NewMetrics()
 	s.webhooks, s.policies, s.admitted = webhook.NewMetrics(), policy.NewMetrics(), admission.NewMetrics(s.Clock)
 	host, err := os.Hostname()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"github.com/floe-k8s/floe/internal/auth"
 )
@@ -46,11 +47,10 @@ func (p *Proxy) Metadata(ctx context.Context, user auth.User, gvk schema.GroupVe
 	if !ok || svc == nil || !available(svc) {
 		return nil, fmt.Errorf("%s %s: no server answers for it", gvk.GroupVersion(), gvk.Kind)
 	}
-	transport, err := p.transport(svc)
+	client, err := p.client(svc)
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Transport: transport, Timeout: discoveryTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	place := "/apis/" + gvk.Group + "/" + gvk.Version
 	if namespace != "" {
 		place += "/namespaces/" + url.PathEscape(namespace)
@@ -75,4 +75,45 @@ func (p *Proxy) Metadata(ctx context.Context, user auth.User, gvk schema.GroupVe
 		return nil, apierrors.NewNotFound(schema.GroupResource{Group: gvk.Group, Resource: resource}, name)
 	}
 	return nil, fmt.Errorf("%s %s: the server answered %d: %.200q", resource, name, code, body)
+}
+
+// client asks the server of svc, and goes nowhere else.
+func (p *Proxy) client(svc *apiregistrationv1.APIService) (*http.Client, error) {
+	transport, err := p.transport(svc)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{Transport: transport, Timeout: discoveryTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, nil
+}
+
+// Read asks, as a user, the server of a version for the JSON at a path, which begins below the version, into a value. resource is the path's, as errors name it. The error is an
+// API status error, the server's own where it gave one.
+func (p *Proxy) Read(ctx context.Context, user auth.User, gv schema.GroupVersion, resource, path string, query url.Values, into any) error {
+	about := schema.GroupResource{Group: gv.Group, Resource: resource}
+	svc := p.Find(gv)
+	if svc == nil {
+		return apierrors.NewGenericServerResponse(http.StatusNotFound, "get", about, "", "", 0, true)
+	}
+	if !available(svc) {
+		return apierrors.NewGenericServerResponse(http.StatusServiceUnavailable, "get", about, "", "", 0, true)
+	}
+	client, err := p.client(svc)
+	if err != nil {
+		return err
+	}
+	body, _, code, err := p.fetch(ctx, client, svc, user, "/apis/"+gv.String()+path+"?"+query.Encode(), "application/json")
+	if err != nil {
+		return err
+	}
+	if code != http.StatusOK {
+		var status metav1.Status
+		if json.Unmarshal(body, &status) == nil && status.Kind == "Status" && status.Status == metav1.StatusFailure {
+			return &apierrors.StatusError{ErrStatus: status}
+		}
+		return apierrors.NewGenericServerResponse(code, "get", about, "", string(body[:min(len(body), 200)]), 0, true)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%s of %s: the server answered with something else: %w", resource, gv, err)
+	}
+	return nil
 }

@@ -91,3 +91,60 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("a server that does not answer: %s", got)
 	}
 }
+
+// TestRead: what a server says at a path, in its own words when it refuses.
+func TestRead(t *testing.T) {
+	code, body, asked := 0, "", ""
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.Header.Get("X-Remote-User") + " " + r.URL.String()
+		w.WriteHeader(code)
+		_, _ = fmt.Fprint(w, body)
+	}))
+	defer server.Close()
+	at, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc := &apiregistrationv1.APIService{Spec: apiregistrationv1.APIServiceSpec{
+		Group: "metrics.k8s.io", Version: "v1beta1", InsecureSkipTLSVerify: true, Service: &apiregistrationv1.ServiceReference{Namespace: "n", Name: "s"},
+	}}
+	registered := svc
+	p := New(Config{
+		Services: func(string) *apiregistrationv1.APIService { return registered },
+		Resolve:  func(string, string, int32) (*url.URL, error) { return at, nil },
+	})
+	read := func() string {
+		var list struct{ Items []string }
+		if err := p.Read(t.Context(), auth.User{Name: "me"}, schema.GroupVersion{Group: "metrics.k8s.io", Version: "v1beta1"}, "pods", "/namespaces/n/pods",
+			url.Values{"labelSelector": {"a=b"}}, &list); err != nil {
+			return err.Error()
+		}
+		return strings.Join(list.Items, " ")
+	}
+	if got, want := read(), "the server is currently unable to handle the request (get pods.metrics.k8s.io)"; got != want || asked != "" {
+		t.Errorf("of one that is not available: %s, want %s", got, want)
+	}
+	svc.Status.Conditions = []apiregistrationv1.APIServiceCondition{{Type: apiregistrationv1.Available, Status: apiregistrationv1.ConditionTrue}}
+	for _, c := range []struct {
+		code       int
+		body, want string
+	}{
+		{200, `{"items":["x","y"]}`, "x y"},
+		{200, "hello", "pods of metrics.k8s.io/v1beta1: the server answered with something else: invalid character"},
+		{403, `{"kind":"Status","status":"Failure","message":"no","reason":"Forbidden","code":403}`, "no"},
+		{500, "oh", `an error on the server ("oh") has prevented the request from succeeding (get pods.metrics.k8s.io)`},
+		{302, "", "the server responded with the status code 302"},
+	} {
+		code, body = c.code, c.body
+		if got := read(); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%d %s: got %q, want %q", c.code, c.body, got, c.want)
+		}
+		if want := "me /apis/metrics.k8s.io/v1beta1/namespaces/n/pods?labelSelector=a%3Db"; asked != want {
+			t.Errorf("asked %s, want %s", asked, want)
+		}
+	}
+	registered = nil
+	if got, want := read(), "the server could not find the requested resource (get pods.metrics.k8s.io)"; got != want {
+		t.Errorf("of one that nobody serves: %s, want %s", got, want)
+	}
+}
