@@ -10,12 +10,23 @@ import (
 
 func TestConstant(t *testing.T) {
 	got, err := constant(strings.NewReader(`00400000-010a2000 r-xp 00000000 fe:00 42 /opt/my floe
+Size:               1234 kB
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me
 010a2000-02000000 r--p 00ca2000 fe:00 42 /opt/my floe
-02000000-02100000 rw-p 01c00000 fe:00 42 /opt/my floe
+Anonymous:             0 kB
+02000000-02080000 r--p 01c00000 fe:00 42 /opt/my floe
+Anonymous:            12 kB
+02080000-02100000 rw-p 01c00000 fe:00 42 /opt/my floe
+Anonymous:             0 kB
 02100000-02200000 r--p 00000000 fe:00 43 /opt/other
+Anonymous:             0 kB
 02200000-02300000 r-xs 00000000 fe:00 42 /opt/my floe
+Anonymous:             0 kB
 c000000000-c000400000 rw-p 00000000 00:00 0
+Anonymous:             0 kB
 7ffc0000-7ffd0000 r-xp 00000000 00:00 0 [vdso]
+Anonymous:             0 kB
 `), "/opt/my floe")
 	if want := []mapping{{0x400000, 0x10a2000}, {0x10a2000, 0x2000000}}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %x, %v; want %x", got, err, want)
