@@ -10,16 +10,20 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// TestRoundsWakeAllTogether: one who comes while others rest goes on with them, and a stream of newcomers holds nobody for ever.
+// TestRoundsWakeAllTogether: one who comes while others rest goes on with them, and newcomers hold nobody up.
 func TestRoundsWakeAllTogether(t *testing.T) {
+	const many = 1000 * crowd
+	small := crowd * restEach
 	for name, test := range map[string]struct {
-		gaps []time.Duration // from one to the next who rests
-		want time.Duration   // from the first one's rest to its end
+		readers int
+		gaps    []time.Duration // from one to the next who rests
+		want    time.Duration   // from the first one's rest to its end
 	}{
-		"alone":                 {nil, beat},
-		"at once":               {[]time.Duration{0, 0, 0}, 2 * beat},
-		"one after another":     {[]time.Duration{beat / 2, beat}, 3 * beat},
-		"more than can be held": {[]time.Duration{beat / 2, beat, beat, beat - 1}, mostBeats * beat},
+		"alone":             {crowd, nil, small},
+		"at once":           {crowd, []time.Duration{0, 0, 0}, small},
+		"one after another": {crowd, []time.Duration{small / 2, small/2 - 1}, small},
+		"a larger crowd":    {2 * crowd, []time.Duration{small}, 2 * small},
+		"the largest crowd": {many, []time.Duration{small}, mostRest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -27,7 +31,7 @@ func TestRoundsWakeAllTogether(t *testing.T) {
 				var all sync.WaitGroup
 				began := time.Now()
 				rest := func() {
-					r.rest(t.Context(), clock.RealClock{})
+					r.rest(t.Context(), clock.RealClock{}, test.readers)
 					if got := time.Since(began); got != test.want {
 						t.Errorf("rested for %v, want %v", got, test.want)
 					}
@@ -51,18 +55,18 @@ func TestRoundsSurviveTheirLeader(t *testing.T) {
 		var all sync.WaitGroup
 		led, cancel := context.WithCancel(t.Context())
 		began := time.Now()
-		all.Go(func() { r.rest(led, clock.RealClock{}) })
+		all.Go(func() { r.rest(led, clock.RealClock{}, crowd) })
 		synctest.Wait()
-		all.Go(func() { r.rest(t.Context(), clock.RealClock{}) })
+		all.Go(func() { r.rest(t.Context(), clock.RealClock{}, crowd) })
 		synctest.Wait()
 		cancel()
 		all.Wait()
 		if got := time.Since(began); got != 0 {
 			t.Errorf("those without a leader rested for %v", got)
 		}
-		r.rest(t.Context(), clock.RealClock{})
-		if got := time.Since(began); got != beat {
-			t.Errorf("a later one rested for %v, want %v", got, beat)
+		r.rest(t.Context(), clock.RealClock{}, crowd)
+		if got := time.Since(began); got != crowd*restEach {
+			t.Errorf("a later one rested for %v, want %v", got, crowd*restEach)
 		}
 	})
 }

@@ -92,8 +92,8 @@ func (w *watcher) run(ctx context.Context) error {
 				return err
 			}
 			w.c.ticket.Leave() // it has been told what there is: from here on it costs nearly nothing
-			if wrote && w.from.Readers() >= crowd {
-				w.h.rounds.rest(ctx, w.h.Clock)
+			if readers := w.from.Readers(); wrote && readers >= crowd {
+				w.h.rounds.rest(ctx, w.h.Clock, readers)
 			}
 			e, ok, err = w.wait(ctx)
 		}
