@@ -189,6 +189,7 @@ type call struct {
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	growStack(r)
 	defer h.recover(w, r)
 	w.Header()["Audit-Id"] = []string{auditID(r)}
 	v := visit{path: parse(r)}
