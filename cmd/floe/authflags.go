@@ -66,6 +66,9 @@ func proxyFlags(flags *pflag.FlagSet, cfg *cluster.RequestHeader) {
 func accountFlags(flags *pflag.FlagSet, cfg *cluster.ServiceAccounts) {
 	flags.StringVar(&cfg.SigningKeyFile, "service-account-signing-key-file", cfg.SigningKeyFile,
 		"private key (PEM) that signs tokens of service accounts; by default DATA-DIR/pki/sa.key, which the first start makes")
+	flags.StringVar(&cfg.SigningEndpoint, "service-account-signing-endpoint", cfg.SigningEndpoint,
+		"unix socket of a program that signs tokens of service accounts and knows their keys (k8s.io/externaljwt v1); @NAME: an abstract one. "+
+			"Not with --service-account-signing-key-file and --service-account-key-file; secrets of type kubernetes.io/service-account-token are not filled then")
 	flags.StringArrayVar(&cfg.KeyFiles, "service-account-key-file", cfg.KeyFiles,
 		"further keys (PEM, private or public), whose tokens of service accounts are taken (may be given again)")
 	flags.StringArrayVar(&cfg.Issuers, "service-account-issuer", cfg.Issuers,

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/floe-k8s/floe/internal/admission"
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/managed"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
@@ -39,10 +40,15 @@ func (s *Server) createPart(ctx context.Context, req Request, body runtime.Objec
 		return Result{}, err
 	}
 	var effect kinds.Effect
+	call := kinds.Call{DryRun: opts.DryRun, Tokens: s.Tokens}
+	if s.Tokens.Issue != nil {
+		call.Issue = func(w kinds.TokenWish) (kinds.Token, error) { return s.Tokens.Issue(ctx, w) }
+	}
 	result, err := s.reviseInSteps(ctx, req, isDryRun(opts.DryRun), func(old kinds.Object) (decision, error) {
 		env, obj, see := s.env(req), copyOf(old), &reader{server: s}
+		call.See = see
 		var err error
-		if effect, err = part.Create(env, obj, body, kinds.Call{DryRun: opts.DryRun, See: see, Tokens: s.Tokens}); err != nil {
+		if effect, err = part.Create(env, obj, body, call); err != nil {
 			return decision{}, s.settle(ctx, see.newest, Classed(err))
 		}
 		d := decision{next: obj, remove: released(req.Kind, obj)}
@@ -55,6 +61,9 @@ func (s *Server) createPart(ctx context.Context, req Request, body runtime.Objec
 	})
 	if err != nil {
 		return Result{}, err
+	}
+	for key, value := range effect.Remarks {
+		audit.From(ctx).Annotate(key, value)
 	}
 	var answer runtime.Object = &metav1.Status{Status: metav1.StatusSuccess, Code: 201}
 	if effect.Answer != nil {

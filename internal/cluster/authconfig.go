@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -150,6 +151,9 @@ type RequestHeader struct {
 type ServiceAccounts struct {
 	// SigningKeyFile holds the private key (PEM; RSA or ECDSA) that signs tokens. Default DataDir/pki/sa.key, which the first start makes.
 	SigningKeyFile string `json:"signingKeyFile,omitempty"`
+	// SigningEndpoint is the unix socket of a program that signs tokens and knows their keys (k8s.io/externaljwt v1), "@NAME" an abstract one; then there are no
+	// SigningKeyFile and KeyFiles. "": keys of this machine sign.
+	SigningEndpoint string `json:"signingEndpoint,omitempty"`
 	// KeyFiles hold further keys, private or public, whose tokens are taken. The public half of what signs is always one of them.
 	KeyFiles []string `json:"keyFiles,omitempty"`
 	// Issuers are the names, best https URLs, that tokens may come from; new ones have the first. Default https://kubernetes.default.svc.CLUSTER-DOMAIN.
@@ -223,8 +227,22 @@ func (a *ServiceAccounts) validate() (errs []error) {
 	} else if a.JWKSURI != "" && u.Scheme != "https" {
 		errs = append(errs, fmt.Errorf("jwksURI: service-account-jwks-uri requires https scheme, parsed as: %v", u))
 	}
+	errs = append(errs, a.validateEndpoint()...)
 	if life := a.MaxTokenExpiration.Duration; life != 0 && (life < time.Hour || life > maxTokenLife) {
 		errs = append(errs, fmt.Errorf("maxTokenExpiration: %v: the service-account-max-token-expiration must be between 1 hour and 2^32 seconds", life))
+	}
+	return errs
+}
+
+func (a *ServiceAccounts) validateEndpoint() (errs []error) {
+	abstract := regexp.MustCompile(`^@([a-zA-Z0-9_-]+\.)*[a-zA-Z0-9_-]+$`) // upstream's
+	if a.SigningEndpoint != "" && (a.SigningKeyFile != "" || len(a.KeyFiles) > 0) {
+		errs = append(errs, errors.New("signingEndpoint: can't set `--service-account-signing-key-file` and/or `--service-account-key-file` with `--service-account-signing-endpoint` "+
+			"(They are mutually exclusive)"))
+	}
+	if strings.HasPrefix(a.SigningEndpoint, "@") && !abstract.MatchString(a.SigningEndpoint) {
+		errs = append(errs, fmt.Errorf("signingEndpoint: invalid value %q passed for `--service-account-signing-endpoint`, when prefixed with @ must be a valid abstract socket name",
+			a.SigningEndpoint))
 	}
 	return errs
 }

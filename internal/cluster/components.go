@@ -113,8 +113,13 @@ func (s *server) controllers() (*engine.Engine, error) {
 		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration, lasting: s.lasting,
 		unused: s.Config.Controllers.LegacyTokenCleanUpPeriod.Duration, servers: s.servers, told: s.servers.told, owners: s.servers,
 		scaling: podautoscaler.Config{Catalog: s.catalog, Source: metricsServers{s.servers}, Settings: s.Config.Controllers.autoscaling(), Metrics: s.autoscaled, Now: s.Clock.Now},
-		runs:    s.Config.Controllers.runs,
+		runs:    s.runs,
 	})
+}
+
+// runs says whether a controller is to run. None fills secrets when there is no key for their tokens.
+func (s *server) runs(controller string) bool {
+	return s.Config.Controllers.runs(controller) && (s.lasting != nil || controller != accounttokens.Name)
 }
 
 // needs are what controllers work with beside the API.

@@ -23,12 +23,12 @@ type trust struct {
 }
 
 // openTrust reads what trust rests on: keys, token files, and the configurations of authentication and authorization.
-func (s *server) openTrust() (t trust, err error) {
+func (s *server) openTrust(ctx context.Context) (t trust, err error) {
 	t.decisions = authorization.NewMetrics()
 	if t.may, s.follow, err = s.authorizers(t.decisions); err != nil {
 		return t, err
 	}
-	if t.tokens, err = s.tokens(); err != nil {
+	if t.tokens, err = s.tokens(ctx); err != nil {
 		return t, err
 	}
 	if t.users, err = s.users(&t.tokens); err != nil {

@@ -25,6 +25,9 @@ func (s *server) registry(own ...prometheus.Collector) *prometheus.Registry {
 	if s.tracing != nil {
 		r.MustRegister(s.traced)
 	}
+	if s.externals != nil {
+		r.MustRegister(s.externals)
+	}
 	if s.sealing != nil {
 		r.MustRegister(s.sealing.Metrics)
 	}

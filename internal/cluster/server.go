@@ -23,6 +23,7 @@ import (
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/oidc"
 	"github.com/floe-k8s/floe/internal/auth/token"
+	"github.com/floe-k8s/floe/internal/auth/token/external"
 	"github.com/floe-k8s/floe/internal/carry"
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/client/inprocess"
@@ -75,9 +76,11 @@ type server struct {
 	follow    func(context.Context) error // the authorization file; nil: there is none. Set by openTrust
 	running   running
 	queues    *engine.Metrics
-	lasting   accounttokens.Issue // makes the tokens of secrets; set by tokens
+	lasting   accounttokens.Issue // makes the tokens of secrets; nil: nobody does. Set by tokens
 	seen      *auth.Metrics       // of users
 	accounts  *token.Metrics      // of their tokens
+	external  *external.Signer    // of tokens; nil: they are signed here. Set by signingElsewhere
+	externals *external.Metrics   // nil with it
 	audit     *audit.Trail        // nil: nothing is recorded
 	audited   *audit.Metrics
 	tracing   *trace.Provider // nil: nothing is traced
@@ -134,6 +137,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.log.Close()) }()
+	defer func() { err = errors.Join(err, s.closeExternal()) }()
 	if err := s.openAPI(ctx); err != nil {
 		return err
 	}
@@ -164,7 +168,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	trust, err := s.openTrust()
+	trust, err := s.openTrust(ctx)
 	if err != nil {
 		return err
 	}
@@ -211,6 +215,9 @@ func (s *server) parts() ([]part, error) {
 		{"issuers", s.others.Run},
 		{"collector", s.tuneCollector},
 		{"kubeconfig files", s.keepKubeconfigs(ways)},
+	}
+	if s.external != nil {
+		list = append(list, part{"token keys", s.external.Run})
 	}
 	if s.follow != nil {
 		list = append(list, part{"authorization file", s.follow})

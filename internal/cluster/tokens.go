@@ -3,11 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,7 +15,6 @@ import (
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/token"
 	"github.com/floe-k8s/floe/internal/kinds"
-	"github.com/floe-k8s/floe/internal/pki"
 )
 
 // projectedLife is what admission asks for a pod's token, and extendedLife what it gets where that is extended.
@@ -32,16 +27,13 @@ const (
 type accountTokens struct {
 	kinds.Tokens
 	*token.Checker
+	keys token.Keys
 }
 
-// tokens reads the keys of service accounts' tokens. They are read once, as upstream's.
-func (s *server) tokens() (t accountTokens, err error) {
+// tokens makes what signs and checks the tokens of service accounts.
+func (s *server) tokens(ctx context.Context) (t accountTokens, err error) {
 	cfg := &s.Config.Authentication
-	signer, err := s.signer()
-	if err != nil {
-		return t, err
-	}
-	keys, err := tokenKeys(cfg.ServiceAccounts.KeyFiles, signer)
+	by, err := s.signing(ctx)
 	if err != nil {
 		return t, err
 	}
@@ -53,24 +45,38 @@ func (s *server) tokens() (t accountTokens, err error) {
 	if len(audiences) == 0 {
 		audiences = issuers
 	}
-	most, extend := cfg.ServiceAccounts.MaxTokenExpiration.Duration, cfg.ServiceAccounts.ExtendTokenExpiration
-	if extend && most != 0 && most < projectedLife {
-		s.Log.Warn("pods' tokens are not extended: tokens may not live as long as those ask to", "service-account-max-token-expiration", most, "asked", projectedLife)
+	issuer := token.NewIssuer(issuers[0], by.signing)
+	if by.lasting {
+		s.lasting = func(account *corev1.ServiceAccount, secret *corev1.Secret) (string, error) {
+			return issuer.IssueLegacy(s.leaving, account.Namespace, token.Ref{Name: account.Name, UID: string(account.UID)}, secret.Name)
+		}
 	}
-	if extend && most != 0 && most < extendedLife {
-		s.Log.Warn("pods' tokens are extended beyond what tokens may live", "service-account-max-token-expiration", most, "extended", extendedLife)
-	}
-	issuer := token.NewIssuer(issuers[0], signer)
-	s.lasting = func(account *corev1.ServiceAccount, secret *corev1.Secret) (string, error) {
-		return issuer.IssueLegacy(account.Namespace, token.Ref{Name: account.Name, UID: string(account.UID)}, secret.Name)
+	made := kinds.Tokens{Audiences: audiences, MaxLife: by.most, Issue: issue(issuer)}
+	if cfg.ServiceAccounts.ExtendTokenExpiration {
+		made.Extend = by.extended
+		s.warnOfLives(by.most, by.extended)
 	}
 	return accountTokens{
-		kinds.Tokens{Audiences: audiences, Extend: extend, MaxLife: most, Issue: issue(issuer)},
+		made,
 		token.NewChecker(token.Config{
-			Issuers: issuers, Audiences: audiences, Keys: keys, Clock: s.Clock, Lookup: cfg.ServiceAccounts.Lookup, Objects: bindings{api.NewObjects(s.store, s.kinds)},
+			Issuers: issuers, Audiences: audiences, Keys: by.keys, Clock: s.Clock, Lookup: cfg.ServiceAccounts.Lookup, Objects: bindings{api.NewObjects(s.store, s.kinds)},
 			Mark: s.markUsed, Metrics: s.accounts,
 		}),
+		by.keys,
 	}, nil
+}
+
+// warnOfLives says what the extension of pods' tokens does when tokens may live for so long at most.
+func (s *server) warnOfLives(most, extended time.Duration) {
+	if most != 0 && most < projectedLife {
+		s.Log.Warn("pods' tokens are not extended: tokens may not live as long as those ask to", "service-account-max-token-expiration", most, "asked", projectedLife)
+	}
+	switch {
+	case extended < extendedLife:
+		s.Log.Warn("pods' tokens are extended to what their signer lets them live", "extended", extended)
+	case most != 0 && most < extended:
+		s.Log.Warn("pods' tokens are extended beyond what tokens may live", "service-account-max-token-expiration", most, "extended", extended)
+	}
 }
 
 // markUsed labels a secret with the day on which its token was used. A label that cannot be written hinders nobody; the next use tries again.
@@ -84,60 +90,22 @@ func (s *server) markUsed(ctx context.Context, secret *corev1.Secret, label, day
 	}
 }
 
-// signer signs tokens, with the cluster's own key unless another is configured.
-func (s *server) signer() (*token.Signer, error) {
-	file, field := s.Config.Authentication.ServiceAccounts.SigningKeyFile, "authentication.serviceAccounts.signingKeyFile: "
-	read := os.ReadFile
-	if file == "" {
-		file, field = s.dir.join("pki", "sa.key"), ""
-		read = func(file string) ([]byte, error) { return pki.TokenKey(filepath.Dir(file)) }
-	}
-	data, err := read(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s%w", field, err)
-	}
-	signer, err := token.ParseSigner(data)
-	if err != nil {
-		return nil, fmt.Errorf("%serror reading private key file %s: %w", field, file, err)
-	}
-	return signer, nil
-}
-
-// tokenKeys are those of files, and signer's own.
-func tokenKeys(files []string, signer *token.Signer) (keys []token.Key, err error) {
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("authentication.serviceAccounts.keyFiles: %w", err)
-		}
-		list, err := token.ParseKeys(data)
-		if err != nil {
-			return nil, fmt.Errorf("authentication.serviceAccounts.keyFiles: error reading public key file %s: %w", file, err)
-		}
-		keys = append(keys, list...)
-	}
-	if !slices.ContainsFunc(keys, func(k token.Key) bool { return k.ID == signer.ID }) {
-		keys = append(keys, signer.Key)
-	}
-	return keys, nil
-}
-
 // documents say how others check the tokens: none where the issuer's name does not tell where it is.
 func (t *accountTokens) documents(keysURI, external string, log *slog.Logger) []wire.Document {
-	found, keys, err := token.Discovery(t.Issuers[0], keysURI, external, t.Keys)
+	published, err := token.Publish(t.Issuers[0], keysURI, external, t.keys)
 	if err != nil {
 		log.Error("the issuer of service accounts' tokens cannot be found by others: /.well-known/openid-configuration is not served", "issuer", t.Issuers[0], "err", err)
 		return nil
 	}
 	return []wire.Document{
-		{Path: token.DiscoveryPath, MediaType: "application/json", MaxAge: token.DiscoveryMaxAge, Data: found},
-		{Path: token.KeysPath, MediaType: "application/jwk-set+json", MaxAge: token.DiscoveryMaxAge, Data: keys},
+		{Path: token.DiscoveryPath, MediaType: "application/json", Read: published.Document},
+		{Path: token.KeysPath, MediaType: "application/jwk-set+json", Read: published.KeySet},
 	}
 }
 
 // issue gives the wishes of kinds to an issuer.
-func issue(issuer *token.Issuer) func(w kinds.TokenWish) (string, error) {
-	return func(w kinds.TokenWish) (string, error) {
+func issue(issuer *token.Issuer) func(ctx context.Context, w kinds.TokenWish) (kinds.Token, error) {
+	return func(ctx context.Context, w kinds.TokenWish) (kinds.Token, error) {
 		bound := token.Bound{Namespace: w.Account.Namespace, Account: token.Ref{Name: w.Account.Name, UID: string(w.Account.UID)}}
 		if w.Pod != nil {
 			bound.Pod = &token.Ref{Name: w.Pod.Name, UID: string(w.Pod.UID)}
@@ -148,8 +116,8 @@ func issue(issuer *token.Issuer) func(w kinds.TokenWish) (string, error) {
 		if w.Node != nil {
 			bound.Node = &token.Ref{Name: w.Node.Name, UID: string(w.Node.UID)}
 		}
-		text, _, err := issuer.Issue(token.Wish{Bound: bound, Audiences: w.Audiences, Now: w.Now, Life: w.Life, WarnAfter: w.WarnAfter})
-		return text, err
+		text, id, err := issuer.Issue(ctx, token.Wish{Bound: bound, Audiences: w.Audiences, Now: w.Now, Life: w.Life, WarnAfter: w.WarnAfter})
+		return kinds.Token{Text: text, ID: id}, err
 	}
 }
 

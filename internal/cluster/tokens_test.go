@@ -38,14 +38,14 @@ func TestTokenSaysItsBindings(t *testing.T) {
 	} {
 		w := wish
 		change(&w)
-		text, err := issue(token.NewIssuer("https://me", signer))(w)
+		made, err := issue(token.NewIssuer("https://me", signer))(t.Context(), w)
 		if err != nil {
 			t.Fatal(err)
 		}
 		checker := token.NewChecker(token.Config{
-			Issuers: []string{"https://me"}, Audiences: []string{"here"}, Keys: []token.Key{signer.Key}, Objects: onlyAccount{wish.Account}, Clock: clocktesting.NewFakePassiveClock(wish.Now),
+			Issuers: []string{"https://me"}, Audiences: []string{"here"}, Keys: token.NewRing([]token.Key{signer.Key}), Objects: onlyAccount{wish.Account}, Clock: clocktesting.NewFakePassiveClock(wish.Now),
 		})
-		_, ok, err := checker.Check(t.Context(), text, nil)
+		_, ok, err := checker.Check(t.Context(), made.Text, nil)
 		if ok || err == nil || err.Error() != "service account token has been invalidated" {
 			t.Errorf("bound to a %s that is not there: got %v, %v", name, ok, err)
 		}

@@ -346,6 +346,8 @@ type Call struct {
 	DryRun []string // of the request's options
 	See    Reader
 	Tokens Tokens
+	// Issue signs a token as Tokens.Issue does, for as long as the request lasts; nil: the server has no key.
+	Issue func(w TokenWish) (Token, error)
 }
 
 // Effect is what Subresource.Create asks for besides the parent's change. The zero value asks for nothing.
@@ -356,7 +358,8 @@ type Effect struct {
 	Writes []Write // committed in one transaction with the parent
 	// Answer is what the client gets, of the subresource's own type, not shared; nil: a Status that says that it was done.
 	Answer   runtime.Object
-	Warnings []string // for the client
+	Warnings []string          // for the client
+	Remarks  map[string]string // annotations of the audit trail
 }
 
 // Scale maps an object to and from autoscaling/v1's Scale.

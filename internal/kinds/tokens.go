@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"context"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,10 +12,17 @@ type Tokens struct {
 	Audiences []string // of the API, which a token is for when nobody says another
 	// MaxLife is how long a token may be good, whatever was asked for; 0: as long as was asked for.
 	MaxLife time.Duration
-	// Extend: a pod's token with the life that the ServiceAccount admission gives one lives a year, and is noted as late after what was asked for.
-	Extend bool
-	// Issue signs a token; nil: the server has no key. It may be called concurrently.
-	Issue func(w TokenWish) (string, error)
+	// Extend is how long a pod's token with the life that the ServiceAccount admission gives one lives, MaxLife or not; it is noted as late after what was asked
+	// for. 0: no longer than that.
+	Extend time.Duration
+	// Issue signs a token; nil: the server has no key. It may be called concurrently, and may ask others for as long as ctx lasts.
+	Issue func(ctx context.Context, w TokenWish) (Token, error)
+}
+
+// Token is a token that was made.
+type Token struct {
+	Text string
+	ID   string // which it carries
 }
 
 // TokenWish is what a token shall say. Of Pod and Secret at most one is not nil; with Pod, Node is where it runs. What is pointed to is only read.

@@ -123,9 +123,9 @@ func New(t testing.TB) *Cluster {
 // tokens are readable, and good for nothing.
 func tokens() kinds.Tokens {
 	return kinds.Tokens{
-		Audiences: []string{"https://kubernetes.default.svc"}, Extend: true,
-		Issue: func(w kinds.TokenWish) (string, error) {
-			return "eyJh.eyJh." + w.Account.Name, nil
+		Audiences: []string{"https://kubernetes.default.svc"}, Extend: 365 * 24 * time.Hour,
+		Issue: func(_ context.Context, w kinds.TokenWish) (kinds.Token, error) {
+			return kinds.Token{Text: "eyJh.eyJh." + w.Account.Name}, nil
 		},
 	}
 }

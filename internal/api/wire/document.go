@@ -6,13 +6,16 @@ import (
 	"strings"
 )
 
-// Document is a page that stays as it is while the server runs. It is immutable.
+// Document is a page that the rest of the API says nothing of. It is immutable.
 type Document struct {
 	Path      string // without a / at its end
 	MediaType string
-	MaxAge    int // seconds for which anybody may keep it; 0: nobody may
-	Data      []byte
+	// Read returns the page as it is now, which is not changed, and for how many seconds anybody may keep it, or unsaid. It is called concurrently.
+	Read func() (data []byte, maxAge int)
 }
+
+// unsaid is a maxAge of which the answer says nothing.
+const unsaid = -1
 
 // document is the one at path, which has no / at its end, or above it; nil: there is none.
 func (h *Handler) document(path string) *Document {
@@ -35,9 +38,10 @@ func (d *Document) serve(c *call, path string) {
 	case !spoken.understand(c.r):
 		c.fail(notProduced(spoken))
 	default:
-		if d.MaxAge > 0 {
-			c.w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(d.MaxAge))
+		data, maxAge := d.Read()
+		if maxAge != unsaid {
+			c.w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(maxAge))
 		}
-		send(c.w, d.MediaType, http.StatusOK, d.Data)
+		send(c.w, d.MediaType, http.StatusOK, data)
 	}
 }

@@ -164,7 +164,7 @@ func (h *Handler) serveVersion(c *call, path string) {
 		c.fail(err)
 		return
 	}
-	version := Document{Path: "/version", MediaType: mediaJSON, Data: data}
+	version := Document{Path: "/version", MediaType: mediaJSON, Read: func() ([]byte, int) { return data, unsaid }}
 	version.serve(c, path)
 }
 

@@ -37,7 +37,7 @@ type Objects interface {
 type Config struct {
 	Issuers   []string // whose tokens are taken
 	Audiences []string // of the API
-	Keys      []Key
+	Keys      Keys
 	Objects   Objects
 	Clock     clock.PassiveClock
 	// Lookup: a secret's token is good only while the secret is there.
@@ -51,16 +51,11 @@ type Config struct {
 // Checker checks tokens. It is safe for concurrent use.
 type Checker struct {
 	Config
-	keys map[string]*Key
 }
 
 // NewChecker returns a checker.
 func NewChecker(cfg Config) *Checker {
-	c := &Checker{Config: cfg, keys: map[string]*Key{}}
-	for i := range cfg.Keys {
-		c.keys[cfg.Keys[i].ID] = &cfg.Keys[i]
-	}
-	return c
+	return &Checker{cfg}
 }
 
 // Check is an auth.TokenChecker.
@@ -69,7 +64,7 @@ func (c *Checker) Check(ctx context.Context, token string, asked []string) (id a
 	if err != nil || p.issuer != legacyIssuer && !slices.Contains(c.Issuers, p.issuer) {
 		return auth.Identity{}, false, nil // for others to know
 	}
-	if err := c.verify(p); err != nil {
+	if err := c.verify(ctx, p); err != nil {
 		return auth.Identity{}, false, err
 	}
 	var said claims
@@ -107,19 +102,13 @@ func (c *Checker) Check(ctx context.Context, token string, asked []string) (id a
 	return id, true, nil
 }
 
-func (c *Checker) verify(p parts) error {
-	if p.keyID != "" {
-		key := c.keys[p.keyID]
-		if key == nil {
-			return errors.New("invalid signature, no keys found")
-		}
-		if key.Algorithm == p.algorithm && key.verify(p.signed, p.signature) {
-			return nil
-		}
-		return errSignature
+func (c *Checker) verify(ctx context.Context, p parts) error {
+	keys := c.Keys.Find(ctx, p.keyID)
+	if len(keys) == 0 {
+		return errors.New("invalid signature, no keys found")
 	}
-	for i := range c.Keys { // tokens of old, which name no key
-		if key := &c.Keys[i]; key.Algorithm == p.algorithm && key.verify(p.signed, p.signature) {
+	for i := range keys {
+		if key := &keys[i]; key.Algorithm == p.algorithm && key.verify(p.signed, p.signature) {
 			return nil
 		}
 	}

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -21,14 +22,14 @@ type Wish struct {
 // Issuer makes tokens. It is safe for concurrent use.
 type Issuer struct {
 	name   string
-	signer *Signer
+	signer Signing
 }
 
 // NewIssuer returns the issuer of a name, which its tokens carry.
-func NewIssuer(name string, signer *Signer) *Issuer { return &Issuer{name, signer} }
+func NewIssuer(name string, signer Signing) *Issuer { return &Issuer{name, signer} }
 
 // Issue returns a token, and its id.
-func (i *Issuer) Issue(w Wish) (token, id string, err error) {
+func (i *Issuer) Issue(ctx context.Context, w Wish) (token, id string, err error) {
 	bound := w.Bound
 	if w.WarnAfter != 0 {
 		bound.WarnAfter = date(w.Now.Add(w.WarnAfter).Unix())
@@ -38,22 +39,22 @@ func (i *Issuer) Issue(w Wish) (token, id string, err error) {
 		Audience: w.Audiences, Expiry: date(w.Now.Add(w.Life).Unix()), IssuedAt: now, NotBefore: now, Issuer: i.name, ID: uuid.NewString(),
 		Subject: userName(bound.Namespace, bound.Account.Name), Bound: &bound,
 	}
-	token, err = i.sign(c)
+	token, err = i.sign(ctx, c)
 	return token, c.ID, err
 }
 
 // IssueLegacy returns the token that a secret of an account holds. It does not end by itself.
-func (i *Issuer) IssueLegacy(namespace string, account Ref, secret string) (string, error) {
-	return i.sign(claims{
+func (i *Issuer) IssueLegacy(ctx context.Context, namespace string, account Ref, secret string) (string, error) {
+	return i.sign(ctx, claims{
 		Issuer: legacyIssuer, Subject: userName(namespace, account.Name),
 		LegacyNamespace: namespace, LegacyName: account.Name, LegacyUID: account.UID, LegacySecret: secret,
 	})
 }
 
-func (i *Issuer) sign(c claims) (string, error) {
+func (i *Issuer) sign(ctx context.Context, c claims) (string, error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return "", fmt.Errorf("token of %s: %w", c.Subject, err)
 	}
-	return i.signer.sign(payload)
+	return i.signer.Sign(ctx, payload)
 }

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -23,8 +24,10 @@ type Key struct {
 	ID        string
 	Algorithm string // RS256, ES256, ES384 or ES512; "": none that tokens are signed with
 	Public    crypto.PublicKey
-	hash      crypto.Hash
-	size      int // of half an ECDSA signature, in bytes
+	// Hidden: signatures by it are still good, but it makes no more of them, and others are not told of it.
+	Hidden bool
+	hash   crypto.Hash
+	size   int // of half an ECDSA signature, in bytes
 }
 
 // NewKey returns the key of an *rsa.PublicKey or *ecdsa.PublicKey.
@@ -73,6 +76,13 @@ func (k *Key) verify(signed, signature []byte) bool {
 	return false
 }
 
+// Signing makes the token of a payload, signed. It must be safe for concurrent use.
+type Signing interface {
+	Sign(ctx context.Context, payload []byte) (string, error)
+}
+
+var _ Signing = (*Signer)(nil)
+
 // Signer signs tokens with a private key. It is safe for concurrent use.
 type Signer struct {
 	Key
@@ -94,8 +104,8 @@ func NewSigner(private crypto.PrivateKey) (*Signer, error) {
 	return &Signer{Key: key, private: s, header: base64.RawURLEncoding.EncodeToString([]byte(header))}, nil
 }
 
-// sign returns the token with a payload.
-func (s *Signer) sign(payload []byte) (string, error) {
+// Sign implements Signing. It asks nobody.
+func (s *Signer) Sign(_ context.Context, payload []byte) (string, error) {
 	signed := s.header + "." + base64.RawURLEncoding.EncodeToString(payload)
 	h := s.hash.New()
 	h.Write([]byte(signed))

@@ -15,7 +15,7 @@ import (
 // held makes the world's secret hold a token, and notes what is marked.
 func (w *world) held(t *testing.T) (token string, marked *[]string) {
 	t.Helper()
-	token, err := w.issuer.IssueLegacy("default", *ref("web"), "secret")
+	token, err := w.issuer.IssueLegacy(t.Context(), "default", *ref("web"), "secret")
 	if err != nil {
 		t.Fatal(err)
 	}

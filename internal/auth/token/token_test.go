@@ -75,7 +75,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w.issuer = NewIssuer(here, w.signer)
-	w.checker = NewChecker(Config{Issuers: []string{here}, Audiences: []string{here}, Keys: []Key{w.signer.Key}, Objects: &w.objects, Clock: w.clock, Lookup: true})
+	w.checker = NewChecker(Config{Issuers: []string{here}, Audiences: []string{here}, Keys: NewRing([]Key{w.signer.Key}), Objects: &w.objects, Clock: w.clock, Lookup: true})
 	return w
 }
 
@@ -87,7 +87,7 @@ func (w *world) issue(t testing.TB, change func(*Wish)) string {
 	if change != nil {
 		change(&wish)
 	}
-	token, _, err := w.issuer.Issue(wish)
+	token, _, err := w.issuer.Issue(t.Context(), wish)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestRefusedForWhatIsThere(t *testing.T) {
 }
 
 func withKeys(cfg Config, keys ...Key) Config {
-	cfg.Keys = keys
+	cfg.Keys = NewRing(keys)
 	return cfg
 }
 
@@ -218,7 +218,7 @@ func TestForged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := other.signer.sign(body)
+		token, err := other.signer.Sign(t.Context(), body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,7 +262,7 @@ func TestLegacy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			token, err := w.issuer.IssueLegacy("default", *ref("web"), "secret")
+			token, err := w.issuer.IssueLegacy(t.Context(), "default", *ref("web"), "secret")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -37,6 +37,9 @@ var (
 	accounts = corev1.SchemeGroupVersion.WithResource("serviceaccounts")
 )
 
+// Name is the controller's.
+const Name = "serviceaccount-token"
+
 // Issue makes the token that a secret of an account holds. It must be safe for concurrent use.
 type Issue func(account *corev1.ServiceAccount, secret *corev1.Secret) (string, error)
 
@@ -44,7 +47,7 @@ type Issue func(account *corev1.ServiceAccount, secret *corev1.Secret) (string, 
 func New(issue Issue, authority []byte) engine.Controller {
 	f := filler{issue, authority}
 	return engine.Controller{
-		Name: "serviceaccount-token", Component: "serviceaccount-token-controller", User: "system:kube-controller-manager", Queue: "serviceaccount_tokens_service",
+		Name: Name, Component: "serviceaccount-token-controller", User: "system:kube-controller-manager", Queue: "serviceaccount_tokens_service",
 		Inputs: []engine.Input{{Resource: secrets, Keys: tokenSecret}, {Resource: accounts, Keys: secretsOf}},
 		Outputs: []engine.Output{
 			{Resource: secrets, Fields: []string{"data[ca.crt,namespace,token]", "metadata.annotations[kubernetes.io/service-account.name,kubernetes.io/service-account.uid]"}},

@@ -22,10 +22,12 @@ const (
 	tokenLife    = 60 * 60
 	tokenLifeMin = 10 * 60
 	tokenLifeMax = 1 << 32
-	// A token that asks for tokenLifeLate lives for tokenLifeYear where kinds.Tokens.Extend says so, as upstream's for programs that read theirs only once.
+	// A token that asks for tokenLifeLate lives for kinds.Tokens.Extend, as upstream's for programs that read theirs only once.
 	tokenLifeLate = 60*60 + 7
-	tokenLifeYear = 365 * 24 * 60 * 60
 )
+
+// issuedRemark is upstream's annotation that names the token which was given out.
+const issuedRemark = "authentication.kubernetes.io/issued-credential-id"
 
 var tokenRequest = authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
 
@@ -56,28 +58,24 @@ func createToken(env kinds.Env, obj kinds.Object, body runtime.Object, call kind
 	life := *r.Spec.ExpirationSeconds
 	wish.Life = time.Duration(life) * time.Second
 	ours := func(audience string) bool { return slices.Contains(call.Tokens.Audiences, audience) }
-	if call.Tokens.Extend && wish.Pod != nil && life == tokenLifeLate && !slices.ContainsFunc(wish.Audiences, func(a string) bool { return !ours(a) }) {
-		wish.WarnAfter, wish.Life = wish.Life, yearOf(call.Tokens.MaxLife)
+	if call.Tokens.Extend != 0 && wish.Pod != nil && life == tokenLifeLate && !slices.ContainsFunc(wish.Audiences, func(a string) bool { return !ours(a) }) {
+		wish.WarnAfter, wish.Life = wish.Life, call.Tokens.Extend
 	}
-	if call.Tokens.Issue == nil {
+	if call.Issue == nil {
 		return kinds.Effect{}, apierrors.NewInternalError(errors.New("failed to generate token: this server has no key that signs tokens"))
 	}
-	token, err := call.Tokens.Issue(wish)
+	token, err := call.Issue(wish)
 	if err != nil {
 		return kinds.Effect{}, apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
 	}
 	r.Status = authenticationv1.TokenRequestStatus{
-		Token: token, ExpirationTimestamp: metav1.NewTime(env.Now.Add(time.Duration(*r.Spec.ExpirationSeconds) * time.Second)),
+		Token: token.Text, ExpirationTimestamp: metav1.NewTime(env.Now.Add(time.Duration(*r.Spec.ExpirationSeconds) * time.Second)),
 	}
-	return kinds.Effect{DryRun: true, Answer: r, Warnings: warnings}, nil
-}
-
-// yearOf is how long an extended token lives.
-func yearOf(most time.Duration) time.Duration {
-	if year := tokenLifeYear * time.Second; most == 0 || most > year {
-		return year
+	effect := kinds.Effect{DryRun: true, Answer: r, Warnings: warnings}
+	if token.ID != "" {
+		effect.Remarks = map[string]string{issuedRemark: "JTI=" + token.ID}
 	}
-	return most
+	return effect, nil
 }
 
 // completeRequest says what is wrong with r, or fills in what it leaves open.
