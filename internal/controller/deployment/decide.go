@@ -2,9 +2,7 @@ package deployment
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"math"
 	"slices"
@@ -16,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/rand"
-	"k8s.io/utils/dump"
+
+	"github.com/floe-k8s/floe/internal/controller/revision"
 )
 
 // Annotations that carry a rollout's state.
@@ -137,18 +135,6 @@ func sameTemplate(a, b *corev1.PodTemplateSpec) bool {
 	return equality.Semantic.DeepEqual(a, b)
 }
 
-// templateHash is the pod-template-hash: FNV-32a of the template's canonical dump and the collision count.
-func templateHash(t *corev1.PodTemplateSpec, collisions *int32) string {
-	h := fnv.New32a()
-	fmt.Fprintf(h, "%v", dump.ForHash(*t))
-	if collisions != nil {
-		var b [8]byte
-		binary.LittleEndian.PutUint32(b[:], uint32(*collisions))
-		h.Write(b[:])
-	}
-	return rand.SafeEncodeString(fmt.Sprint(h.Sum32()))
-}
-
 func replicas(d *appsv1.Deployment) int32 {
 	if d.Spec.Replicas == nil {
 		return 1
@@ -235,9 +221,9 @@ func (r *rollout) annotate(rs *appsv1.ReplicaSet, revision string) {
 }
 
 // make plans the new set, already at the size that the strategy allows at first.
-func (r *rollout) make(revision string) {
+func (r *rollout) make(number string) {
 	t := r.d.Spec.Template.DeepCopy()
-	hash := templateHash(&r.d.Spec.Template, r.d.Status.CollisionCount)
+	hash := revision.TemplateHash(&r.d.Spec.Template, r.d.Status.CollisionCount)
 	if t.Labels == nil {
 		t.Labels = map[string]string{}
 	}
@@ -253,7 +239,7 @@ func (r *rollout) make(revision string) {
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(r.d, appsv1.SchemeGroupVersion.WithKind("Deployment"))}},
 		Spec: appsv1.ReplicaSetSpec{Replicas: &n, MinReadySeconds: r.d.Spec.MinReadySeconds, Selector: sel, Template: *t},
 	}
-	r.annotate(rs, revision)
+	r.annotate(rs, number)
 	r.sets = append(r.sets, rs)
 	r.fresh = rs
 	r.resize(rs, r.newSize())
