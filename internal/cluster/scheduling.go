@@ -11,7 +11,6 @@ import (
 	"github.com/floe-k8s/floe/internal/scheduler/config"
 	"github.com/floe-k8s/floe/internal/scheduler/extend"
 	"github.com/floe-k8s/floe/internal/scheduler/queue"
-	"github.com/floe-k8s/floe/internal/scheduler/volumes"
 	"github.com/floe-k8s/floe/internal/scheduler/why"
 )
 
@@ -36,10 +35,10 @@ func (s *server) newScheduler() (*scheduler.Scheduler, error) {
 	}
 	cfg := scheduler.Config{
 		Client: s.client("system:kube-scheduler"), Clock: s.Clock, Rand: s.random(randomScheduler), Log: log, Metrics: s.scheduling, Host: s.host,
-		Queue: queue.Config{First: file.First, Most: file.Most}, Volumes: volumes.New(func(string) {}),
+		Queue: queue.Config{First: file.First, Most: file.Most}, Rules: scheduler.NewRules(s.Clock),
 	}
 	for _, p := range file.Profiles {
-		made, err := scheduler.NewProfile(p, cfg.Volumes)
+		made, err := scheduler.NewProfile(p, cfg.Rules)
 		if err != nil {
 			return nil, fmt.Errorf("scheduler.configFile: %w", err)
 		}

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -10,9 +11,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/scheduler/claims"
 	"github.com/floe-k8s/floe/internal/scheduler/place"
 	"github.com/floe-k8s/floe/internal/scheduler/preempt"
 	"github.com/floe-k8s/floe/internal/scheduler/queue"
+	"github.com/floe-k8s/floe/internal/scheduler/volumes"
 )
 
 // inMemory ends the note of an event about a victim that has not been bound yet: it goes on living, and is tried again.
@@ -42,7 +45,7 @@ func (s *Scheduler) putOut(ctx context.Context, it *queue.Item, w preempt.Writes
 			s.queue.Again(n.UID)
 		}
 	}
-	var evictions []preempt.Eviction
+	var evictions []preempt.Eviction // of pods that do not go already
 	for _, e := range w.Evictions {
 		if !s.putOutUnbound(ctx, pod, e) {
 			evictions = append(evictions, e)
@@ -51,11 +54,14 @@ func (s *Scheduler) putOut(ctx context.Context, it *queue.Item, w preempt.Writes
 	if len(evictions) == 0 {
 		return
 	}
-	last := len(evictions) - 1
+	s.metrics.victims.Observe(float64(len(w.Evictions)))
+	last, begun := len(evictions)-1, s.cfg.Clock.Now()
 	s.queue.Hold(pod.UID)
-	s.evict(it, losers, evictions[:last], func(bool) {
+	s.evict(it, begun, losers, evictions[:last], func(bool) {
 		s.queue.Free(pod.UID, s.cfg.Clock.Now())
-		s.evict(it, nil, evictions[last:], func(gone bool) {
+		s.evict(it, begun, nil, evictions[last:], func(gone bool) {
+			delete(s.thwarted, pod.UID)
+			s.metrics.preempted("success", s.cfg.Clock.Since(begun))
 			if gone { // while the pod was held perhaps, and nothing more will wake it
 				s.queue.Again(pod.UID)
 			}
@@ -65,7 +71,7 @@ func (s *Scheduler) putOut(ctx context.Context, it *queue.Item, w preempt.Writes
 
 // evict is an errand: it empties the nominations of losers and evicts, and then has the loop do what follows, which is told whether a victim
 // had gone before.
-func (s *Scheduler) evict(it *queue.Item, losers []*corev1.Pod, list []preempt.Eviction, then func(gone bool)) {
+func (s *Scheduler) evict(it *queue.Item, begun time.Time, losers []*corev1.Pod, list []preempt.Eviction, then func(gone bool)) {
 	pod := it.Pod
 	s.errands.add(func() errand {
 		if s.queue.Get(pod.UID) != it {
@@ -80,7 +86,7 @@ func (s *Scheduler) evict(it *queue.Item, losers []*corev1.Pod, list []preempt.E
 			for _, e := range list {
 				gone, err := s.evictOne(ctx, pod, e)
 				if err != nil {
-					return func() { s.unevicted(it, e.Victim, err) }
+					return func() { s.unevicted(it, begun, e.Victim, err) }
 				}
 				anyGone = anyGone || gone
 			}
@@ -89,11 +95,21 @@ func (s *Scheduler) evict(it *queue.Item, losers []*corev1.Pod, list []preempt.E
 	})
 }
 
-// unevicted takes it that a victim stays. The pod rests before it is tried again, lest an API that refuses is asked without end.
-func (s *Scheduler) unevicted(it *queue.Item, victim place.Placed, err error) {
+// unevicted takes it that a victim stays. The pod is tried again at once, as upstream does it, and rests from the second time on, lest an API that
+// refuses is asked without end.
+func (s *Scheduler) unevicted(it *queue.Item, begun time.Time, victim place.Placed, err error) {
 	pod := it.Pod
+	s.metrics.preempted("error", s.cfg.Clock.Since(begun))
 	s.cfg.Log.Warn("victim not evicted", "pod", pod.Namespace+"/"+pod.Name, "victim", victim.Namespace+"/"+victim.Name, "err", err)
-	if s.queue.Hold(pod.UID); s.queue.Get(pod.UID) == it && it.Held() {
+	if s.queue.Get(pod.UID) != it {
+		return
+	}
+	if !s.thwarted[pod.UID] {
+		s.thwarted[pod.UID] = true
+		s.queue.Again(pod.UID)
+		return
+	}
+	if s.queue.Hold(pod.UID); it.Held() {
 		s.queue.Fail(it, s.cfg.Clock.Now())
 	}
 }
@@ -101,10 +117,17 @@ func (s *Scheduler) unevicted(it *queue.Item, victim place.Placed, err error) {
 // putOutUnbound puts out a victim that waits for its claims and is not bound yet; false: it is not one.
 func (s *Scheduler) putOutUnbound(ctx context.Context, pod *corev1.Pod, e preempt.Eviction) bool {
 	t := s.claiming[e.Victim.UID]
-	if t == nil {
+	switch {
+	case t == nil:
 		return false
+	case t.ended != nil:
+		return true // it goes already
 	}
-	s.giveUp(ctx, t, fmt.Errorf("preempted by %s", preempt.Name))
+	plugin := claims.Name
+	if t.volumes != nil {
+		plugin = volumes.VolumeBinding
+	}
+	s.giveUp(ctx, t, plugin, fmt.Errorf("preempted by %s", preempt.Name))
 	s.reports.preempted(ctx, t.pod, pod, e, inMemory)
 	return true
 }

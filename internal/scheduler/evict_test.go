@@ -18,7 +18,6 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/controllertest"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/scheduler/config"
-	"github.com/floe-k8s/floe/internal/scheduler/volumes"
 )
 
 // ranked is a pod of a priority; on a node unless that is "".
@@ -87,8 +86,8 @@ func TestPreemptionThatIsSwitchedOff(t *testing.T) {
 		p := config.Default().Profiles[0]
 		p.Preemption, p.Gates = false, false
 		r := start(t, api, func(c *Config) {
-			c.Volumes = volumes.New(func(string) {})
-			made, err := NewProfile(p, c.Volumes)
+			c.Rules = NewRules(c.Clock)
+			made, err := NewProfile(p, c.Rules)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -103,8 +103,11 @@ func (s *Scheduler) state(pod *corev1.Pod) string {
 	case queue.Parked:
 		return "waits for a change that may help it"
 	case queue.Gated:
-		if s.queue.Get(pod.UID).Held() {
+		switch it := s.queue.Get(pod.UID); {
+		case it.Held():
 			return preempt.MessageUnderway
+		case it.Barred():
+			return "waits for its resource claims: " + s.profiles[pod.Spec.SchedulerName].Devices.Gate(pod).Message()
 		}
 		return "waits for its scheduling gates to be removed"
 	case queue.Planned:

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"cmp"
+	"context"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,7 +17,7 @@ import (
 )
 
 // apply enters a change into the table and tells the queue of it.
-func (s *Scheduler) apply(c client.Change) {
+func (s *Scheduler) apply(ctx context.Context, c client.Change) {
 	obj, gone := c.Newest(), c.New == nil
 	switch o := obj.(type) {
 	case *corev1.Node:
@@ -24,7 +25,7 @@ func (s *Scheduler) apply(c client.Change) {
 		s.applyNode(old, o, gone)
 	case *corev1.Pod:
 		old, _ := c.Old.(*corev1.Pod)
-		s.applyPod(old, o, gone)
+		s.applyPod(ctx, old, o, gone)
 	case *corev1.Namespace:
 		s.applyNamespace(c, o, gone)
 	case *policyv1.PodDisruptionBudget:
@@ -34,7 +35,7 @@ func (s *Scheduler) apply(c client.Change) {
 			s.budgets.Set(o)
 		}
 	default:
-		if !s.applyVolumes(c, obj, gone) {
+		if !s.applyClaimed(c, obj, gone) {
 			s.applyOwner(obj, gone)
 		}
 	}
@@ -42,7 +43,7 @@ func (s *Scheduler) apply(c client.Change) {
 
 // happened tells the queue of an event; made only makes it when somebody waits.
 func (s *Scheduler) happened(made func() (queue.Event, bool), node string) {
-	if s.queue.Counts(queue.Parked)+s.queue.Counts(queue.InFlight) == 0 {
+	if s.queue.Counts(queue.Parked)+s.queue.Counts(queue.InFlight)+s.queue.Counts(queue.Gated) == 0 {
 		return
 	}
 	ev, ok := made()
@@ -109,12 +110,13 @@ func (s *Scheduler) applyOwner(obj kinds.Object, gone bool) {
 	s.table.SetOwner(owner, parsed)
 }
 
-func (s *Scheduler) applyPod(old, pod *corev1.Pod, gone bool) {
-	if gone || pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
-		s.unclaim(pod)
-		delete(s.expected, pod.UID)
-	}
+func (s *Scheduler) applyPod(ctx context.Context, old, pod *corev1.Pod, gone bool) {
 	ended := gone || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	if ended || pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
+		s.unclaim(ctx, pod)
+		delete(s.expected, pod.UID)
+		delete(s.thwarted, pod.UID)
+	}
 	switch {
 	case ended:
 		s.queue.Remove(pod.UID)
@@ -139,6 +141,9 @@ func (s *Scheduler) nominate(pod *corev1.Pod) {
 		node = want
 	} else {
 		delete(s.expected, pod.UID)
+	}
+	if it := s.queue.Get(pod.UID); it != nil && it.Barred() {
+		node = "" // until it is tried
 	}
 	if s.table.NodeOf(pod.UID) == "" { // else it is assumed, and the stream has not come that far
 		s.table.Nominate(pod, node)

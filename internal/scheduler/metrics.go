@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/floe-k8s/floe/internal/observe"
+	"github.com/floe-k8s/floe/internal/scheduler/claims"
 	"github.com/floe-k8s/floe/internal/scheduler/place"
 	"github.com/floe-k8s/floe/internal/scheduler/queue"
 )
@@ -20,6 +21,14 @@ type Metrics struct {
 	algorithm, attemptsOfPod   prometheus.Histogram
 	pending, goroutines, cache *prometheus.GaugeVec
 	incoming                   *prometheus.CounterVec
+
+	preemptions    prometheus.Counter
+	victims        prometheus.Histogram
+	evicting       *prometheus.HistogramVec
+	evicted        *prometheus.CounterVec
+	claimsCreated  *prometheus.CounterVec
+	devicesAwaited *prometheus.CounterVec
+	deviceWait     *prometheus.HistogramVec
 }
 
 // NewMetrics returns metrics that tell nothing until a scheduler that was given them runs.
@@ -47,8 +56,21 @@ func NewMetrics() *Metrics {
 		goroutines:    gauge("goroutines", "Goroutines at work, by what they do.", "operation"),
 		cache:         gauge("cache_size", "Nodes and pods in the table, and pods that are assumed to be on a node.", "type"),
 		incoming:      counter("queue_incoming_pods_total", "Pods that entered a part of the queue, by the event that made them.", "queue", "event"),
+
+		preemptions: prometheus.NewCounter(prometheus.CounterOpts{Subsystem: subsystem, Name: "preemption_attempts_total",
+			Help: "Searches for pods that could be put out."}),
+		victims: prometheus.NewHistogram(histogram("preemption_victims", "How many pods are put out for one.", prometheus.ExponentialBuckets(1, 2, 7))),
+		evicting: prometheus.NewHistogramVec(histogram("preemption_goroutines_duration_seconds", "How long it takes to tell the victims of a pod to go, in seconds.",
+			prometheus.ExponentialBuckets(0.01, 2, 20)), []string{"result"}),
+		evicted:       counter("preemption_goroutines_execution_total", "Pods whose victims were told to go, or could not be.", "result"),
+		claimsCreated: counter("resourceclaim_creates_total", "Resource claims that were created for extended resources, or could not be.", "status"),
+		devicesAwaited: counter("dra_bindingconditions_allocations_total", "Devices with binding conditions that pods waited for, by how that ended.",
+			"profile", "driver", "status"),
+		deviceWait: prometheus.NewHistogramVec(histogram("dra_bindingconditions_wait_duration_seconds", "How long pods waited for devices to get ready, in seconds.",
+			prometheus.ExponentialBuckets(0.1, 2, 14)), []string{"profile", "driver", "status"}),
 	}
-	m.Collectors = observe.Collectors{m.attempts, m.attempt, m.sli, m.algorithm, m.attemptsOfPod, m.pending, m.goroutines, m.cache, m.incoming}
+	m.Collectors = observe.Collectors{m.attempts, m.attempt, m.sli, m.algorithm, m.attemptsOfPod, m.pending, m.goroutines, m.cache, m.incoming,
+		m.preemptions, m.victims, m.evicting, m.evicted, m.claimsCreated, m.devicesAwaited, m.deviceWait}
 	return m
 }
 
@@ -58,6 +80,31 @@ func (m *Metrics) decided(lasted time.Duration) { m.algorithm.Observe(lasted.Sec
 func (m *Metrics) attempted(result, profile string, lasted time.Duration) {
 	m.attempts.WithLabelValues(result, profile).Inc()
 	m.attempt.WithLabelValues(result, profile).Observe(lasted.Seconds())
+}
+
+// preempted tells how it ended to put out the victims of a pod.
+func (m *Metrics) preempted(result string, lasted time.Duration) {
+	m.evicted.WithLabelValues(result).Inc()
+	m.evicting.WithLabelValues(result).Observe(lasted.Seconds())
+}
+
+// created tells of a claim that was created, or could not be.
+func (m *Metrics) created(err error) {
+	status := "success"
+	if err != nil {
+		status = "failure"
+	}
+	m.claimsCreated.WithLabelValues(status).Inc()
+}
+
+// waited tells how a pod's wait for its devices ended.
+func (m *Metrics) waited(profile string, devices []claims.Device, status string, lasted time.Duration) {
+	for _, d := range devices {
+		m.deviceWait.WithLabelValues(profile, d.Driver, status).Observe(lasted.Seconds())
+		if d.Conditional {
+			m.devicesAwaited.WithLabelValues(profile, d.Driver, status).Inc()
+		}
+	}
 }
 
 // scheduled tells of a pod that was bound; upstream names no more than 15 tries.

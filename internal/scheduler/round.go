@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/scheduler/claims"
 	"github.com/floe-k8s/floe/internal/scheduler/queue"
 	"github.com/floe-k8s/floe/internal/scheduler/volumes"
 )
@@ -25,8 +26,15 @@ type try struct {
 	node  string
 	begun time.Time
 
-	claims *volumes.Bindings // what its claims get; nil: nothing is to be written or waited for
-	late   time.Time         // when they must be bound; zero: they are not written yet
+	volumes     *volumes.Bindings // what its volume claims get; nil: nothing is to be written or waited for
+	bindings    []claims.Binding  // what is to be written of its resource claims
+	unready     bool              // they are written, and their devices have to get ready
+	writing     bool              // an errand is about its claims
+	ended       func()            // what the loop does when that errand ends, since the try has; nil: it has not
+	kept        bool              // what is written stays though the try has ended
+	volumesLate time.Time         // when its volumes must be bound; zero: they are not written yet
+	devicesLate time.Time         // when its devices must be ready; zero: they are not written yet
+	waits       time.Time         // since when it waits for them; zero: none has conditions
 }
 
 // outcome is what became of a binding.
@@ -55,16 +63,29 @@ func (s *Scheduler) round(ctx context.Context, binders *sync.WaitGroup) bool {
 func (s *Scheduler) try(ctx context.Context, it *queue.Item) {
 	begun := s.cfg.Clock.Now()
 	pod := it.Pod
+	if pod.Status.NominatedNodeName != "" && len(pod.Spec.ResourceClaims) > 0 {
+		s.nominate(pod) // it may have been barred until now
+	}
 	v := s.decide(ctx, pod)
 	s.metrics.decided(s.cfg.Clock.Since(begun))
 	if v.node != "" {
-		claims, err := s.assume(pod, v.node)
+		t := &try{item: it, pod: pod, node: v.node, begun: begun}
+		err := s.assume(t)
 		if err == nil {
-			s.plan(ctx, &try{item: it, pod: pod, node: v.node, begun: begun, claims: claims})
+			s.plan(ctx, t)
 			return
 		}
 		v = verdict{err: err, nominate: new("")}
 	}
+	if v.release.Deallocate != nil || v.release.Delete != nil {
+		s.release(ctx, it, begun, v)
+		return
+	}
+	s.conclude(ctx, it, begun, v)
+}
+
+// conclude lets a pod for which there is no node wait, or rest when that is not known.
+func (s *Scheduler) conclude(ctx context.Context, it *queue.Item, begun time.Time, v verdict) {
 	result := "unschedulable"
 	if v.err == nil {
 		s.queue.Park(it, v.plugins, s.cfg.Clock.Now())
@@ -72,7 +93,7 @@ func (s *Scheduler) try(ctx context.Context, it *queue.Item) {
 		result = "error"
 		s.queue.Fail(it, s.cfg.Clock.Now())
 	}
-	s.metrics.attempted(result, pod.Spec.SchedulerName, s.cfg.Clock.Since(begun))
+	s.metrics.attempted(result, it.Pod.Spec.SchedulerName, s.cfg.Clock.Since(begun))
 	s.refuse(ctx, it, v)
 }
 
@@ -80,7 +101,7 @@ func (s *Scheduler) try(ctx context.Context, it *queue.Item) {
 func (s *Scheduler) plan(ctx context.Context, t *try) {
 	s.queue.Plan(t.item)
 	s.settleOn(t.pod, t.node)
-	if t.claims != nil {
+	if t.claims() {
 		s.claim(ctx, t)
 		return
 	}
@@ -142,18 +163,27 @@ func (s *Scheduler) settle(ctx context.Context, list []outcome) {
 			s.reports.scheduled(ctx, o.pod, o.node)
 			continue
 		}
-		if apierrors.IsConflict(o.err) || apierrors.IsNotFound(o.err) {
-			s.takeBack(o.try) // another was quicker, and the stream will tell
-		} else {
-			s.fail(ctx, o.try, fmt.Errorf("running Bind plugin %q: %w", "DefaultBinder", o.err))
-		}
+		s.unbound(ctx, o)
 	}
+}
+
+// unbound takes it that a binding was refused.
+func (s *Scheduler) unbound(ctx context.Context, o outcome) {
+	t := o.try
+	t.kept = apierrors.IsConflict(o.err) // another has bound it, to the same claims
+	s.end(ctx, t, func() {
+		if t.kept || apierrors.IsNotFound(o.err) {
+			s.takeBack(t) // the stream will tell
+		} else {
+			s.fail(ctx, t, fmt.Errorf("running Bind plugin %q: %w", "DefaultBinder", o.err))
+		}
+	})
 }
 
 // takeBack undoes what was decided about a pod, which rests and is tried again; false: it has gone, or another has bound it, and the
 // table knows.
 func (s *Scheduler) takeBack(t *try) bool {
-	s.index.Undo(t.claims)
+	s.index.Undo(t.volumes)
 	if s.queue.Get(t.pod.UID) != t.item {
 		return false
 	}

@@ -22,16 +22,16 @@
 //   - No node is given more than it has: a binding counts from the moment it is planned until the API refuses it.
 //   - A pod is bound by an ordinary pods/binding create with its UID, so that two schedulers, or one that was killed between plan and
 //     commit and begins anew, bind it once at most; a pod that another has bound is no error.
-//   - A pod whose rules this release does not know is never placed; its condition names what is missing.
-//   - A pod whose claims must wait for their volumes stands on its node meanwhile, and holds up nobody.
+//   - A pod whose claims must wait for their volumes or devices stands on its node meanwhile, and holds up nobody.
+//   - Devices that are being written are given to nobody else before the outcome is known; what was written for a pod that is not bound
+//     after all is undone before it is tried again.
 //   - A pod for which victims are put out is nominated to their node at once, and not tried before the last of them is told to go.
 //   - Reports about one pod are written in the order in which they were made, and a condition only when it says something new.
 //   - The inbox, the batches and errands under way and the reports that wait are bounded: who fills them waits.
 //
 // # What it leaves to others
 //
-// Admission at the node belongs to node; whom to put out is preempt's to choose, and what claims get is volumes'; the rules listed in
-// missing come with later releases.
+// Admission at the node belongs to node; whom to put out is preempt's to choose, and what claims get is that of volumes and claims.
 package scheduler
 
 import (
@@ -39,6 +39,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +50,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/client"
+	"github.com/floe-k8s/floe/internal/scheduler/claims"
 	"github.com/floe-k8s/floe/internal/scheduler/config"
 	"github.com/floe-k8s/floe/internal/scheduler/extend"
 	"github.com/floe-k8s/floe/internal/scheduler/place"
@@ -63,18 +65,17 @@ const (
 	streamRetry = time.Second
 )
 
-// Config says what a scheduler needs; all fields are required but Metrics, Profiles, Volumes, Queue,
-// Extenders and Host. Rand and Volumes belong to the scheduler.
+// Config says what a scheduler needs; all fields are required but Metrics, Profiles, Rules, Queue,
+// Extenders and Host. Rand and Rules belong to the scheduler.
 type Config struct {
 	Client   client.Client
 	Clock    clock.WithTicker
 	Rand     *rand.Rand
 	Log      *slog.Logger
-	Metrics  *Metrics  // nil: nobody reads them
-	Profiles []Profile // none: upstream's default profile
-	// Volumes is the index whose rules the policies of Profiles were compiled with; nil: a new one, which only the default profile asks.
-	Volumes *volumes.Index
-	Queue   queue.Config // how long pods rest; the other fields are the scheduler's
+	Metrics  *Metrics     // nil: nobody reads them
+	Profiles []Profile    // none: upstream's default profile
+	Rules    Rules        // that Profiles were made with; zero: new ones, which only the default profile asks
+	Queue    queue.Config // how long pods rest; the other fields are the scheduler's
 	// Extenders are asked about every pod that they have a say in; the loop waits for their answers.
 	Extenders []*extend.Extender
 	Host      string // of this machine, as events name it; "" for none
@@ -88,6 +89,22 @@ type Profile struct {
 	Gates      bool // pods with scheduling gates wait until those are gone
 	// BindTimeout is how long a pod's claims may take to be bound; 0: volumes.BindTimeout.
 	BindTimeout time.Duration
+	// Devices finds devices for resource claims; nil: claims do not count.
+	Devices *claims.Rule
+	// Releases says that a pod that fits nowhere may take devices from a claim that nobody uses.
+	Releases bool
+}
+
+// Rules are what tells of objects that are not in the table, to all profiles of one scheduler.
+type Rules struct {
+	volumes *volumes.Index
+	devices *claims.Rule
+	clock   clock.PassiveClock
+}
+
+// NewRules returns rules that know of nothing.
+func NewRules(clock clock.PassiveClock) Rules {
+	return Rules{volumes: volumes.New(func(string) {}), devices: claims.New(place.NewTable(), claims.Config{Clock: clock}), clock: clock}
 }
 
 // Scheduler places pods. Run it once.
@@ -101,11 +118,13 @@ type Scheduler struct {
 	table     *place.Table
 	queue     *queue.Queue
 	index     *volumes.Index
+	devices   *claims.Rule // of any profile, since they know the same
 	budgets   *preempt.Budgets
 	preemptor *preempt.Preemptor
 	claiming  map[types.UID]*try   // decided, and wait for their claims
 	stirred   bool                 // something that claims wait for has changed
 	expected  map[types.UID]string // nominations that were decided and that the stream has yet to show
+	thwarted  map[types.UID]bool   // pods whose last eviction failed
 	errands   errands
 	tries     []*try         // decided and not sent
 	flying    int            // batches under way
@@ -116,12 +135,12 @@ type Scheduler struct {
 
 // New returns a scheduler. It starts nothing.
 func New(cfg Config) *Scheduler {
-	if cfg.Volumes == nil {
-		cfg.Volumes = volumes.New(func(string) {})
+	if cfg.Rules.volumes == nil {
+		cfg.Rules = NewRules(cfg.Clock)
 	}
 	if len(cfg.Profiles) == 0 {
 		for _, p := range config.Default().Profiles {
-			made, err := NewProfile(p, cfg.Volumes)
+			made, err := NewProfile(p, cfg.Rules)
 			if err != nil {
 				panic(fmt.Sprintf("scheduler: the default: %v", err)) // it has no part that could fail
 			}
@@ -131,8 +150,9 @@ func New(cfg Config) *Scheduler {
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()
 	}
-	s := &Scheduler{cfg: cfg, profiles: map[string]*Profile{}, metrics: cfg.Metrics, questions: make(chan question), index: cfg.Volumes}
-	s.cfg.Queue.Entered, s.cfg.Queue.Ungated = s.metrics.entered, s.ungated
+	s := &Scheduler{cfg: cfg, profiles: map[string]*Profile{}, metrics: cfg.Metrics, questions: make(chan question), index: cfg.Rules.volumes,
+		devices: cfg.Rules.devices}
+	s.cfg.Queue.Entered, s.cfg.Queue.Ungated, s.cfg.Queue.Barred = s.metrics.entered, s.ungated, s.barred
 	for i := range cfg.Profiles {
 		p := &cfg.Profiles[i]
 		s.profiles[p.Name] = p
@@ -142,13 +162,18 @@ func New(cfg Config) *Scheduler {
 	return s
 }
 
-// NewProfile compiles a profile as a configuration has it, with the rules of an index.
-func NewProfile(p config.Profile, index *volumes.Index) (Profile, error) {
-	policy, err := p.Place(index.Rules()).Compile()
+// NewProfile compiles a profile as a configuration has it.
+func NewProfile(p config.Profile, rules Rules) (Profile, error) {
+	devices := rules.devices.With(claims.Config{FilterTimeout: p.FilterTimeout, BindingTimeout: p.BindingTimeout, Clock: rules.clock})
+	policy, err := p.Place(append(rules.volumes.Rules(), devices)).Compile()
 	if err != nil {
 		return Profile{}, fmt.Errorf("profile %s: %w", p.Name, err)
 	}
-	return Profile{Name: p.Name, Policy: policy, Preemption: p.Preemption, Gates: p.Gates, BindTimeout: p.BindTimeout}, nil
+	out := Profile{Name: p.Name, Policy: policy, Preemption: p.Preemption, Gates: p.Gates, BindTimeout: p.BindTimeout}
+	if slices.Contains(policy.Filters, claims.Name) {
+		out.Devices, out.Releases = devices, p.Releases
+	}
+	return out, nil
 }
 
 // ungated says whether a pod's profile takes no notice of scheduling gates.
@@ -157,12 +182,20 @@ func (s *Scheduler) ungated(pod *corev1.Pod) bool {
 	return p != nil && !p.Gates
 }
 
+// barred says whether a pod waits for its resource claims.
+func (s *Scheduler) barred(pod *corev1.Pod) bool {
+	p := s.profiles[pod.Spec.SchedulerName]
+	return p != nil && p.Devices != nil && p.Devices.Gate(pod) != nil
+}
+
 func (s *Scheduler) reset() {
 	s.table, s.queue = place.NewTable(), queue.New(s.cfg.Queue)
 	s.index.Reset(s.table.Touch)
+	s.devices.Reset(s.table)
 	s.budgets = &preempt.Budgets{}
 	s.preemptor = preempt.New(s.table, s.budgets)
-	s.claiming, s.stirred, s.expected, s.errands = map[types.UID]*try{}, false, map[types.UID]string{}, newErrands()
+	s.claiming, s.stirred, s.errands = map[types.UID]*try{}, false, newErrands()
+	s.expected, s.thwarted = map[types.UID]string{}, map[types.UID]bool{}
 	s.tries, s.flying, s.done = nil, 0, make(chan []outcome, batchesMost)
 	s.inbox = newInbox()
 }
@@ -175,7 +208,7 @@ func followed() []client.Resource {
 	list := []client.Resource{nodeResource(), corev1.SchemeGroupVersion.WithResource("namespaces"), corev1.SchemeGroupVersion.WithResource("services"),
 		corev1.SchemeGroupVersion.WithResource("replicationcontrollers"), appsv1.SchemeGroupVersion.WithResource("replicasets"),
 		appsv1.SchemeGroupVersion.WithResource("statefulsets"), policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets")}
-	return append(append(list, volumes.Followed()...), podResource())
+	return append(slices.Concat(list, volumes.Followed(), claims.Followed()), podResource())
 }
 
 // Run schedules until ctx ends, whose error it returns after every goroutine has ended.
@@ -204,7 +237,7 @@ func (s *Scheduler) session(ctx context.Context) error {
 	s.reset()
 	for _, res := range followed() {
 		for obj := range view.List(res, "") {
-			s.apply(client.Change{New: obj})
+			s.apply(ctx, client.Change{New: obj})
 		}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -241,7 +274,7 @@ func (s *Scheduler) loop(ctx context.Context, beside *sync.WaitGroup) {
 // take applies what has come in, without waiting.
 func (s *Scheduler) take(ctx context.Context) {
 	for _, c := range s.inbox.take() {
-		s.apply(c)
+		s.apply(ctx, c)
 	}
 	s.checkClaims(ctx)
 	for {
@@ -263,8 +296,8 @@ func (s *Scheduler) due() (time.Time, bool) {
 	at, ok := s.queue.Due()
 	ok = ok && s.flying < batchesMost
 	for _, t := range s.claiming {
-		if !t.late.IsZero() && (!ok || t.late.Before(at)) {
-			at, ok = t.late, true
+		if next := t.due(); t.ended == nil && !next.IsZero() && (!ok || next.Before(at)) {
+			at, ok = next, true
 		}
 	}
 	return at, ok

@@ -49,7 +49,7 @@ func TestDecide(t *testing.T) {
 	claims.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "x"}}}}
 	cordoned.Spec.Unschedulable = true
 	devices := testPod("devices", 1)
-	devices.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}}
+	devices.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimName: new("gpu")}}
 	for name, c := range map[string]struct {
 		nodes         []*corev1.Node
 		placed, pod   *corev1.Pod // placed stands on the first node
@@ -64,13 +64,13 @@ func TestDecide(t *testing.T) {
 		"never":     {[]*corev1.Node{testNode("a", 1000, 1)}, testPod("x", 1), meek, "", "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, preemption: not eligible due to preemptionPolicy=Never."},
 		"selector":  {[]*corev1.Node{testNode("a", 1000, 9)}, nil, selective, "", "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."},
 		"cordoned":  {[]*corev1.Node{cordoned}, nil, testPod("p", 1), "", "0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."},
-		"missing":   {[]*corev1.Node{testNode("a", 1000, 9)}, nil, devices, "", "this release of floe cannot honour spec.resourceClaims"},
+		"no device": {[]*corev1.Node{testNode("a", 1000, 9)}, nil, devices, "", `0/1 nodes are available: could not find ResourceClaim "default/gpu". no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.`},
 		"no claim":  {[]*corev1.Node{testNode("a", 1000, 9)}, nil, claims, "", `0/1 nodes are available: persistentvolumeclaim "x" not found. not found`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := New(Config{Rand: rand.New(rand.NewSource(1)), Clock: clock.RealClock{}})
 			for _, n := range c.nodes {
-				s.apply(client.Change{New: n})
+				s.apply(t.Context(), client.Change{New: n})
 			}
 			if c.placed != nil {
 				s.table.SetPod(c.placed, c.nodes[0].Name)
@@ -97,7 +97,7 @@ func TestApply(t *testing.T) {
 		return n
 	}
 	for _, obj := range []kinds.Object{node("a"), node("b"), on} {
-		s.apply(client.Change{New: obj})
+		s.apply(t.Context(), client.Change{New: obj})
 	}
 	choosy := testPod("p", 1)
 	choosy.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
@@ -129,10 +129,10 @@ func TestApply(t *testing.T) {
 		if matters() {
 			t.Errorf("%s: matters before it is there", name)
 		}
-		if s.apply(client.Change{New: c.obj}); !matters() {
+		if s.apply(t.Context(), client.Change{New: c.obj}); !matters() {
 			t.Errorf("%s: does not matter", name)
 		}
-		if s.apply(client.Change{Old: c.obj}); matters() {
+		if s.apply(t.Context(), client.Change{Old: c.obj}); matters() {
 			t.Errorf("%s: matters when it is gone", name)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +26,7 @@ import (
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/controllertest"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/scheduler/claims"
 	"github.com/floe-k8s/floe/internal/scheduler/place"
 )
 
@@ -70,6 +72,12 @@ func resourceOf(obj kinds.Object) client.Resource {
 		return claimResource()
 	case *storagev1.StorageClass:
 		return storagev1.SchemeGroupVersion.WithResource("storageclasses")
+	case *resourcev1.ResourceClaim:
+		return claims.Resource()
+	case *resourcev1.DeviceClass:
+		return resourcev1.SchemeGroupVersion.WithResource("deviceclasses")
+	case *resourcev1.ResourceSlice:
+		return resourcev1.SchemeGroupVersion.WithResource("resourceslices")
 	case *policyv1.PodDisruptionBudget:
 		return policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets")
 	}

@@ -4,21 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/floe-k8s/floe/internal/scheduler/claims"
 	"github.com/floe-k8s/floe/internal/scheduler/place"
 	"github.com/floe-k8s/floe/internal/scheduler/preempt"
-)
-
-// unsupported is the plug-in that refuses pods whose rules this release lacks; nothing that happens makes it change its mind, but the pod's own update.
-const unsupported = "floe.dev/Unsupported"
-
-// What upstream's DynamicResources says of a pod without resource claims that fits nowhere, and of one that it was not asked about.
-const (
-	unclaimed = "no new claims to deallocate"
-	unasked   = "not found"
 )
 
 // verdict is what was decided about a pod: a node, or why there is none.
@@ -29,7 +20,9 @@ type verdict struct {
 	err     error    // no decision could be made, or it could not be carried out
 	// nominate is the node that the pod is nominated to from now on, "" for none; nil: that stays as it is.
 	nominate *string
-	plan     preempt.Plan // with a Node: whom to put out there
+	plan     preempt.Plan   // with a Node: whom to put out there
+	release  claims.Release // which claim is to give its devices back before the pod waits
+	failure  *place.Failure // why no node will do
 }
 
 // reason is that of the condition PodScheduled, and its message.
@@ -46,9 +39,6 @@ func (s *Scheduler) decide(ctx context.Context, pod *corev1.Pod) verdict {
 	if profile == nil {
 		return verdict{err: fmt.Errorf("profile not found for scheduler name %q", pod.Spec.SchedulerName)}
 	}
-	if lacks := missing(pod); len(lacks) > 0 {
-		return verdict{message: "this release of floe cannot honour " + strings.Join(lacks, ", "), plugins: []string{unsupported}}
-	}
 	plan, err := s.table.Decide(pod, profile.Policy, s.cfg.Rand, s.extension(ctx, pod))
 	switch {
 	case err != nil:
@@ -61,37 +51,30 @@ func (s *Scheduler) decide(ctx context.Context, pod *corev1.Pod) verdict {
 	return s.preempt(pod, profile, plan.Failure)
 }
 
-// missing names the rules of pod that this release lacks.
-func missing(pod *corev1.Pod) []string {
-	var lacks []string
-	if len(pod.Spec.ResourceClaims) > 0 {
-		lacks = append(lacks, "spec.resourceClaims")
-	}
-	return lacks
-}
-
-// preempt asks whom the pod may put out, and ends the message with upstream's account of that.
+// preempt asks what may help the pod: devices that a claim gives back, and whom it may put out. The message ends with upstream's account of that.
 func (s *Scheduler) preempt(pod *corev1.Pod, profile *Profile, f *place.Failure) verdict {
-	v := verdict{plugins: f.Plugins}
-	var tail string
-	switch {
-	case f.Nodes == 0:
-		v.nominate = new("")
-	case f.Early():
-		tail = unasked
-	case !profile.Preemption:
-		tail = unclaimed
-	default:
+	v := verdict{plugins: f.Plugins, failure: f}
+	if f.Nodes == 0 {
+		v.nominate, v.message = new(""), f.Message("")
+		return v
+	}
+	if profile.Releases {
+		var err error
+		if v.release, err = profile.Devices.Release(pod, profile.Policy, f); err != nil {
+			return verdict{err: err}
+		}
+	}
+	tail := v.release.Message
+	if profile.Preemption && !v.release.Final {
+		s.metrics.preemptions.Inc()
 		plan, err := s.preemptor.Preempt(pod, profile.Policy, f, nil)
 		if err != nil {
 			return verdict{err: err}
 		}
+		tail = preempt.Tail(tail, plan.Message)
 		if v.plan = plan; plan.Node != "" {
-			v.nominate = &plan.Node
-			break
-		}
-		tail = preempt.Tail(unclaimed, plan.Message)
-		if plan.Clear {
+			v.nominate, tail = &plan.Node, ""
+		} else if plan.Clear {
 			v.nominate = new("")
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/dynamic-resource-allocation/resourceclaim"
 )
 
 // Binding is what is written about one claim before its pod is bound, in the order of the fields. A conflict is answered
@@ -95,13 +96,15 @@ func (w *wish) hold(c *claim, a *resourcev1.AllocationResult) {
 	}
 }
 
-// Forget gives the devices back that Reserve gave a pod and that are not written. What is written already is the shell's
-// to undo: the pod leaves status.reservedFor, and a special claim that was created is deleted.
-func (r *Rule) Forget(pod *corev1.Pod) {
+// Forget gives the devices back that Reserve gave a pod and that are not written, and returns the claims that had them. What is
+// written already is the shell's to undo (see Held).
+func (r *Rule) Forget(pod *corev1.Pod) []*resourcev1.ResourceClaim {
+	var freed []*resourcev1.ResourceClaim
 	for key, c := range r.pendingOf(pod) {
 		changed := change{}
 		r.taken.add(c.pending, -1, changed)
 		c.pending, c.pod = nil, ""
+		freed = append(freed, c.ResourceClaim)
 		if c.UID == pod.UID {
 			delete(r.claims, key)
 		}
@@ -109,6 +112,22 @@ func (r *Rule) Forget(pod *corev1.Pod) {
 			r.changed(p)
 		}
 	}
+	return freed
+}
+
+// Held is what a pod has of what is written: claims that are reserved for it, which it is to leave when it will not be bound after all,
+// and its special claim, which is to be deleted then once its finalizer is gone (nil: it has none).
+func (r *Rule) Held(pod *corev1.Pod) (reserved []*resourcev1.ResourceClaim, special *resourcev1.ResourceClaim) {
+	claims, _ := r.claimsOf(pod) // those that are gone hold nothing
+	for _, c := range claims {
+		if c.Status.Allocation != nil && resourceclaim.IsReservedForPod(pod, c.ResourceClaim, false) {
+			reserved = append(reserved, c.ResourceClaim)
+		}
+	}
+	if c := r.special[pod.UID]; c != nil {
+		special = c.ResourceClaim
+	}
+	return reserved, special
 }
 
 // pendingOf are the claims whose devices are pending for a pod.
@@ -134,9 +153,18 @@ func (r *Rule) pendingOf(pod *corev1.Pod) map[types.NamespacedName]*claim {
 	return out
 }
 
-// Bound says whether all devices of a pod's claims are ready for it. An error ends the attempt.
-func (r *Rule) Bound(pod *corev1.Pod) (bool, error) {
+// allClaims are the claims of a pod, its special one last.
+func (r *Rule) allClaims(pod *corev1.Pod) ([]*claim, error) {
 	claims, err := r.claimsOf(pod)
+	if c := r.special[pod.UID]; c != nil {
+		claims = append(claims, c)
+	}
+	return claims, err
+}
+
+// Bound says whether all devices of a pod's claims are ready for it. An error, ErrBinding or ErrLate, ends the attempt.
+func (r *Rule) Bound(pod *corev1.Pod) (bool, error) {
+	claims, err := r.allClaims(pod)
 	if err != nil {
 		return false, err
 	}
@@ -147,10 +175,30 @@ func (r *Rule) Bound(pod *corev1.Pod) (bool, error) {
 		}
 		if !ready {
 			if r.late(c.ResourceClaim) {
-				return false, fmt.Errorf("device binding timeout: claim=%s", c.Name)
+				return false, fmt.Errorf("%w: claim=%s", ErrLate, c.Name)
 			}
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// Device is what metrics tell of a device that a pod was given.
+type Device struct {
+	Driver      string
+	Conditional bool // it has binding conditions
+}
+
+// Devices are those of a pod's claims that are written.
+func (r *Rule) Devices(pod *corev1.Pod) []Device {
+	var out []Device
+	claims, _ := r.allClaims(pod) // those that are gone have none
+	for _, c := range claims {
+		if a := c.Status.Allocation; a != nil {
+			for i := range a.Devices.Results {
+				out = append(out, Device{a.Devices.Results[i].Driver, len(a.Devices.Results[i].BindingConditions) > 0})
+			}
+		}
+	}
+	return out
 }

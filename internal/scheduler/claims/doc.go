@@ -27,10 +27,11 @@
 // # How a shell uses it
 //
 //	Gate(pod) ─→ Decide ─→ Reserve(pod, node) ─→ write each Binding ─→ Bound? ─→ bind the pod
-//	                │             └─ what fails ─→ Forget(pod), undo what is written, try again
+//	                │             └─ what fails ─→ Forget(pod), undo what is Held, try again
 //	                └─ no node ─→ Release(pod) ─→ preemption, unless it is final
 //
-// A pod that Gate keeps back is not nominated anywhere. What the API answers to a write goes to SetClaim at once.
+// Each session begins with Reset, lists Followed and gives every change of those to Apply. One Rule serves all profiles: With makes those
+// of the others. A pod that Gate keeps back is not nominated anywhere. What the API answers to a write goes to SetClaim at once.
 //
 // # What it leaves to others
 //

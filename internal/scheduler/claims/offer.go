@@ -194,13 +194,14 @@ func (r *Rule) late(c *resourcev1.ResourceClaim) bool {
 	}
 	for _, d := range a.Devices.Results {
 		if d.BindingConditions != nil {
-			return a.AllocationTimestamp.Add(r.timeout()).Before(r.cfg.Clock.Now())
+			return a.AllocationTimestamp.Add(r.Timeout()).Before(r.cfg.Clock.Now())
 		}
 	}
 	return false
 }
 
-func (r *Rule) timeout() time.Duration {
+// Timeout is how long devices may take to be ready after they were given.
+func (r *Rule) Timeout() time.Duration {
 	if r.cfg.BindingTimeout == 0 {
 		return DefaultBindingTimeout
 	}

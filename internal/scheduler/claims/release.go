@@ -80,8 +80,11 @@ func (w *wish) idle(p *place.Policy, f *place.Failure) (*resourcev1.ResourceClai
 	return nil, nil
 }
 
-// ErrBinding says that a device will not get ready for a pod.
-var ErrBinding = errors.New("device binding failed")
+// Why devices that a pod was given do not get ready for it.
+var (
+	ErrBinding = errors.New("device binding failed")  // a driver says so
+	ErrLate    = errors.New("device binding timeout") // it takes too long
+)
 
 // Ready says whether all binding conditions of a claim's devices are met. The error says that one will never be.
 func Ready(c *resourcev1.ResourceClaim) (bool, error) {

@@ -39,7 +39,12 @@ type Config struct {
 
 // Rule is the plug-in. Its owner tells it of every claim, class and slice.
 type Rule struct {
-	cfg   Config
+	cfg Config
+	*ledger
+}
+
+// ledger is what rules for the profiles of one scheduler share.
+type ledger struct {
 	table *place.Table
 	cel   *cel.Cache
 
@@ -57,11 +62,20 @@ type Rule struct {
 
 var _ place.Rule = (*Rule)(nil)
 
-// New returns a rule for a table. The table's policy names it.
+// New returns a rule for a table, which may be nil until Reset. The table's policy names it.
 func New(t *place.Table, cfg Config) *Rule {
-	return &Rule{
-		cfg: cfg, table: t, cel: cel.NewCache(compiled, cel.Features{EnableConsumableCapacity: true}),
-		claims: map[types.NamespacedName]*claim{}, special: map[types.UID]*claim{}, classes: classes{},
+	r := &Rule{cfg: cfg, ledger: &ledger{cel: cel.NewCache(compiled, cel.Features{EnableConsumableCapacity: true})}}
+	r.Reset(t)
+	return r
+}
+
+// With is the rule for another profile of the same scheduler: what one is told, all know.
+func (r *Rule) With(cfg Config) *Rule { return &Rule{cfg: cfg, ledger: r.ledger} }
+
+// Reset forgets all that was told, and goes on with a new table.
+func (r *Rule) Reset(t *place.Table) {
+	*r.ledger = ledger{
+		table: t, cel: r.cel, claims: map[types.NamespacedName]*claim{}, special: map[types.UID]*claim{}, classes: classes{},
 		resolver: extendedresourcecache.NewExtendedResourceCache(klog.Logger{}), slices: newSlicesByNode(), taken: newTaken(),
 		demands: demands{},
 	}

@@ -45,6 +45,7 @@ type Profile struct {
 	Scores     []place.Weighted // likewise
 	Preemption bool             // DefaultPreemption takes part at postFilter
 	Gates      bool             // SchedulingGates takes part at preEnqueue
+	Releases   bool             // DynamicResources takes part at postFilter
 
 	args place.Profile // what pluginConfig says of place's plug-ins
 

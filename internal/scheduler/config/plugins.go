@@ -134,7 +134,8 @@ func (p *Profile) keep(at *field.Path, taking map[string][]configv1.Plugin) (err
 		}
 		p.Scores = append(p.Scores, place.Weighted{Name: pl.Name, Weight: weight})
 	}
-	p.Preemption, p.Gates = has(taking[postFilter], "DefaultPreemption"), has(taking["preEnqueue"], "SchedulingGates")
+	p.Preemption, p.Releases = has(taking[postFilter], "DefaultPreemption"), has(taking[postFilter], "DynamicResources")
+	p.Gates = has(taking["preEnqueue"], "SchedulingGates")
 	return errs
 }
 

@@ -21,7 +21,8 @@
 // under the plug-ins that refused them, and those that lack room by priority and then by how much CPU they want, so that room on a node is
 // offered only to those whom it might do.
 //
-// A pod may be held: it stands with those that are gated, and only who holds it lets it go.
+// A pod may be held: it stands with those that are gated, and only who holds it lets it go. One whose resource claims are not there stands
+// with them too, without having been tried, until they are.
 //
 // Backoff follows attempts that failed: the first second, then doubled up to the limit, counted from the failure. Errors count apart from
 // refusals. A pod whose backoff goes on is still given out when nothing else is there to try, as upstream does, unless it failed by an error.

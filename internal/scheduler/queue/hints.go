@@ -5,9 +5,11 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
 	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
+	"k8s.io/dynamic-resource-allocation/resourceclaim"
 	"k8s.io/klog/v2"
 
 	"github.com/floe-k8s/floe/internal/scheduler/place"
@@ -74,7 +76,7 @@ func volumeConcerns(plugin string) ([]concern, bool) {
 	case "NodeVolumeLimits":
 		return []concern{{CSINode, changed, always}, {AssignedPod, Deleted, always}, {Claim, Added, sameNamespace}, {VolumeAttachment, Deleted, always}}, true
 	case "DynamicResources":
-		return []concern{{Node, Added | LabelsChanged | AllocatableChanged, always}, {ResourceClaim, changed, sameNamespace},
+		return []concern{{Node, Added | LabelsChanged | AllocatableChanged, always}, {ResourceClaim, changed | Deleted, claimHelps},
 			{DeviceClass, changed, always}, {ResourceSlice, changed, always}}, true
 	}
 	return nil, false
@@ -218,4 +220,26 @@ func sameNamespace(c *cohort, ev *Event) bool {
 		obj = ev.Old
 	}
 	return obj == nil || obj.GetNamespace() == c.pod.Namespace
+}
+
+// claimHelps says whether devices were given back, or a claim of the pods' own changed in a way that they care for. Upstream does not hear of
+// claims that are deleted with their devices: those of extended resources.
+func claimHelps(c *cohort, ev *Event) bool {
+	old, _ := ev.Old.(*resourcev1.ResourceClaim)
+	now, _ := ev.New.(*resourcev1.ResourceClaim)
+	switch {
+	case old != nil && old.Status.Allocation != nil && (now == nil || now.Status.Allocation == nil):
+		return true
+	case now == nil:
+		return old != nil && old.Annotations[resourcev1.ExtendedResourceClaimAnnotation] == "true" && old.Namespace == c.pod.Namespace
+	}
+	return uses(c.pod, now) && (old == nil || !equality.Semantic.DeepEqual(&old.Status, &now.Status))
+}
+
+// uses says whether a pod names a claim.
+func uses(pod *corev1.Pod, claim *resourcev1.ResourceClaim) bool {
+	return pod.Namespace == claim.Namespace && slices.ContainsFunc(pod.Spec.ResourceClaims, func(one corev1.PodResourceClaim) bool {
+		name, _, err := resourceclaim.Name(pod, &one)
+		return err == nil && name != nil && *name == claim.Name
+	})
 }

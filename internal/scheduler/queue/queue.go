@@ -16,6 +16,8 @@ type Config struct {
 	Enforced bool
 	// Ungated says that a pod's scheduling gates do not count; nil: they always do.
 	Ungated func(*corev1.Pod) bool
+	// Barred says that a pod with resource claims is not to be tried until those change or its status names others; nil: none is.
+	Barred func(*corev1.Pod) bool
 	// Entered is told of every pod that enters Active, Backoff or Unschedulable (upstream's names of queues) by an event, for metrics; may be nil.
 	Entered func(queue, event string)
 }
@@ -54,6 +56,7 @@ type Item struct {
 	seen            uint64 // in flight: events from this one on count
 	leftoverEntered time.Time
 	held            bool // Gated by Hold
+	barred          bool // Gated for its claims
 }
 
 // Queue is the pods that wait. The zero value is not usable: New makes one.
@@ -68,7 +71,8 @@ type Queue struct {
 	failed  itemHeap // after errors
 	waiting waiting
 	flight  flight
-	oldest  []leftover // parked pods by time, with entries that no longer hold
+	barred  map[*Item]bool // items with barred
+	oldest  []leftover     // parked pods by time, with entries that no longer hold
 }
 
 // New returns an empty queue.
@@ -84,7 +88,7 @@ func New(cfg Config) *Queue {
 	if cfg.Entered == nil {
 		cfg.Entered = func(string, string) {}
 	}
-	return &Queue{cfg: cfg, items: map[types.UID]*Item{}, active: itemHeap{less: sooner}, waiting: newWaiting(cfg.Enforced),
+	return &Queue{cfg: cfg, items: map[types.UID]*Item{}, barred: map[*Item]bool{}, active: itemHeap{less: sooner}, waiting: newWaiting(cfg.Enforced),
 		backoff: itemHeap{less: ends}, failed: itemHeap{less: ends}}
 }
 
@@ -122,7 +126,7 @@ func (q *Queue) Set(pod *corev1.Pod, now time.Time) {
 	did := podChanges(old, pod)
 	switch it.where {
 	case Gated:
-		if !it.held && !q.gated(pod) {
+		if !it.held && !q.gated(pod) && (!it.barred || !q.bars(pod)) {
 			q.leave(it)
 			q.enter(it, "UnschedulablePodUpdatePodSchedulingGatesEliminated")
 		}
@@ -171,12 +175,14 @@ func (q *Queue) Remove(uid types.UID) bool {
 func (q *Queue) Pop(now time.Time) *Item {
 	q.ripen(now)
 	it := q.active.peek()
-	if it == nil {
-		if it = q.backoff.peek(); it == nil {
+	for it == nil {
+		rests := q.backoff.peek()
+		if rests == nil {
 			return nil
 		}
-		q.leave(it)
-		q.activate(it, "PopFromBackoffQ")
+		q.leave(rests)
+		q.activate(rests, "PopFromBackoffQ")
+		it = q.active.peek() // nil: it is barred now
 	}
 	q.leave(it)
 	it.Attempts++
@@ -236,8 +242,19 @@ func (q *Queue) Plan(it *Item) {
 }
 
 func (q *Queue) activate(it *Item, event string) {
+	if q.bars(it.Pod) {
+		q.to(it, Gated)
+		it.barred, q.barred[it] = true, true
+		q.cfg.Entered("gated", event)
+		return
+	}
 	q.to(it, Active)
 	q.cfg.Entered("active", event)
+}
+
+// bars says whether claims keep a pod from being tried.
+func (q *Queue) bars(pod *corev1.Pod) bool {
+	return len(pod.Spec.ResourceClaims) > 0 && q.cfg.Barred != nil && q.cfg.Barred(pod)
 }
 
 // Happened wakes the parked pods that ev may help.
@@ -245,7 +262,15 @@ func (q *Queue) Happened(ev Event, now time.Time) {
 	if q.counts[InFlight] > 0 {
 		q.flight.add(ev)
 	}
-	for _, it := range q.waiting.helped(&ev) {
+	helped := q.waiting.helped(&ev)
+	if ev.What == ResourceClaim {
+		for it := range q.barred {
+			if !q.bars(it.Pod) {
+				helped = append(helped, it)
+			}
+		}
+	}
+	for _, it := range helped {
 		q.leave(it)
 		q.release(it, ev.label(), now)
 	}
@@ -264,6 +289,9 @@ func (q *Queue) Where(uid types.UID) Where {
 
 // Get is a pod's item; nil when it is not known.
 func (q *Queue) Get(uid types.UID) *Item { return q.items[uid] }
+
+// Barred says whether its claims keep a pod from being tried.
+func (it *Item) Barred() bool { return it.barred }
 
 // Refused is which plug-ins refused a parked pod every node.
 func (it *Item) Refused() []string { return it.refused }
@@ -298,8 +326,11 @@ func (q *Queue) leave(it *Item) {
 	case InFlight:
 		q.flight.leave()
 	}
+	if it.barred {
+		delete(q.barred, it)
+	}
 	q.counts[it.where]--
-	it.where, it.held = Nowhere, false
+	it.where, it.held, it.barred = Nowhere, false, false
 }
 
 func (q *Queue) resting(it *Item) *itemHeap {
