@@ -57,7 +57,8 @@ func (s *Scheduler) createClaim(ctx context.Context, c *resourcev1.ResourceClaim
 }
 
 // bindDevice reserves a claim for its pod, with the devices that it gets. A claim that changes meanwhile is read again.
-func (s *Scheduler) bindDevice(ctx context.Context, b claims.Binding, c *resourcev1.ResourceClaim, wrote func(*resourcev1.ResourceClaim)) (*resourcev1.ResourceClaim, error) {
+func (s *Scheduler) bindDevice(ctx context.Context, b claims.Binding, c *resourcev1.ResourceClaim,
+	wrote func(*resourcev1.ResourceClaim)) (*resourcev1.ResourceClaim, error) {
 	name := c.Namespace + "/" + c.Name
 	return s.insist(ctx, c, "get updated claim "+name+" after conflict", func(c *resourcev1.ResourceClaim) (*resourcev1.ResourceClaim, error) {
 		switch {
@@ -217,7 +218,8 @@ func (s *Scheduler) forgetDevices(pod *corev1.Pod) {
 
 // unreserve takes a pod out of its claims, which keep their devices, and deletes its special claim. What cannot be undone is logged: whoever tries
 // the pod again comes across it, and the controller of claims does when the pod is gone. It runs beside the loop.
-func (s *Scheduler) unreserve(ctx context.Context, pod *corev1.Pod, reserved []*resourcev1.ResourceClaim, special *resourcev1.ResourceClaim) []*resourcev1.ResourceClaim {
+func (s *Scheduler) unreserve(ctx context.Context, pod *corev1.Pod, reserved []*resourcev1.ResourceClaim,
+	special *resourcev1.ResourceClaim) []*resourcev1.ResourceClaim {
 	var answers []*resourcev1.ResourceClaim
 	tell := func(c *resourcev1.ResourceClaim, err error) {
 		if err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {

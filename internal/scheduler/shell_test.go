@@ -33,13 +33,13 @@ import (
 // rig is a scheduler over an API in memory, in virtual time.
 type rig struct {
 	*testing.T
-	api   *controllertest.Cluster
+	api   client.Client
 	sched *Scheduler
 	stop  func()
 }
 
 // start runs a scheduler until stop; set may change its configuration.
-func start(t *testing.T, api *controllertest.Cluster, set func(*Config)) *rig {
+func start(t *testing.T, api client.Client, set func(*Config)) *rig {
 	cfg := Config{Client: api, Clock: clock.RealClock{}, Rand: rand.New(rand.NewSource(1)), Log: slog.New(slog.DiscardHandler), Host: "here"}
 	if set != nil {
 		set(&cfg)
