@@ -26,6 +26,7 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	controllerFlags(flags, &cfg.Controllers)
 	flags.StringVar(&cfg.Scheduler.ConfigFile, "scheduler-config", cfg.Scheduler.ConfigFile,
 		"file (kubescheduler.config.k8s.io/v1, kind KubeSchedulerConfiguration) that says how pods are scheduled: profiles, plug-ins, extenders")
+	flags.BoolVar(&cfg.Scheduler.Disabled, "no-scheduler", cfg.Scheduler.Disabled, "schedule no pods: another scheduler does, or nobody")
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
 	registryFlag(flags, &cfg.Node.RegistryConfigDir)
 	handlersFlag(flags, &cfg.Node.RuntimeHandlers)

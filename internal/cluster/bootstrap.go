@@ -33,6 +33,9 @@ func (s *server) bootstrap(ctx context.Context) error {
 	s.door.SetReady()
 	close(s.begun)
 	s.Log.Info("ready", "url", s.localURL(), "kubeconfig", s.dir.join(adminKubeconfig))
+	if s.Ready != nil {
+		s.Ready(s.admin)
+	}
 	// The server says that it is gone before it is: clients that find it by default/kubernetes then have all of its delay to find another.
 	until, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -77,9 +77,9 @@ func (s *server) components() ([]part, error) {
 	if s.scheduler, err = s.newScheduler(); err != nil {
 		return nil, err
 	}
-	list := []part{
-		marked(&s.running.controllers, part{"controllers", controllers.Run}), {"node port repair", s.nodePorts().Run},
-		marked(&s.running.scheduler, part{"scheduler", s.scheduler.Run}),
+	list := []part{marked(&s.running.controllers, part{"controllers", controllers.Run}), {"node port repair", s.nodePorts().Run}}
+	if !s.Config.Scheduler.Disabled {
+		list = append(list, marked(&s.running.scheduler, part{"scheduler", s.scheduler.Run}))
 	}
 	if s.Config.Simulation.wanted() {
 		simulated, err := s.simulated()

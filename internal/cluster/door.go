@@ -62,7 +62,7 @@ func (s *server) openDoor(ctx context.Context, served served, t trust) error {
 		Limits: wire.Limits{
 			Reading: cfg.MaxRequestsInflight, Changing: cfg.MaxMutatingRequestsInflight,
 			Call: cfg.RequestTimeout.Duration, Watch: cfg.watchLasts(),
-			Streams: cfg.HTTP2MaxStreamsPerConnection,
+			Streams: cfg.HTTP2MaxStreamsPerConnection, Drain: s.Drain,
 		},
 		OldImpersonation: !served.gates.Enabled(features.ConstrainedImpersonation),
 		Flags:            flagz(served.gates, s.Flags), Statusz: served.gates.Enabled(features.Statusz),

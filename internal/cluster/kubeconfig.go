@@ -13,6 +13,14 @@ const (
 	kubeconfigEvery = time.Hour // between two looks whether the administrator's certificate is another; a third of its life is left then
 )
 
+// Administrator is how the cluster's administrator reaches the API: what admin.kubeconfig says.
+type Administrator struct {
+	URL        string       // on this machine
+	ServerName string       // that the API's certificate must name; empty: URL's host
+	Authority  []byte       // PEM of the certificate that the API's comes from
+	Identity   pki.Identity // of the administrator, for a year
+}
+
 // kubeconfigs are the files that are the administrator's way in. They are used by one goroutine.
 type kubeconfigs struct {
 	files   []string
@@ -31,6 +39,7 @@ func (s *server) writeKubeconfigs() (*kubeconfigs, error) {
 	if s.Config.Serving.ownCertificate() {
 		name = ownName // the authority in the file knows nothing of the certificate that others get
 	}
+	s.admin = Administrator{URL: s.localURL(), ServerName: name, Authority: s.authority.CertPEM(), Identity: own.Identity()}
 	k := &kubeconfigs{files: []string{s.dir.join(adminKubeconfig)}, own: own, content: func(id pki.Identity) ([]byte, error) {
 		return pki.Kubeconfig("floe", s.localURL(), name, s.authority.CertPEM(), id)
 	}}

@@ -34,7 +34,7 @@ func (e Environment) openLog(dir string, base store.Revision, codec store.Codec)
 
 func (e Environment) openLocal(dir string, base store.Revision, codec store.Codec) (*pebble.Log, error) {
 	return pebble.Open(pebble.Options{
-		Dir: dir, Clock: e.Clock, Log: e.Log, Base: base, Codec: codec,
+		Dir: dir, FS: e.Files, Clock: e.Clock, Log: e.Log, Base: base, Codec: codec,
 		History: pebble.History{Age: e.Config.Store.HistoryAge.Duration, Bytes: e.Config.Store.HistoryBytes.Value()},
 		Space:   pebble.Space{Free: e.Config.Store.MinFreeBytes.Value()},
 	})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/scheduler"
 	"github.com/floe-k8s/floe/internal/scheduler/config"
@@ -16,6 +18,8 @@ import (
 
 // Scheduler says how pods are scheduled.
 type Scheduler struct {
+	// Disabled leaves pods where they are: to another scheduler, or to nobody.
+	Disabled bool `json:"disabled,omitempty"`
 	// ConfigFile is a kubescheduler.config.k8s.io/v1 KubeSchedulerConfiguration. Empty: upstream's default profile.
 	ConfigFile string `json:"configFile,omitempty"`
 }
@@ -56,6 +60,9 @@ func (s *server) newScheduler() (*scheduler.Scheduler, error) {
 
 // why answers wire.WhyPath.
 func (s *server) why(ctx context.Context, namespace, pod string) (any, error) {
+	if s.Config.Scheduler.Disabled {
+		return nil, apierrors.NewServiceUnavailable("this server does not schedule (scheduler.disabled)")
+	}
 	return s.scheduler.Why(ctx, namespace, pod)
 }
 

@@ -9,7 +9,9 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/admission"
@@ -56,6 +58,13 @@ type Environment struct {
 	SetBlockProfileRate func(rate int)
 	Collector           Collector // the process's garbage collector; the zero value leaves it as it is
 	Seed                uint64    // of the random source that breaks ties; 0: taken from the clock
+	Files               vfs.FS    // hold the log, unless etcd does; nil: the machine's, synced. See pebble.Memory and pebble.Unsynced
+	// Drain is how long calls in flight have to end when the server does. Clients' idle connections take a second of it, since HTTP/2 leaves them time to hear of
+	// the end. 0: 5 s.
+	Drain time.Duration
+	// Ready is told once, when requests are taken and the initial namespaces are there, how the administrator reaches the API; nil: nobody is. The server
+	// waits for it.
+	Ready func(Administrator)
 }
 
 // server is one cluster's parts while they are put together.
@@ -88,9 +97,10 @@ type server struct {
 	fairness  *fairness.Controller // nil: it is switched off
 	issuers   *oidc.Metrics
 	own       *ownCertificates
-	others    *oidc.Set    // knows users by tokens of others
-	servers   *aggregation // leads to servers of aggregated APIs; set by openAPI
-	endpoints *endpoints   // of services
+	admin     Administrator // set by writeKubeconfigs
+	others    *oidc.Set     // knows users by tokens of others
+	servers   *aggregation  // leads to servers of aggregated APIs; set by openAPI
+	endpoints *endpoints    // of services
 	webhooks  *webhook.Metrics
 	policies  *policy.Metrics
 	admitted  *admission.Metrics

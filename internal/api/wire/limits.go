@@ -27,6 +27,7 @@ type Limits struct {
 	Stall    time.Duration // how long the client of a long call may take nothing of what is there for it: 30 seconds; floe's own
 	Streams  int           // calls at once on one HTTP/2 connection: 100 (--http2-max-streams-per-connection)
 	Last     time.Duration // how long a client may take the rest of an answer after Call has passed: 10 seconds; floe's own
+	Drain    time.Duration // how long calls in flight have to end when the server does; 0: 5 seconds; floe's own
 }
 
 const (

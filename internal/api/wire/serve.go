@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -26,7 +27,7 @@ const (
 	maxHeader  = 1 << 20          // bytes of a request's line and header together, as upstream
 	headerTime = 32 * time.Second // to send a request's header, as upstream
 	idleTime   = 90 * time.Second
-	drainTime  = 5 * time.Second // calls in flight have this long to end after a stop
+	drainTime  = 5 * time.Second // calls in flight have this long to end after a stop, unless Limits say otherwise
 	streamRoom = 256 << 10       // bytes of one call's body that are taken in before its handler asks for them, as upstream
 	connRoom   = 4 * streamRoom  // and of all calls of a connection
 )
@@ -52,11 +53,12 @@ func (h *Handler) Serve(ctx context.Context, listener net.Listener, config *tls.
 	case <-ctx.Done():
 	}
 	h.stop()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	limit := cmp.Or(h.Limits.Drain, drainTime)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	err := server.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
-		h.Log.Info("calls in flight were cut off", "after", drainTime)
+		h.Log.Info("calls in flight were cut off", "after", limit)
 		err = server.Close()
 	}
 	h.connections.open.Wait() // the stop has closed what they hold
