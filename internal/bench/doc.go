@@ -5,7 +5,8 @@
 //
 // A scenario is one thing worth measuring, a value in the table of scenarios.go: it prepares (makes objects, opens watches) and hands back a
 // plan. A plan holds the operation, which the one loop (loop.go) runs --count times or for --duration with --clients workers. Each worker has a
-// session: its own connection, and the buffers it uses again. An error's class is a short name with few values ("409 Conflict", "timeout").
+// session: its own connection, and the buffers it uses again. A cluster (cluster.go) is what a scheduler is measured on; whoever knows one makes a scenario of it
+// beside the table. An error's class is a short name with few values ("409 Conflict", "timeout").
 //
 // # Laws
 //

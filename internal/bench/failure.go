@@ -14,6 +14,9 @@ import (
 // ErrServerGone says that the server stopped answering in the middle of a run.
 var ErrServerGone = errors.New("the server is gone")
 
+// ErrUnbound says that the first pod of a cluster was not bound in time: the server does not schedule pods like these.
+var ErrUnbound = errors.New("not bound")
+
 // Failures that an answer or a watch can have besides its status.
 var (
 	errGarbage     = errors.New("garbage reply")

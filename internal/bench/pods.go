@@ -41,19 +41,7 @@ func preparePods(ctx context.Context, w *workspace, kind resourceKind, end until
 		return nil, err
 	}
 	return &plan{
-		do: func(ctx context.Context, s *session, i int) error {
-			ctx, cancel := context.WithTimeout(ctx, w.Timeout)
-			defer cancel()
-			seen := t.expect(i, end)
-			defer t.forget(i)
-			if err := create(ctx, s, i); err != nil {
-				return err
-			}
-			if err := seen.wait(ctx); err != nil {
-				return fmt.Errorf("pod %s: %w", name(w.prefix(), i), err)
-			}
-			return nil
-		},
+		do: w.awaited(t, create, end),
 		cleanup: func(ctx context.Context, begun int) error {
 			t.close()
 			if w.Nodes > 0 {
@@ -62,6 +50,23 @@ func preparePods(ctx context.Context, w *workspace, kind resourceKind, end until
 			return w.endPods(ctx, kind, begun)
 		},
 	}, nil
+}
+
+// awaited is the operation that creates pod i and waits for the event that ends the wait.
+func (w *workspace) awaited(t *tracker, create operation, end until) operation {
+	return func(ctx context.Context, s *session, i int) error {
+		ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+		defer cancel()
+		seen := t.expect(i, end)
+		defer t.forget(i)
+		if err := create(ctx, s, i); err != nil {
+			return err
+		}
+		if err := seen.wait(ctx); err != nil {
+			return fmt.Errorf("pod %s: %w", name(w.prefix(), i), err)
+		}
+		return nil
+	}
 }
 
 // endPods deletes pods 0 to n-1 with their own grace period, and waits until each is gone, so that the next scenario finds a quiet node.

@@ -86,8 +86,11 @@ func (w *workspace) close(ctx context.Context) error {
 	return err
 }
 
-// collection is the path of a kind's objects.
-func (w *workspace) collection(kind resourceKind) string {
+// collection is the path of a kind's objects, of those in the run's namespace if it has namespaces.
+func (w *workspace) collection(kind resourceKind) string { return kind.in(w.Namespace) }
+
+// in is the path of a kind's objects in a namespace.
+func (kind resourceKind) in(namespace string) string {
 	root := "/apis/" + kind.version.String()
 	if kind.version.Group == "" {
 		root = "/api/" + kind.version.Version
@@ -95,7 +98,7 @@ func (w *workspace) collection(kind resourceKind) string {
 	if kind.cluster {
 		return root + "/" + kind.name
 	}
-	return root + "/namespaces/" + url.PathEscape(w.Namespace) + "/" + kind.name
+	return root + "/namespaces/" + url.PathEscape(namespace) + "/" + kind.name
 }
 
 // creator is the operation that makes object i of a kind.

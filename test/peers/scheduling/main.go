@@ -3,6 +3,7 @@
 //	scheduling record PROGRAM FOLDER [FAMILY...]  asks PROGRAM, built from test/peers/upstream/decide, and writes a file of answers for each family
 //	scheduling measure PROGRAM FILE               asks it how long decisions take on the clusters of package workloads, and writes that
 //	scheduling floe FILE                          measures floe's decisions on the same clusters, and writes that
+//	scheduling bound FILE PODS [WORKLOAD...]      measures pods from created to bound on a server (server.go), and writes that
 //	scheduling cases FAMILY [NUMBER...]           prints cases, a JSON document a line
 //	scheduling show FILE [CASE...]                prints recorded answers, a JSON document a line
 //
@@ -25,7 +26,7 @@ import (
 	"github.com/floe-k8s/floe/test/peers/scheduling/workloads"
 )
 
-var errUsage = errors.New("usage: scheduling record PROGRAM FOLDER [FAMILY...] | measure PROGRAM FILE | floe FILE | cases FAMILY [NUMBER...] | show FILE [CASE...]")
+var errUsage = errors.New("usage: scheduling record PROGRAM FOLDER [FAMILY...] | measure PROGRAM FILE | floe FILE | bound FILE PODS [WORKLOAD...] | cases FAMILY [NUMBER...] | show FILE [CASE...]")
 
 // version is that of the module which PROGRAM is built from.
 const version = "v1.36.3"
@@ -50,6 +51,8 @@ func run(ctx context.Context, args []string) error {
 		return measure(args[2], func(w workloads.Workload) (workloads.Result, error) { return upstream(ctx, args[1], w) })
 	case args[0] == "floe":
 		return measure(args[1], floe)
+	case args[0] == "bound" && len(args) > 2:
+		return bound(ctx, args[1], args[2], args[3:])
 	case args[0] == "cases":
 		return print(args[1], args[2:])
 	case args[0] == "show":
@@ -192,6 +195,10 @@ func measure(file string, decide func(workloads.Workload) (workloads.Result, err
 		fmt.Printf("%-28s %9.1f µs of CPU a decision; %9.1f µs, p50 %9.1f, p99 %9.1f\n", r.Name, r.CPU, r.Mean, r.P50, r.P99)
 		all = append(all, r)
 	}
+	return save(file, all)
+}
+
+func save(file string, all any) error {
 	data, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err

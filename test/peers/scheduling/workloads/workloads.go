@@ -5,6 +5,8 @@
 // come. What is timed is a decision: to bring one's snapshot up to date, look at all nodes, score those that fit, and where none does, find whom to
 // preempt. Between two decisions the pod is placed where it was decided to go, as a scheduler does, and the evicted are gone; what fits nowhere is
 // followed by a pod that does, so that nobody is asked the same question twice about the same cluster.
+//
+// The same clusters, and more of scheduler_perf's, are made for a server and its scheduler (server.go): there a pod is timed from its creation to bound.
 package workloads
 
 import (
@@ -31,11 +33,12 @@ type kind struct {
 	name   string
 	placed func(*corev1.Pod, int) // what is on the nodes already; nil: what is to come
 	coming func(*corev1.Pod, int)
-	full   bool // four pods on each node, that leave no room
-	futile bool // what comes fits nowhere
+	full   bool   // four pods on each node, that leave no room
+	futile bool   // what comes fits nowhere
+	server server // what is more, or otherwise, on a server
 }
 
-// Names are the workloads.
+// Names are the workloads whose decisions are timed.
 func Names() []string {
 	var names []string
 	for _, k := range kinds() {
@@ -44,35 +47,44 @@ func Names() []string {
 	return names
 }
 
+// kinds are the workloads whose decisions are timed.
 func kinds() []kind {
 	zone, host := corev1.LabelTopologyZone, corev1.LabelHostname
 	return []kind{
-		{name: "basic", coming: func(*corev1.Pod, int) {}},
+		{name: "basic", coming: plain},
 		{name: "node affinity", coming: func(p *corev1.Pod, _ int) { inZones(p, "zone-1", "zone-2") }},
-		{name: "pod affinity", coming: affinity(func(a *corev1.Affinity) {
-			a.PodAffinity = &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{term(zone)}}
-		})},
-		{name: "preferred pod affinity", coming: affinity(func(a *corev1.Affinity) {
-			a.PodAffinity = &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: preferred(host)}
-		})},
-		{name: "pod anti-affinity", coming: affinity(func(a *corev1.Affinity) {
-			a.PodAntiAffinity = &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{term(host)}}
-		}), placed: func(p *corev1.Pod, i int) { // every other node has one of its kind
-			if i%2 == 0 {
-				p.Labels["color"] = "green"
-			}
-		}},
-		{name: "preferred pod anti-affinity", coming: affinity(func(a *corev1.Affinity) {
-			a.PodAntiAffinity = &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: preferred(host)}
-		})},
+		{name: "pod affinity", coming: affinity(towards(term(zone)))},
+		{name: "preferred pod affinity", coming: affinity(preferring(term(host)))},
+		{name: "pod anti-affinity", coming: affinity(away(term(host))), placed: green},
+		{name: "preferred pod anti-affinity", coming: affinity(avoiding(term(host)))},
 		{name: "spread by zone", coming: spread(zone, corev1.DoNotSchedule)},
 		{name: "spread by host", coming: spread(host, corev1.DoNotSchedule)},
 		{name: "preferred spread", coming: spread(zone, corev1.ScheduleAnyway)},
-		{name: "preemption", full: true, placed: func(p *corev1.Pod, _ int) { request(p, 900) }, coming: func(p *corev1.Pod, _ int) {
+		{name: "preemption", full: true, placed: func(p *corev1.Pod, _ int) {
+			request(p, 900)
+			p.Spec.TerminationGracePeriodSeconds = new(int64(0))
+		}, coming: func(p *corev1.Pod, _ int) {
 			request(p, 3000)
-			p.Spec.Priority = new(int32(10))
-		}},
-		{name: "unschedulable", futile: true, coming: func(p *corev1.Pod, _ int) { request(p, 9000) }, placed: func(*corev1.Pod, int) {}},
+			p.Spec.PriorityClassName, p.Spec.Priority = priorityClass().Name, new(priorityClass().Value)
+		}, server: server{objects: func(int, int) []runtime.Object { return []runtime.Object{priorityClass()} }}},
+		{name: "unschedulable", futile: true, coming: futile, placed: plain, server: server{coming: plain, beside: func(i int) runtime.Object {
+			p := pod(fmt.Sprintf("futile-%05d", i))
+			futile(p, i)
+			return p
+		}}},
+	}
+}
+
+// Styles of pods.
+
+func plain(*corev1.Pod, int) {}
+
+func futile(p *corev1.Pod, _ int) { request(p, 9000) }
+
+// green makes every other pod one of the kind that affinity is about.
+func green(p *corev1.Pod, i int) {
+	if i%2 == 0 {
+		p.Labels["color"] = "green"
 	}
 }
 
@@ -91,18 +103,7 @@ func (k kind) make(nodes, pods int) Workload {
 	for i := range nodes {
 		w.Objects = append(w.Objects, node(i))
 	}
-	style := k.placed
-	if style == nil {
-		style = k.coming
-	}
-	placed := nodes
-	if k.full {
-		placed = 4 * nodes
-	}
-	for i := range placed {
-		p := pod(fmt.Sprintf("placed-%05d", i))
-		style(p, i)
-		p.Spec.NodeName = nodeName(i % nodes)
+	for _, p := range k.there(nodes) {
 		p.Status.Phase, p.Status.StartTime = corev1.PodRunning, &metav1.Time{Time: p.CreationTimestamp.Time}
 		w.Objects = append(w.Objects, p)
 	}
@@ -117,6 +118,24 @@ func (k kind) make(nodes, pods int) Workload {
 		}
 	}
 	return w
+}
+
+// there makes the pods that are on the nodes already.
+func (k kind) there(nodes int) []*corev1.Pod {
+	style, n := k.placed, nodes
+	if style == nil {
+		style = k.coming
+	}
+	if k.full {
+		n = 4 * nodes
+	}
+	pods := make([]*corev1.Pod, n)
+	for i := range pods {
+		pods[i] = pod(fmt.Sprintf("placed-%05d", i))
+		style(pods[i], i)
+		pods[i].Spec.NodeName = nodeName(i % nodes)
+	}
+	return pods
 }
 
 func nodeName(i int) string { return fmt.Sprintf("node-%05d", i) }
@@ -144,7 +163,7 @@ func pod(name string) *corev1.Pod {
 	p := &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: meta(name)}
 	p.Namespace, p.Labels = "default", map[string]string{"color": "blue"}
 	p.Spec = corev1.PodSpec{
-		SchedulerName: corev1.DefaultSchedulerName, Priority: new(int32(0)), PreemptionPolicy: new(corev1.PreemptLowerPriority),
+		SchedulerName: corev1.DefaultSchedulerName, AutomountServiceAccountToken: new(false), Priority: new(int32(0)), PreemptionPolicy: new(corev1.PreemptLowerPriority),
 		Containers: []corev1.Container{{Name: "pause", Image: "registry.k8s.io/pause:3.10"}},
 	}
 	request(p, 100)
@@ -174,12 +193,36 @@ func affinity(set func(*corev1.Affinity)) func(*corev1.Pod, int) {
 	}
 }
 
+func towards(t corev1.PodAffinityTerm) func(*corev1.Affinity) {
+	return func(a *corev1.Affinity) {
+		a.PodAffinity = &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{t}}
+	}
+}
+
+func preferring(t corev1.PodAffinityTerm) func(*corev1.Affinity) {
+	return func(a *corev1.Affinity) {
+		a.PodAffinity = &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: preferred(t)}
+	}
+}
+
+func away(t corev1.PodAffinityTerm) func(*corev1.Affinity) {
+	return func(a *corev1.Affinity) {
+		a.PodAntiAffinity = &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{t}}
+	}
+}
+
+func avoiding(t corev1.PodAffinityTerm) func(*corev1.Affinity) {
+	return func(a *corev1.Affinity) {
+		a.PodAntiAffinity = &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: preferred(t)}
+	}
+}
+
 func term(key string) corev1.PodAffinityTerm {
 	return corev1.PodAffinityTerm{TopologyKey: key, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"color": "green"}}}
 }
 
-func preferred(key string) []corev1.WeightedPodAffinityTerm {
-	return []corev1.WeightedPodAffinityTerm{{Weight: 1, PodAffinityTerm: term(key)}}
+func preferred(t corev1.PodAffinityTerm) []corev1.WeightedPodAffinityTerm {
+	return []corev1.WeightedPodAffinityTerm{{Weight: 1, PodAffinityTerm: t}}
 }
 
 func spread(key string, otherwise corev1.UnsatisfiableConstraintAction) func(*corev1.Pod, int) {
