@@ -39,13 +39,15 @@ func decisionsSection(dir string) (string, error) {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, decisionsPreamble, theirs[0].Nodes, theirs[0].Decisions)
+	var lines []line
 	for _, r := range theirs {
 		f, ok := mine[r.Name]
+		lines = append(lines, line{r.Name, r.CPU, f.CPU})
 		if !ok {
 			fmt.Fprintf(&out, "| %s | %d | %.0f |  |  | %.0f |  | %.0f |  |\n", r.Name, r.Placed, r.CPU, r.P50, r.P99)
 			continue
 		}
 		fmt.Fprintf(&out, "| %s | %d | %.0f | %.1f | %.0f | %.0f | %.1f | %.0f | %.1f |\n", r.Name, r.Placed, r.CPU, f.CPU, r.CPU/f.CPU, r.P50, f.P50, r.P99, f.P99)
 	}
-	return out.String(), nil
+	return out.String() + drawing("CPU of a decision, µs", lines), nil
 }

@@ -99,8 +99,12 @@ func document(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	bound, err := boundSection(dir)
+	if err != nil {
+		return "", err
+	}
 	logs, err := logSection(filepath.Join(dir, "log"))
-	return out.String() + memory + flood + decisions + logs, err
+	return out.String() + memory + flood + decisions + bound + logs, err
 }
 
 // cells are CPU, median latency, rate and memory of one answer.
