@@ -36,7 +36,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/job"
 	"github.com/floe-k8s/floe/internal/controller/legacytoken"
 	"github.com/floe-k8s/floe/internal/controller/namespace"
-	"github.com/floe-k8s/floe/internal/controller/nodetaint"
+	"github.com/floe-k8s/floe/internal/controller/nodelifecycle"
 	"github.com/floe-k8s/floe/internal/controller/podautoscaler"
 	"github.com/floe-k8s/floe/internal/controller/policystatus"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
@@ -110,10 +110,9 @@ func (s *server) controllers() (*engine.Engine, error) {
 		},
 	})
 	return e, register(e, needs{
-		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, signed: s.Config.Controllers.ClusterSigningDuration.Duration, lasting: s.lasting,
-		unused: s.Config.Controllers.LegacyTokenCleanUpPeriod.Duration, servers: s.servers, told: s.servers.told, owners: s.servers,
-		scaling: podautoscaler.Config{Catalog: s.catalog, Source: metricsServers{s.servers}, Settings: s.Config.Controllers.autoscaling(), Metrics: s.autoscaled, Now: s.Clock.Now},
-		runs:    s.runs,
+		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, lasting: s.lasting,
+		servers: s.servers, told: s.servers.told, owners: s.servers, settings: &s.Config.Controllers, metrics: s.controlling,
+		samples: metricsServers{s.servers}, now: s.Clock.Now, runs: s.runs,
 	})
 }
 
@@ -128,13 +127,14 @@ type needs struct {
 	authority []byte // PEM of the certificate that the API's comes from
 	signer    csr.Authority
 	review    csr.Review
-	signed    time.Duration // how long certificates last at most
 	lasting   accounttokens.Issue
-	unused    time.Duration      // how long tokens in secrets may not have been used
 	servers   apiservice.Servers // of aggregated APIs
 	told      func() apiservice.Trust
 	owners    garbage.Others // of aggregated APIs
-	scaling   podautoscaler.Config
+	samples   podautoscaler.Source
+	settings  *Controllers
+	metrics   *controllerMetrics
+	now       func() time.Time
 	runs      func(name string) bool // whether a controller is wanted
 }
 
@@ -155,20 +155,22 @@ func (s *server) review(spec authorizationv1.SubjectAccessReviewSpec) (bool, err
 func register(e *engine.Engine, with needs) error {
 	for _, c := range []engine.Controller{
 		deployment.New(), replicaset.New(), garbage.New(with.catalog, with.owners), namespace.New(with.catalog), servicecidr.New(), servicerepair.Addresses(),
-		nodetaint.New(),
+		nodelifecycle.New(with.settings.lifecycle(), with.metrics.nodes),
 		replicationcontroller.New(),
 		disruption.New(with.catalog),
 		endpointslice.New(), older.New(), endpointslicemirroring.New(),
 		job.New(), cronjob.New(), ttlafterfinished.New(),
-		podautoscaler.New(with.scaling),
+		podautoscaler.New(podautoscaler.Config{
+			Catalog: with.catalog, Source: with.samples, Settings: with.settings.autoscaling(), Metrics: with.metrics.autoscaling, Now: with.now,
+		}),
 		serviceaccount.New(),
 		rootca.New(with.authority),
-		accounttokens.New(with.lasting, with.authority), legacytoken.New(with.unused),
+		accounttokens.New(with.lasting, with.authority), legacytoken.New(with.settings.LegacyTokenCleanUpPeriod.Duration),
 		bootstraptoken.Signer(), bootstraptoken.Cleaner(),
 		clusterroleaggregation.New(),
 		resourcequota.New(with.catalog),
 		policystatus.New(with.catalog),
-		csr.Approver(with.review), csr.Signer(with.signer, with.signed), csr.Cleaner(),
+		csr.Approver(with.review), csr.Signer(with.signer, with.settings.ClusterSigningDuration.Duration), csr.Cleaner(),
 		apiservice.New(with.servers), apiservice.Tell(with.told),
 		volumeprotection.Volumes(), volumeprotection.Claims(), volumeprotection.Classes(),
 	} {
@@ -191,8 +193,12 @@ func (s *server) catalog() (served []*kinds.Kind, changed <-chan struct{}) {
 // ControllerGraph says which resources floe's controllers read, and which fields they write, a line each.
 func ControllerGraph() (string, error) {
 	e := engine.New(engine.Config{})
+	every := defaultControllers()
+	for _, c := range switchables() {
+		every.Enabled = append(every.Enabled, c.names[0])
+	}
 	err := register(e, needs{
-		catalog: func() ([]*kinds.Kind, <-chan struct{}) { return nil, nil }, runs: func(string) bool { return true },
+		catalog: func() ([]*kinds.Kind, <-chan struct{}) { return nil, nil }, settings: &every, metrics: newControllerMetrics(), runs: every.runs,
 	})
 	return e.Graph(), err
 }

@@ -57,7 +57,7 @@ func TestWhichControllersRun(t *testing.T) {
 		if got := cfg.runs("bootstrap-signer"); got != c.sign {
 			t.Errorf("%v: the bootstrap signer runs: %v", c.enabled, got)
 		}
-		if !cfg.runs("node-taint") {
+		if !cfg.runs("ipallocator-repair") {
 			t.Errorf("%v: a controller that cannot be left out does not run", c.enabled)
 		}
 	}
@@ -70,7 +70,7 @@ func TestWhichControllersRun(t *testing.T) {
 			t.Errorf("%s is no controller", s.own)
 		}
 	}
-	bad := Controllers{Enabled: []string{"-nobody"}}
+	bad := Controllers{Enabled: []string{"-nobody"}, NodeControllers: defaultNodeControllers()}
 	if errs := bad.validate(); len(errs) != 3 || !strings.HasPrefix(errs[0].Error(), `controllers.enabled: "nobody" is not in the list of known controllers: bootstrap-signer-controller, `) ||
 		errs[1].Error() != "controllers.clusterSigningDuration: 0s: must be above 0" ||
 		errs[2].Error() != "controllers.legacyServiceAccountTokenCleanUpPeriod: 0s: must be above 0" {

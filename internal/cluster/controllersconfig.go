@@ -7,8 +7,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/floe-k8s/floe/internal/controller/podautoscaler"
 )
 
 // Controllers says which controllers run, and how they do their work. Its flags are kube-controller-manager's.
@@ -21,34 +19,15 @@ type Controllers struct {
 	// LegacyTokenCleanUpPeriod is how long a service account's token in a secret, which the account lists, must not have been used to be marked as invalid, and then
 	// to have been marked to be deleted. Default 8760h, a year.
 	LegacyTokenCleanUpPeriod metav1.Duration `json:"legacyServiceAccountTokenCleanUpPeriod,omitempty"`
-	// AutoscalerSyncPeriod is the time between two looks at a HorizontalPodAutoscaler. Default 15s.
-	AutoscalerSyncPeriod metav1.Duration `json:"horizontalPodAutoscalerSyncPeriod,omitempty"`
-	// AutoscalerDownscaleStabilization is for how long the highest recommendation counts before replicas are taken away, where an autoscaler does not say it. Default 5m.
-	AutoscalerDownscaleStabilization metav1.Duration `json:"horizontalPodAutoscalerDownscaleStabilization,omitempty"`
-	// AutoscalerCPUInitialization is the time after a pod's start in which samples of its CPU may be left out. Default 5m.
-	AutoscalerCPUInitialization metav1.Duration `json:"horizontalPodAutoscalerCPUInitializationPeriod,omitempty"`
-	// AutoscalerReadinessDelay is the time after a pod's start in which changes of readiness are taken for its first. Default 30s.
-	AutoscalerReadinessDelay metav1.Duration `json:"horizontalPodAutoscalerInitialReadinessDelay,omitempty"`
-	// AutoscalerTolerance is the least change of the ratio of what is to what should be, from 1, that scales. Default 0.1.
-	AutoscalerTolerance float64 `json:"horizontalPodAutoscalerTolerance,omitempty"`
+	NodeControllers          `json:",inline"`
+	AutoscalerController     `json:",inline"`
 }
 
 func defaultControllers() Controllers {
 	year := metav1.Duration{Duration: 365 * 24 * time.Hour}
-	scaling := podautoscaler.Defaults()
 	return Controllers{
 		Enabled: []string{"*"}, ClusterSigningDuration: year, LegacyTokenCleanUpPeriod: year,
-		AutoscalerSyncPeriod: metav1.Duration{Duration: scaling.Period}, AutoscalerDownscaleStabilization: metav1.Duration{Duration: scaling.DownStabilization},
-		AutoscalerCPUInitialization: metav1.Duration{Duration: scaling.CPUInitialization}, AutoscalerReadinessDelay: metav1.Duration{Duration: scaling.ReadinessDelay},
-		AutoscalerTolerance: scaling.Tolerance,
-	}
-}
-
-// autoscaling are the settings of the controller of autoscalers.
-func (c *Controllers) autoscaling() podautoscaler.Settings {
-	return podautoscaler.Settings{
-		Period: c.AutoscalerSyncPeriod.Duration, DownStabilization: c.AutoscalerDownscaleStabilization.Duration,
-		CPUInitialization: c.AutoscalerCPUInitialization.Duration, ReadinessDelay: c.AutoscalerReadinessDelay.Duration, Tolerance: c.AutoscalerTolerance,
+		NodeControllers: defaultNodeControllers(), AutoscalerController: defaultAutoscalerController(),
 	}
 }
 
@@ -78,6 +57,7 @@ func switchables() []switchable {
 		{own: "job", names: []string{"job-controller", "job"}},
 		{own: "legacy-token-cleaner", names: []string{"legacy-serviceaccount-token-cleaner-controller"}},
 		{own: "namespace", names: []string{"namespace-controller", "namespace"}},
+		{own: "node-lifecycle", names: []string{"node-lifecycle-controller", "nodelifecycle"}},
 		{own: "pvcprotection", names: []string{"persistentvolumeclaim-protection-controller", "pvc-protection"}},
 		{own: "pvprotection", names: []string{"persistentvolume-protection-controller", "pv-protection"}},
 		{own: "replicaset", names: []string{"replicaset-controller", "replicaset"}},
@@ -115,28 +95,14 @@ func (c *Controllers) validate() (errs []error) {
 			errs = append(errs, fmt.Errorf("controllers.enabled: %q is not in the list of known controllers: %s", name, switchableNames()))
 		}
 	}
-	for _, d := range []struct {
-		name  string
-		value metav1.Duration
-		least time.Duration
-	}{
-		{"clusterSigningDuration", c.ClusterSigningDuration, 1}, {"legacyServiceAccountTokenCleanUpPeriod", c.LegacyTokenCleanUpPeriod, 1},
-		{"horizontalPodAutoscalerSyncPeriod", c.AutoscalerSyncPeriod, 1}, {"horizontalPodAutoscalerDownscaleStabilization", c.AutoscalerDownscaleStabilization, 0},
-		{"horizontalPodAutoscalerCPUInitializationPeriod", c.AutoscalerCPUInitialization, 0}, {"horizontalPodAutoscalerInitialReadinessDelay", c.AutoscalerReadinessDelay, 0},
-	} {
-		switch {
-		case d.value.Duration < 0, d.value.Duration == 0 && d.least > 0:
-			must := "must be above 0"
-			if d.least == 0 {
-				must = "must not be below 0"
-			}
-			errs = append(errs, fmt.Errorf("controllers.%s: %s: %s", d.name, d.value.Duration, must))
-		}
+	if d := c.ClusterSigningDuration.Duration; d <= 0 {
+		errs = append(errs, fmt.Errorf("controllers.clusterSigningDuration: %s: must be above 0", d))
 	}
-	if t := c.AutoscalerTolerance; t < 0 || t >= 1 {
-		errs = append(errs, fmt.Errorf("controllers.horizontalPodAutoscalerTolerance: %v: must be at least 0 and below 1", t))
+	if d := c.LegacyTokenCleanUpPeriod.Duration; d <= 0 {
+		errs = append(errs, fmt.Errorf("controllers.legacyServiceAccountTokenCleanUpPeriod: %s: must be above 0", d))
 	}
-	return errs
+	errs = append(errs, c.AutoscalerController.validate()...)
+	return append(errs, c.NodeControllers.validate()...)
 }
 
 func switchableNames() string {

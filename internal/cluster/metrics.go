@@ -15,10 +15,11 @@ func (s *server) registry(own ...prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	served := func() []*kinds.Kind { return s.api.Catalog().All() }
 	r.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s.queues, s.scheduling, s.seen, s.accounts, s.issuers, s.own, s.audited, s.webhooks, s.policies, s.admitted, s.simulation, s.autoscaled,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s.queues, s.scheduling, s.seen, s.accounts, s.issuers, s.own, s.audited, s.webhooks, s.policies, s.admitted, s.simulation,
 		newStoreMetrics(s.store, s.log, served), newAllocationMetrics(s.store, s.Config.Network.services().NodePorts),
 	)
 	r.MustRegister(own...)
+	r.MustRegister(s.controlling.all()...)
 	if s.fairness != nil {
 		r.MustRegister(fairness.NewMetrics(s.fairness))
 	}

@@ -32,7 +32,6 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/accounttokens"
 	"github.com/floe-k8s/floe/internal/controller/bootstrap"
 	"github.com/floe-k8s/floe/internal/controller/engine"
-	"github.com/floe-k8s/floe/internal/controller/podautoscaler"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe/trace"
@@ -70,48 +69,48 @@ type Environment struct {
 // server is one cluster's parts while they are put together.
 type server struct {
 	Environment
-	kinds     []*kinds.Kind
-	dir       *dataDir
-	authority *pki.Authority
-	log       store.Log
-	store     *store.Store
-	api       *api.Server
-	door      *wire.Handler
-	listener  net.Listener
-	nodes     *nodeDoor
-	custom    *custom.Keeper              // of what CustomResourceDefinitions define
-	begun     chan struct{}               // closed by bootstrap
-	leaving   context.Context             // ends when the server is told to end, before its parts do; set before they run
-	follow    func(context.Context) error // the authorization file; nil: there is none. Set by openTrust
-	running   running
-	queues    *engine.Metrics
-	lasting   accounttokens.Issue // makes the tokens of secrets; nil: nobody does. Set by tokens
-	seen      *auth.Metrics       // of users
-	accounts  *token.Metrics      // of their tokens
-	external  *external.Signer    // of tokens; nil: they are signed here. Set by signingElsewhere
-	externals *external.Metrics   // nil with it
-	audit     *audit.Trail        // nil: nothing is recorded
-	audited   *audit.Metrics
-	tracing   *trace.Provider // nil: nothing is traced
-	traced    *trace.Metrics
-	fairness  *fairness.Controller // nil: it is switched off
-	issuers   *oidc.Metrics
-	own       *ownCertificates
-	admin     Administrator // set by writeKubeconfigs
-	others    *oidc.Set     // knows users by tokens of others
-	servers   *aggregation  // leads to servers of aggregated APIs; set by openAPI
-	endpoints *endpoints    // of services
-	webhooks  *webhook.Metrics
-	policies  *policy.Metrics
-	admitted  *admission.Metrics
-	sealing   *encryption.Keeper // nil: values are stored as they are
+	kinds       []*kinds.Kind
+	dir         *dataDir
+	authority   *pki.Authority
+	log         store.Log
+	store       *store.Store
+	api         *api.Server
+	door        *wire.Handler
+	listener    net.Listener
+	nodes       *nodeDoor
+	custom      *custom.Keeper              // of what CustomResourceDefinitions define
+	begun       chan struct{}               // closed by bootstrap
+	leaving     context.Context             // ends when the server is told to end, before its parts do; set before they run
+	follow      func(context.Context) error // the authorization file; nil: there is none. Set by openTrust
+	running     running
+	queues      *engine.Metrics
+	controlling *controllerMetrics
+	lasting     accounttokens.Issue // makes the tokens of secrets; nil: nobody does. Set by tokens
+	seen        *auth.Metrics       // of users
+	accounts    *token.Metrics      // of their tokens
+	external    *external.Signer    // of tokens; nil: they are signed here. Set by signingElsewhere
+	externals   *external.Metrics   // nil with it
+	audit       *audit.Trail        // nil: nothing is recorded
+	audited     *audit.Metrics
+	tracing     *trace.Provider // nil: nothing is traced
+	traced      *trace.Metrics
+	fairness    *fairness.Controller // nil: it is switched off
+	issuers     *oidc.Metrics
+	own         *ownCertificates
+	admin       Administrator // set by writeKubeconfigs
+	others      *oidc.Set     // knows users by tokens of others
+	servers     *aggregation  // leads to servers of aggregated APIs; set by openAPI
+	endpoints   *endpoints    // of services
+	webhooks    *webhook.Metrics
+	policies    *policy.Metrics
+	admitted    *admission.Metrics
+	sealing     *encryption.Keeper // nil: values are stored as they are
 
 	scheduling *scheduler.Metrics
 	scheduler  *scheduler.Scheduler // set by components, before requests are taken
 	host       string               // this machine's name
 
 	simulation *simulate.Metrics // of nodes that do not exist
-	autoscaled *podautoscaler.Metrics
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -119,8 +118,8 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if env.Seed == 0 {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
-	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), seen: auth.NewMetrics(), accounts: token.NewMetrics()}
-	s.simulation, s.autoscaled = simulate.NewMetrics(), podautoscaler.NewMetrics()
+	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), controlling: newControllerMetrics(), seen: auth.NewMetrics(), accounts: token.NewMetrics()}
+	s.simulation = simulate.NewMetrics()
 	s.webhooks, s.policies, s.admitted = webhook.NewMetrics(), policy.NewMetrics(), admission.NewMetrics(s.Clock)
 	host, err := os.Hostname()
 	if err != nil {

@@ -1,0 +1,75 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/floe-k8s/floe/internal/controller/nodelifecycle"
+)
+
+// NodeControllers says how long nodes may be silent, and what becomes of their pods then. Its fields are kube-controller-manager's flags.
+type NodeControllers struct {
+	// NodeMonitorPeriod is how often a node is looked at that is not ready. Default 5s.
+	NodeMonitorPeriod metav1.Duration `json:"nodeMonitorPeriod,omitempty"`
+	// NodeMonitorGracePeriod is how long a node may give no sign of life before its conditions become Unknown. Default 50s.
+	NodeMonitorGracePeriod metav1.Duration `json:"nodeMonitorGracePeriod,omitempty"`
+	// NodeStartupGracePeriod is that of a node that has never said how it is. Default 1m.
+	NodeStartupGracePeriod metav1.Duration `json:"nodeStartupGracePeriod,omitempty"`
+	// NodeEvictionRate is of how many nodes a second the pods may go, in each zone. Default 0.1.
+	NodeEvictionRate float64 `json:"nodeEvictionRate"`
+	// SecondaryNodeEvictionRate is that of zones of which too many nodes are not ready (UnhealthyZoneThreshold), when they are large. Default 0.01.
+	SecondaryNodeEvictionRate float64 `json:"secondaryNodeEvictionRate"`
+	// LargeClusterSizeThreshold is how many nodes a zone must have more than to be large; in smaller ones nothing goes then. Default 50.
+	LargeClusterSizeThreshold int `json:"largeClusterSizeThreshold"`
+	// UnhealthyZoneThreshold is which share of a zone's nodes, three at least, is too many. Default 0.55.
+	UnhealthyZoneThreshold float64 `json:"unhealthyZoneThreshold"`
+}
+
+func defaultNodeControllers() NodeControllers {
+	d := nodelifecycle.Default()
+	span := func(d time.Duration) metav1.Duration { return metav1.Duration{Duration: d} }
+	return NodeControllers{
+		NodeMonitorPeriod: span(d.NodeMonitorPeriod), NodeMonitorGracePeriod: span(d.NodeMonitorGracePeriod), NodeStartupGracePeriod: span(d.NodeStartupGracePeriod),
+		NodeEvictionRate: d.NodeEvictionRate, SecondaryNodeEvictionRate: d.SecondaryNodeEvictionRate,
+		LargeClusterSizeThreshold: d.LargeClusterSizeThreshold, UnhealthyZoneThreshold: d.UnhealthyZoneThreshold,
+	}
+}
+
+func (c *NodeControllers) lifecycle() nodelifecycle.Config {
+	return nodelifecycle.Config{
+		NodeMonitorPeriod: c.NodeMonitorPeriod.Duration, NodeMonitorGracePeriod: c.NodeMonitorGracePeriod.Duration, NodeStartupGracePeriod: c.NodeStartupGracePeriod.Duration,
+		NodeEvictionRate: c.NodeEvictionRate, SecondaryNodeEvictionRate: c.SecondaryNodeEvictionRate,
+		LargeClusterSizeThreshold: c.LargeClusterSizeThreshold, UnhealthyZoneThreshold: c.UnhealthyZoneThreshold,
+	}
+}
+
+func (c *NodeControllers) validate() (errs []error) {
+	bad := func(field string, value any, want string) {
+		errs = append(errs, fmt.Errorf("controllers.%s: %v: must be %s", field, value, want))
+	}
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"nodeMonitorPeriod", c.NodeMonitorPeriod.Duration}, {"nodeMonitorGracePeriod", c.NodeMonitorGracePeriod.Duration},
+		{"nodeStartupGracePeriod", c.NodeStartupGracePeriod.Duration},
+	} {
+		if d.value <= 0 {
+			bad(d.field, d.value, "above 0")
+		}
+	}
+	for _, r := range []struct {
+		field string
+		value float64
+	}{{"nodeEvictionRate", c.NodeEvictionRate}, {"secondaryNodeEvictionRate", c.SecondaryNodeEvictionRate}, {"largeClusterSizeThreshold", float64(c.LargeClusterSizeThreshold)}} {
+		if r.value < 0 {
+			bad(r.field, r.value, "0 or more")
+		}
+	}
+	if share := c.UnhealthyZoneThreshold; share < 0 || share > 1 {
+		bad("unhealthyZoneThreshold", share, "from 0 to 1")
+	}
+	return errs
+}
