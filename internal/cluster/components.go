@@ -37,7 +37,9 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/legacytoken"
 	"github.com/floe-k8s/floe/internal/controller/namespace"
 	"github.com/floe-k8s/floe/internal/controller/nodelifecycle"
+	"github.com/floe-k8s/floe/internal/controller/nodettl"
 	"github.com/floe-k8s/floe/internal/controller/podautoscaler"
+	"github.com/floe-k8s/floe/internal/controller/podgc"
 	"github.com/floe-k8s/floe/internal/controller/policystatus"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
 	"github.com/floe-k8s/floe/internal/controller/replicationcontroller"
@@ -46,6 +48,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/serviceaccount"
 	"github.com/floe-k8s/floe/internal/controller/servicecidr"
 	"github.com/floe-k8s/floe/internal/controller/servicerepair"
+	"github.com/floe-k8s/floe/internal/controller/tainteviction"
 	"github.com/floe-k8s/floe/internal/controller/ttlafterfinished"
 	"github.com/floe-k8s/floe/internal/controller/volumeprotection"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -155,13 +158,14 @@ func (s *server) review(spec authorizationv1.SubjectAccessReviewSpec) (bool, err
 func register(e *engine.Engine, with needs) error {
 	for _, c := range []engine.Controller{
 		deployment.New(), replicaset.New(), garbage.New(with.catalog, with.owners), namespace.New(with.catalog), servicecidr.New(), servicerepair.Addresses(),
-		nodelifecycle.New(with.settings.lifecycle(), with.metrics.nodes),
+		nodelifecycle.New(with.settings.lifecycle(), with.metrics.nodes), tainteviction.New(with.metrics.evictions), nodettl.New(),
+		podgc.New(with.settings.TerminatedPodGCThreshold, with.metrics.pods),
 		replicationcontroller.New(),
 		disruption.New(with.catalog),
 		endpointslice.New(), older.New(), endpointslicemirroring.New(),
 		job.New(), cronjob.New(), ttlafterfinished.New(),
 		podautoscaler.New(podautoscaler.Config{
-			Catalog: with.catalog, Source: with.samples, Settings: with.settings.autoscaling(), Metrics: with.metrics.autoscaling, Now: with.now,
+			Catalog: with.catalog, Source: with.samples, Settings: with.settings.autoscaling(), Metrics: with.metrics.scaling, Now: with.now,
 		}),
 		serviceaccount.New(),
 		rootca.New(with.authority),

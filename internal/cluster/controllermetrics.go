@@ -5,18 +5,22 @@ import (
 
 	"github.com/floe-k8s/floe/internal/controller/nodelifecycle"
 	"github.com/floe-k8s/floe/internal/controller/podautoscaler"
+	"github.com/floe-k8s/floe/internal/controller/podgc"
+	"github.com/floe-k8s/floe/internal/controller/tainteviction"
 )
 
 // controllerMetrics are those of single controllers, beside their queues'.
 type controllerMetrics struct {
-	nodes       *nodelifecycle.Metrics
-	autoscaling *podautoscaler.Metrics
+	nodes     *nodelifecycle.Metrics
+	evictions *tainteviction.Metrics
+	pods      *podgc.Metrics
+	scaling   *podautoscaler.Metrics
 }
 
 func newControllerMetrics() *controllerMetrics {
-	return &controllerMetrics{nodes: nodelifecycle.NewMetrics(), autoscaling: podautoscaler.NewMetrics()}
+	return &controllerMetrics{nodelifecycle.NewMetrics(), tainteviction.NewMetrics(), podgc.NewMetrics(), podautoscaler.NewMetrics()}
 }
 
 func (m *controllerMetrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.nodes, m.autoscaling}
+	return []prometheus.Collector{m.nodes, m.evictions, m.pods, m.scaling}
 }

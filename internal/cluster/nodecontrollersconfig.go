@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/controller/nodelifecycle"
+	"github.com/floe-k8s/floe/internal/controller/podgc"
 )
 
 // NodeControllers says how long nodes may be silent, and what becomes of their pods then. Its fields are kube-controller-manager's flags.
@@ -25,6 +26,8 @@ type NodeControllers struct {
 	LargeClusterSizeThreshold int `json:"largeClusterSizeThreshold"`
 	// UnhealthyZoneThreshold is which share of a zone's nodes, three at least, is too many. Default 0.55.
 	UnhealthyZoneThreshold float64 `json:"unhealthyZoneThreshold"`
+	// TerminatedPodGCThreshold is how many pods that have ended are kept. Default 12500; 0: all.
+	TerminatedPodGCThreshold int `json:"terminatedPodGCThreshold"`
 }
 
 func defaultNodeControllers() NodeControllers {
@@ -34,6 +37,7 @@ func defaultNodeControllers() NodeControllers {
 		NodeMonitorPeriod: span(d.NodeMonitorPeriod), NodeMonitorGracePeriod: span(d.NodeMonitorGracePeriod), NodeStartupGracePeriod: span(d.NodeStartupGracePeriod),
 		NodeEvictionRate: d.NodeEvictionRate, SecondaryNodeEvictionRate: d.SecondaryNodeEvictionRate,
 		LargeClusterSizeThreshold: d.LargeClusterSizeThreshold, UnhealthyZoneThreshold: d.UnhealthyZoneThreshold,
+		TerminatedPodGCThreshold: podgc.DefaultThreshold,
 	}
 }
 
@@ -63,7 +67,8 @@ func (c *NodeControllers) validate() (errs []error) {
 	for _, r := range []struct {
 		field string
 		value float64
-	}{{"nodeEvictionRate", c.NodeEvictionRate}, {"secondaryNodeEvictionRate", c.SecondaryNodeEvictionRate}, {"largeClusterSizeThreshold", float64(c.LargeClusterSizeThreshold)}} {
+	}{{"nodeEvictionRate", c.NodeEvictionRate}, {"secondaryNodeEvictionRate", c.SecondaryNodeEvictionRate}, {"largeClusterSizeThreshold", float64(c.LargeClusterSizeThreshold)},
+		{"terminatedPodGCThreshold", float64(c.TerminatedPodGCThreshold)}} {
 		if r.value < 0 {
 			bad(r.field, r.value, "0 or more")
 		}

@@ -26,6 +26,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
 
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/engine"
@@ -111,10 +112,6 @@ type controller struct {
 func (c *controller) reconcile(view client.View, key engine.Key, now time.Time) (engine.Plan, error) {
 	name := types.NamespacedName{Namespace: key.Namespace, Name: key.Name}
 	p, ok := view.Get(pods.Resource(), key.Namespace, key.Name).(*corev1.Pod)
-	var (
-		next eviction
-		had  bool
-	)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was, had := c.due[name]
@@ -130,7 +127,7 @@ func (c *controller) reconcile(view client.View, key engine.Key, now time.Time) 
 	if node == nil && !had {
 		return engine.Plan{}, nil
 	}
-	next = eviction{uid: p.UID, at: was.at, done: was.done}
+	next := eviction{uid: p.UID, at: was.at, done: was.done}
 	if node != nil {
 		stay, how := tolerated(taints(node), p.Spec.Tolerations)
 		switch {
@@ -174,7 +171,7 @@ func (c *controller) evict(name types.NamespacedName, p *corev1.Pod, e eviction,
 func (c *controller) evicted(name types.NamespacedName, e eviction, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.due[name]; now.uid == e.uid {
+	if c.due[name].uid == e.uid {
 		e.done = true
 		c.due[name] = e
 	}
@@ -195,7 +192,7 @@ const (
 func tolerated(taints []corev1.Taint, list []corev1.Toleration) (time.Duration, toleration) {
 	least := int64(-1)
 	for i := range taints {
-		j := slices.IndexFunc(list, func(t corev1.Toleration) bool { return matches(&t, &taints[i]) })
+		j := slices.IndexFunc(list, func(t corev1.Toleration) bool { return t.ToleratesTaint(klog.Background(), &taints[i], true) })
 		if j < 0 {
 			return 0, notAtAll
 		}
