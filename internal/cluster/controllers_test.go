@@ -70,7 +70,7 @@ func TestWhichControllersRun(t *testing.T) {
 			t.Errorf("%s is no controller", s.own)
 		}
 	}
-	bad := Controllers{Enabled: []string{"-nobody"}, NodeControllers: defaultNodeControllers()}
+	bad := Controllers{Enabled: []string{"-nobody"}, NodeControllers: defaultNodeControllers(), AutoscalerController: defaultAutoscalerController()}
 	if errs := bad.validate(); len(errs) != 3 || !strings.HasPrefix(errs[0].Error(), `controllers.enabled: "nobody" is not in the list of known controllers: bootstrap-signer-controller, `) ||
 		errs[1].Error() != "controllers.clusterSigningDuration: 0s: must be above 0" ||
 		errs[2].Error() != "controllers.legacyServiceAccountTokenCleanUpPeriod: 0s: must be above 0" {
