@@ -1,9 +1,12 @@
 package scheduler
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
@@ -13,11 +16,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	configv1 "k8s.io/kube-scheduler/config/v1"
+	extenderv1 "k8s.io/kube-scheduler/extender/v1"
+	"k8s.io/utils/clock"
 
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/controllertest"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/scheduler/config"
+	"github.com/floe-k8s/floe/internal/scheduler/extend"
 )
 
 // ranked is a pod of a priority; on a node unless that is "".
@@ -210,5 +217,31 @@ func TestKillsEvictNoMoreThanNeeded(t *testing.T) {
 				t.Errorf("seed %d: %d pods are left, urgent ones on %q and %q", seed, got, first.pod("urgent-0").Spec.NodeName, first.pod("urgent-1").Spec.NodeName)
 			}
 		})
+	}
+}
+
+// An extender that takes part in preemption decides who goes.
+func TestAnExtenderChoosesVictims(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var args extenderv1.ExtenderPreemptionArgs
+		if err := json.NewDecoder(r.Body).Decode(&args); err != nil || len(args.NodeNameToVictims) != 2 || args.NodeNameToVictims["a"].Pods[0].Name != "cheap" {
+			http.Error(w, fmt.Sprint(err, args), http.StatusBadRequest)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(extenderv1.ExtenderPreemptionResult{NodeNameToMetaVictims: map[string]*extenderv1.MetaVictims{
+			"b": {Pods: []*extenderv1.MetaPod{{UID: "dear"}}}}}) // the test sees what is missing
+	}))
+	defer s.Close()
+	e, err := extend.New(configv1.Extender{URLPrefix: s.URL, PreemptVerb: "preempt"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Client: controllertest.New(clock.RealClock{}), Clock: clock.RealClock{}, Rand: rand.New(rand.NewSource(1)), Extenders: []*extend.Extender{e}}
+	sched := New(cfg)
+	for _, obj := range []kinds.Object{testNode("a", 1000, 9), testNode("b", 1000, 9), ranked("cheap", 900, 1, "a"), ranked("dear", 900, 50, "b")} {
+		sched.apply(t.Context(), client.Change{New: obj})
+	}
+	if v := sched.decide(t.Context(), ranked("urgent", 900, 100, "")); v.plan.Node != "b" || len(v.plan.Victims) != 1 || v.plan.Victims[0].Name != "dear" {
+		t.Errorf("verdict %+v", v)
 	}
 }

@@ -2,11 +2,14 @@ package scheduler
 
 import (
 	"context"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/scheduler/extend"
 	"github.com/floe-k8s/floe/internal/scheduler/place"
+	"github.com/floe-k8s/floe/internal/scheduler/preempt"
 )
 
 // extension asks the extenders that have a say about pod; nil when there are none.
@@ -50,6 +53,47 @@ func (s *Scheduler) extension(ctx context.Context, pod *corev1.Pod) place.Extend
 		}
 		return x, nil
 	}
+}
+
+// preemption asks the extenders that take part in it and have a say about pod; nil when there are none.
+func (s *Scheduler) preemption(ctx context.Context, pod *corev1.Pod) preempt.Extend {
+	var asked []*extend.Extender
+	for _, e := range s.cfg.Extenders {
+		if e.Preempts() && e.Interested(pod) {
+			asked = append(asked, e)
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	pods := extend.Pods{On: s.placedOn, Whole: func(p place.Placed) *corev1.Pod { return s.wholePod(ctx, p) }}
+	return func(list []preempt.Candidate) (left []preempt.Candidate, err error) {
+		left = list
+		for _, e := range asked {
+			if left, err = e.Preempt(ctx, pod, left, pods); err != nil || len(left) == 0 {
+				return nil, err
+			}
+		}
+		return left, nil
+	}
+}
+
+// placedOn are the pods on a node; false when the table does not know it.
+func (s *Scheduler) placedOn(node string) ([]place.Placed, bool) {
+	if _, known := s.table.Site(node); !known {
+		return nil, false
+	}
+	return slices.Collect(s.table.PodsOn(node)), true
+}
+
+// wholePod is a pod as the API has it; one that has gone there has only its names.
+func (s *Scheduler) wholePod(ctx context.Context, p place.Placed) *corev1.Pod {
+	if view, err := s.cfg.Client.View(ctx); err == nil {
+		if pod, ok := view.Get(podResource(), p.Namespace, p.Name).(*corev1.Pod); ok && pod != nil && pod.UID == p.UID {
+			return pod
+		}
+	}
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name, UID: p.UID, Labels: p.Labels}}
 }
 
 // wholeNodes are nodes as the API has them: the table keeps only what rules read.

@@ -48,11 +48,11 @@ func (s *Scheduler) decide(ctx context.Context, pod *corev1.Pod) verdict {
 	case plan.Failure == nil:
 		return verdict{err: errors.New("no node and no reason")}
 	}
-	return s.preempt(pod, profile, plan.Failure)
+	return s.preempt(ctx, pod, profile, plan.Failure)
 }
 
 // preempt asks what may help the pod: devices that a claim gives back, and whom it may put out. The message ends with upstream's account of that.
-func (s *Scheduler) preempt(pod *corev1.Pod, profile *Profile, f *place.Failure) verdict {
+func (s *Scheduler) preempt(ctx context.Context, pod *corev1.Pod, profile *Profile, f *place.Failure) verdict {
 	v := verdict{plugins: f.Plugins, failure: f}
 	if f.Nodes == 0 {
 		v.nominate, v.message = new(""), f.Message("")
@@ -67,9 +67,12 @@ func (s *Scheduler) preempt(pod *corev1.Pod, profile *Profile, f *place.Failure)
 	tail := v.release.Message
 	if profile.Preemption && !v.release.Final {
 		s.metrics.preemptions.Inc()
-		plan, err := s.preemptor.Preempt(pod, profile.Policy, f, nil)
+		plan, err := s.preemptor.Preempt(pod, profile.Policy, f, s.preemption(ctx, pod))
 		if err != nil {
 			return verdict{err: err}
+		}
+		if plan.Failed { // then that is all that is said
+			tail = ""
 		}
 		tail = preempt.Tail(tail, plan.Message)
 		if v.plan = plan; plan.Node != "" {

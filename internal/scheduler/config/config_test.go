@@ -60,7 +60,6 @@ func TestWhatIsRefused(t *testing.T) {
 		"added affinity":    {arguments("NodeAffinity", "addedAffinity:\n  requiredDuringSchedulingIgnoredDuringExecution:\n    nodeSelectorTerms:\n    - matchExpressions:\n      - key: a\n        operator: Is"), `args.addedAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].operator: Unsupported value: "Is"`},
 		"extender weight":   {head + "extenders:\n- urlPrefix: http://x\n  prioritizeVerb: p\n", "f:4: extenders[0].weight: Invalid value: 0: must have a positive weight applied to it"},
 		"two binders":       {head + "extenders:\n- urlPrefix: http://x\n  bindVerb: b\n- urlPrefix: http://y\n  bindVerb: b\n", `extenders: Invalid value: "found 2 extenders implementing bind": only one extender can implement bind`},
-		"preempt verb":      {head + "extenders:\n- urlPrefix: http://x\n  preemptVerb: p\n", "f:5: extenders[0].preemptVerb: Forbidden: extenders are not asked about preemption"},
 		"native resource":   {head + "extenders:\n- urlPrefix: http://x\n  managedResources:\n  - name: cpu\n", `extenders[0].managedResources[0].name: Invalid value: "cpu": is an invalid extended resource name`},
 	} {
 		want := c.want

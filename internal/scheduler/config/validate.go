@@ -136,9 +136,6 @@ func validateExtenders(path *field.Path, list []configv1.Extender) (errs field.E
 		if e.PrioritizeVerb != "" && e.Weight <= 0 {
 			errs = append(errs, field.Invalid(at.Child("weight"), e.Weight, "must have a positive weight applied to it"))
 		}
-		if e.PreemptVerb != "" {
-			errs = append(errs, field.Forbidden(at.Child("preemptVerb"), "extenders are not asked about preemption"))
-		}
 		if e.BindVerb != "" {
 			binders++
 		}

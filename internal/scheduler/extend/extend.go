@@ -7,10 +7,7 @@
 //     an ignorable extender, or of one that only ranks, is passed over.
 //   - An answer has at most answerMost bytes and comes within the extender's httpTimeout (5 s unless said).
 //   - Certificates are read when the extender is made.
-//
-// # What it leaves to others
-//
-// Preemption: extenders are not asked about victims, and configurations that want it are refused.
+//   - Victims that an extender names are pods on the node that it names them for, as the scheduler counts them.
 package extend
 
 import (
