@@ -52,14 +52,15 @@ func start(t *testing.T, api client.Client, set func(*Config)) *rig {
 	return r
 }
 
+// create creates objects, each after the scheduler has seen those before: streams of different resources come in any order.
 func (r *rig) create(objs ...kinds.Object) {
 	r.Helper()
 	for _, obj := range objs {
 		if _, err := r.api.Create(r.Context(), resourceOf(obj), obj, metav1.CreateOptions{}); err != nil {
 			r.Fatal(err)
 		}
+		synctest.Wait()
 	}
-	synctest.Wait()
 }
 
 func resourceOf(obj kinds.Object) client.Resource {
