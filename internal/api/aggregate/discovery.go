@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -25,6 +26,9 @@ import (
 const (
 	maxDiscovery = 16 << 20 // bytes of what one server says of itself
 	maxFetches   = 8        // at once
+	maxObjects   = 1 << 16  // of one document; upstream's own of everything has 23,000
+	maxValues    = 1 << 18  // of one document; upstream's own has 80,000
+	maxKept      = 64 << 20 // bytes that are kept of all servers' documents together
 	documents    = "/openapi/v3"
 	wholeForm    = "as=APIGroupDiscoveryList"
 	accepted     = "application/json;g=apidiscovery.k8s.io;v=v2;" + wholeForm + ",application/json;g=apidiscovery.k8s.io;v=v2beta1;" + wholeForm
@@ -94,8 +98,23 @@ func (p *Proxy) Discover(ctx context.Context, all []*apiregistrationv1.APIServic
 		return cmp.Or(cmp.Compare(b.GroupPlace, a.GroupPlace), cmp.Compare(a.Group, b.Group), cmp.Compare(b.VersionPlace, a.VersionPlace),
 			-version.CompareKubeAwareVersionStrings(a.Version, b.Version))
 	})
+	bound(next.Versions)
 	if ctx.Err() == nil && !reflect.DeepEqual(next, p.Added()) {
 		p.added.Store(next)
+	}
+}
+
+// bound forgets the documents of those that come last when all of them are more than is kept.
+func bound(list []Version) {
+	left := maxKept
+	for i := range list {
+		d := list[i].Described
+		if d == nil {
+			continue
+		}
+		if left -= len(d.paths) + len(d.Converted); left < 0 {
+			list[i].Described = nil
+		}
 	}
 }
 
@@ -194,8 +213,17 @@ func (p *Proxy) fetch(ctx context.Context, client *http.Client, svc *apiregistra
 		return nil, "", 0, err
 	}
 	defer resp.Body.Close()
-	body, err = io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxDiscovery))
+	if body, err = io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxDiscovery)); err == nil && !modest(body) {
+		err = fmt.Errorf("%s of %s has too many parts", path, svc.Name)
+	}
 	return body, resp.Header.Get("Content-Type"), resp.StatusCode, err
+}
+
+// modest says whether a JSON document can be read in memory that is in proportion to what servers have to say: an empty schema is three bytes of text and a
+// kilobyte when it is read. Marks inside of strings count too, which honest documents have few of.
+func modest(body []byte) bool {
+	objects := bytes.Count(body, []byte("{"))
+	return objects <= maxObjects && objects+bytes.Count(body, []byte("["))+bytes.Count(body, []byte(",")) <= maxValues
 }
 
 // of is what a list says of the group and version of svc. Kinds that are not said are empty, since old clients cannot do without.

@@ -46,6 +46,8 @@ func (p *Proxy) described(ctx context.Context, client *http.Client, svc *apiregi
 	if was != nil && was.source == now.source && (was.Converted != nil) == convert {
 		return was
 	}
+	p.reading.Lock() // one at a time, since each takes some tens of megabytes
+	defer p.reading.Unlock()
 	whole := &spec.Swagger{}
 	if whole.UnmarshalJSON(body) != nil || whole.Paths == nil {
 		return nil

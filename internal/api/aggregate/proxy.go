@@ -38,6 +38,8 @@ type Proxy struct {
 	added atomic.Pointer[Added]
 	mu    sync.Mutex
 	known map[string]*connection // by API service; guarded by mu
+
+	reading sync.Mutex // held while a document is taken apart, and no other lock meanwhile
 }
 
 // New returns a proxy that has no connections.

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"encoding/json"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -16,6 +17,20 @@ const outsideDocument2 = `{"swagger":"2.0","info":{"title":"x","version":"v1"},"
 "/version/":{"get":{"description":"stolen","responses":{"200":{"description":"OK"}}}}},
 "definitions":{"com.example.x.v1.Thing":{"type":"object","properties":{"pod":{"$ref":"#/definitions/io.k8s.api.core.v1.Pod"}}},
 "io.k8s.api.core.v1.Pod":{"type":"object","description":"somebody else's"},"unneeded":{"type":"string"}}}`
+
+// documents2 are what the server says of itself, by its form.
+func (a *aggregated) documents2() []string {
+	schemas := func(n int) string {
+		return `{"swagger":"2.0","paths":{},"definitions":{` + strings.Repeat(`"a":{},`, n) + `"b":{}}}`
+	}
+	return []string{
+		outsideDocument2, "{", strings.Replace(outsideDocument2, "a thing", "another", 1),
+		schemas(2 << 20), // 14 MiB: gigabytes when it is read
+		`{"swagger":"2.0","paths":{},"x-list":[` + strings.Repeat("0,", 1<<19) + `0]}`, // a million words
+		strings.Repeat(" ", 16<<20) + outsideDocument2,                                 // longer than is read
+		strings.Repeat(`{"x-deep":`, 1<<15) + "0" + strings.Repeat("}", 1<<15),
+	}
+}
 
 type document2 struct {
 	Paths       map[string]struct{ Get struct{ Description string } }
@@ -87,5 +102,30 @@ func TestDocumentsOfOthers(t *testing.T) {
 	a.proxy.Discover(t.Context(), nil)
 	if after := a.document2(t); len(after.Paths) != len(before.Paths) {
 		t.Errorf("without it there are %d paths, want %d", len(after.Paths), len(before.Paths))
+	}
+}
+
+// TestHugeDocumentsOfOthers: what a server says of itself takes no more memory than an honest one's, and leaves what is known of it, and of us, as it was.
+func TestHugeDocumentsOfOthers(t *testing.T) {
+	a := aggregating(t, func(*aggregated) {})
+	discover := func(form int32) {
+		a.form.Store(form)
+		a.proxy.Discover(t.Context(), []*apiregistrationv1.APIService{a.service})
+	}
+	discover(2)
+	for form := int32(5); form <= 8; form++ {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		discover(form)
+		runtime.ReadMemStats(&after)
+		if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 200 {
+			t.Errorf("document %d: reading it took %d MiB", form, took)
+		}
+		if _, there := a.document2(t).Paths["/apis/x.example.com/v1/things"]; there != (form < 8) {
+			t.Errorf("document %d: what was known is there: %t", form, there)
+		}
+		if _, there := a.document2(t).Paths["/apis/apps/v1/namespaces/{namespace}/deployments"]; !there {
+			t.Errorf("document %d: our own paths are gone", form)
+		}
 	}
 }
