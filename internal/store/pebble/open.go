@@ -58,8 +58,9 @@ var (
 const (
 	// Small on purpose: the table answers reads; the cache serves condition checks of cold keys and compaction.
 	memTableBytes = 8 << 20 // two are held; without cgo they are a part of Go's heap, and count for its collector. With 4 MiB a write cost a tenth more.
-	cacheBytes    = 4 << 20
-	openFiles     = 128
+	// Pebble takes the memory tables off its cache, so these are added: without them the cache held nothing, and each key that was to be made read a filter from its file.
+	cacheBytes = 2*memTableBytes + 4<<20
+	openFiles  = 128
 	// Four times pebble's default, in which three objects of 1 KiB find room: opening a table took a third longer, and finding a cold key, through
 	// an index of four times the size, no less. With 32 KiB opening gained little and cold keys lost.
 	blockBytes = 16 << 10
