@@ -18,8 +18,8 @@ import (
 
 // Limits of a workload on a server, so that what is slow or missing does not take the day.
 const (
-	beginning = time.Minute      // how long pods are made
-	patience  = 30 * time.Second // for one of them
+	beginning = time.Minute // how long pods are made
+	patience  = time.Minute // for one of them, and a fifth of what removing a cluster may take
 )
 
 // bound measures the workloads of these names, or all, on the server of KUBECONFIG, one after the other: each makes its cluster and removes it. PIDS names the
