@@ -108,6 +108,9 @@ func changed(ch client.Change) []engine.Key {
 
 // replenished wakes the quotas of a namespace that measure an object, when it used more before or is gone.
 func replenished(meter quota.Meter, view client.View, ch client.Change) (keys []engine.Key) {
+	if !limited(view, ch.Newest().GetNamespace()) {
+		return nil // to measure every pod for nobody was a thirtieth of what binding it allocated
+	}
 	at := quota.At{See: reader{view}}
 	if ch.Old == nil && (meter.Charged == nil || len(meter.Usage(ch.New, at)) > 1) {
 		return nil // admission has charged it
@@ -129,6 +132,14 @@ func replenished(meter quota.Meter, view client.View, ch client.Change) (keys []
 		}
 	}
 	return keys
+}
+
+// limited says whether a namespace has quotas.
+func limited(view client.View, namespace string) bool {
+	for range view.List(quotas, namespace) {
+		return true
+	}
+	return false
 }
 
 // scopesDiffer says whether an object has come into or left the scopes of a quota of its namespace.

@@ -35,11 +35,14 @@ func Of(view client.View, res client.Resource, pod kinds.Object, selector Select
 
 // Keys are the objects of a resource that select a pod, as a change left it or as it was before, each once.
 func Keys(view client.View, res client.Resource, change client.Change, selector Selector) (keys []engine.Key) {
-	seen := map[engine.Key]bool{}
+	var seen map[engine.Key]bool // most pods are selected by nobody, and a map for each was felt
 	see := func(pod kinds.Object) {
 		for obj := range Of(view, res, pod, selector) {
 			key := engine.Key{Resource: res, Namespace: obj.GetNamespace(), Name: obj.GetName()}
 			if !seen[key] {
+				if seen == nil {
+					seen = map[engine.Key]bool{}
+				}
 				seen[key] = true
 				keys = append(keys, key)
 			}

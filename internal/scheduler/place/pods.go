@@ -1,6 +1,7 @@
 package place
 
 import (
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,22 +16,45 @@ type placed struct {
 	name           string
 	row            int32
 	priority       int32
-	start          int64 // Unix seconds of status.startTime; 0: not started
-	preempted      bool  // it terminates because a scheduler wanted its room
-	inRow, inShape int32 // its places in the lists of its row and its shape
+	start          int64  // Unix seconds of status.startTime; 0: not started
+	preempted      bool   // it terminates because a scheduler wanted its room
+	inRow, inShape int32  // its places in the lists of its row and its shape
+	spec           uint32 // what specOf says of it
+}
+
+// specOf is the generation of a pod, whole enough to tell it from the one before, if labels and spec alone make its shape; 0: its status does too, or nobody has
+// counted its generations.
+func specOf(pod *corev1.Pod) uint32 {
+	st := &pod.Status
+	if len(st.ContainerStatuses)+len(st.InitContainerStatuses) > 0 || st.Resources != nil || st.AllocatedResources != nil {
+		return 0
+	}
+	return uint32(pod.Generation)
+}
+
+// unchanged says whether a pod has the shape that it was counted with. Each pod is counted when it is decided about and again when the stream shows it bound; to
+// measure it for that was a twentieth of what binding it allocated.
+func (p *placed) unchanged(pod *corev1.Pod) bool {
+	spec := specOf(pod)
+	return spec != 0 && spec == p.spec && p.shape.terminating == (pod.DeletionTimestamp != nil) && maps.Equal(p.shape.labels, pod.Labels)
 }
 
 // SetPod counts a pod on a node, known or not, instead of where and what it was before, and reports whether anything
 // changed. Neither pod nor parts of it are kept but its label map and strings. A pod on a node is nominated no more.
 func (t *Table) SetPod(pod *corev1.Pod, node string) bool {
-	s := t.shape(pod)
-	next := placed{shape: s, uid: pod.UID, name: pod.Name, row: t.row(node), priority: schedulinghelpers.PodPriority(pod)}
+	n, ok := t.uids[pod.UID]
+	var s *shape
+	if ok && t.placed[n].unchanged(pod) {
+		s = t.placed[n].shape
+	} else {
+		s = t.shape(pod)
+	}
+	next := placed{shape: s, uid: pod.UID, name: pod.Name, row: t.row(node), priority: schedulinghelpers.PodPriority(pod), spec: specOf(pod)}
 	if pod.Status.StartTime != nil {
 		next.start = pod.Status.StartTime.Unix()
 	}
 	next.preempted = preempted(pod)
 	t.nominated.remove(pod.UID)
-	n, ok := t.uids[pod.UID]
 	if !ok {
 		if free := len(t.unused); free > 0 {
 			n, t.unused = t.unused[free-1], t.unused[:free-1]
@@ -45,7 +69,7 @@ func (t *Table) SetPod(pod *corev1.Pod, node string) bool {
 	p := &t.placed[n]
 	if p.shape == s && p.row == next.row {
 		changed := p.priority != next.priority || p.start != next.start || p.preempted != next.preempted
-		p.priority, p.start, p.preempted = next.priority, next.start, next.preempted
+		p.priority, p.start, p.preempted, p.spec = next.priority, next.start, next.preempted, next.spec
 		if changed {
 			t.touch(p.row)
 		}
