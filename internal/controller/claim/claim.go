@@ -21,13 +21,19 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
-// Owner claims objects of its namespace. Its fields but Finalizer are required and are not changed; a selector that matches everything claims everything.
+// Owner claims objects of its namespace. Its fields but Finalizer and Also are required and are not changed; a selector that matches everything claims everything.
 type Owner struct {
 	Object   kinds.Object
 	GVK      schema.GroupVersionKind
 	Selector labels.Selector
 	// Finalizer is put on what is adopted and taken from what is released; "": none is.
 	Finalizer string
+	// Also must hold, when it is not nil, for what is the owner's, beside the selector.
+	Also func(obj kinds.Object) bool
+}
+
+func (o Owner) matches(obj kinds.Object) bool {
+	return o.Selector.Matches(labels.Set(obj.GetLabels())) && (o.Also == nil || o.Also(obj))
 }
 
 // Reference is that of the owner as a controller.
@@ -42,7 +48,7 @@ func Objects[T kinds.Object](o Owner, view client.View, res client.Resource, may
 		ref := metav1.GetControllerOf(obj)
 		switch {
 		case ref == nil || ref.UID != own.GetUID() || obj.GetNamespace() != own.GetNamespace():
-		case o.Selector.Matches(labels.Set(obj.GetLabels())):
+		case o.matches(obj):
 			mine = append(mine, obj.(T))
 		case !leaving && (may == nil || may(obj.(T))):
 			rest := slices.DeleteFunc(slices.Clone(obj.GetOwnerReferences()), func(ref metav1.OwnerReference) bool { return ref.UID == own.GetUID() })
@@ -55,7 +61,7 @@ func Objects[T kinds.Object](o Owner, view client.View, res client.Resource, may
 	}
 	for obj := range view.Lookup(res, kinds.OrphanIndex, own.GetNamespace()) {
 		t := obj.(T)
-		if obj.GetDeletionTimestamp() != nil || !o.Selector.Matches(labels.Set(obj.GetLabels())) || may != nil && !may(t) {
+		if obj.GetDeletionTimestamp() != nil || !o.matches(obj) || may != nil && !may(t) {
 			continue
 		}
 		finalizers := slices.Clone(obj.GetFinalizers())

@@ -222,6 +222,50 @@ func TestExpiryRetryAndEvents(t *testing.T) {
 	})
 }
 
+// TestFailureEvents: of a plan that fails its events for that are recorded, with what was to be stored, and not those for its success.
+func TestFailureEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := controllertest.New(clock.RealClock{})
+		c.Fail(func(verb string, res client.Resource, _ kinds.Object) error {
+			if verb == "create" && res == pods {
+				return fmt.Errorf("no luck")
+			}
+			return nil
+		})
+		about := engine.Refer("apps/v1", "Deployment", web(1))
+		ctl := engine.Controller{Name: "unlucky", Component: "unlucky", Workers: 1, Outputs: []engine.Output{{Resource: pods}},
+			Inputs: []engine.Input{{Resource: deployments, Keys: func(_ client.View, c client.Change) []engine.Key {
+				return []engine.Key{{Resource: deployments, Namespace: c.New.GetNamespace(), Name: c.New.GetName()}}
+			}}},
+			Reconcile: func(client.View, engine.Key, time.Time) (engine.Plan, error) {
+				one := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "one"}}
+				return engine.Plan{
+					Writes: []engine.Write{engine.NewCreate(pods, one)},
+					Events: []engine.Event{{About: about, Type: "Normal", Reason: "Done", Message: "done"}},
+					FailureEvents: func(err error) (list []engine.Event) {
+						for _, e := range engine.WriteErrors(err) {
+							list = append(list, engine.Event{About: about, Type: "Warning", Reason: "Failed", Message: e.Object.GetName() + ": " + e.Err.Error()})
+						}
+						return list
+					},
+				}, nil
+			}}
+		defer start(t, c, ctl)()
+		if _, err := c.Create(t.Context(), deployments, web(1), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		v, _ := c.View(t.Context())
+		seen := map[string]bool{}
+		for obj := range v.List(events, "") {
+			seen[obj.(*corev1.Event).Message] = true
+		}
+		if !seen["one: no luck"] || seen["done"] {
+			t.Errorf("events %v", seen)
+		}
+	})
+}
+
 // lagging is an API whose views stand still until show is called.
 type lagging struct {
 	*controllertest.Cluster

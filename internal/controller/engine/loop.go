@@ -113,11 +113,17 @@ func (l *loop) reconcile(ctx context.Context, key Key) (time.Duration, error) {
 		}
 	}
 	l.wrote(key, rev, view.Revision())
+	events := plan.Events
+	if err != nil {
+		if events = nil; plan.FailureEvents != nil {
+			events = plan.FailureEvents(err)
+		}
+	}
+	for _, ev := range events {
+		l.events.Record(ctx, ev)
+	}
 	if err != nil {
 		return 0, err
-	}
-	for _, ev := range plan.Events {
-		l.events.Record(ctx, ev)
 	}
 	if plan.Waiting != "" {
 		l.log.Debug("waiting", "key", key.String(), "for", plan.Waiting)

@@ -30,6 +30,8 @@ type Plan struct {
 	OnFailure func(err error) []Write
 	// Events are recorded after all Writes succeeded.
 	Events []Event
+	// FailureEvents, when set, gives the events to record when Writes failed with err, beside those of the writes. err is as in OnFailure.
+	FailureEvents func(err error) []Event
 	// After is when to look again without a change; 0 means never.
 	After time.Duration
 	// Failed, when set, makes the plan count as failed after all else is done, so that it is tried again with back-off instead of After.
@@ -140,7 +142,8 @@ func (w Write) AsSeen(obj kinds.Object) Write {
 type WriteError struct {
 	Verb     string // "create", "update", "delete", "patch" or "apply"
 	Resource client.Resource
-	Err      error // the API's
+	Object   kinds.Object // of a create or an update: what was to be stored
+	Err      error        // the API's
 }
 
 // Error names the write too.
@@ -150,6 +153,21 @@ func (e *WriteError) Error() string {
 
 // Unwrap is the API's error.
 func (e *WriteError) Unwrap() error { return e.Err }
+
+// WriteErrors are the errors of writes in the error that a plan's writes failed with: one, or those of a batch in its order.
+func WriteErrors(err error) (list []*WriteError) {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what errors.Join makes, and nothing that wraps it
+		all = joined.Unwrap()
+	}
+	for _, one := range all {
+		var write *WriteError
+		if errors.As(one, &write) {
+			list = append(list, write)
+		}
+	}
+	return list
+}
 
 // Refer names obj in an event.
 func Refer(apiVersion, kind string, obj kinds.Object) corev1.ObjectReference {
@@ -214,7 +232,7 @@ func (l *loop) write(ctx context.Context, w Write) (uint64, error) {
 		}
 	}
 	if err != nil {
-		return 0, &WriteError{Verb: w.Verb.String(), Resource: w.Resource, Err: err}
+		return 0, &WriteError{Verb: w.Verb.String(), Resource: w.Resource, Object: w.Object, Err: err}
 	}
 	return rev, nil
 }
