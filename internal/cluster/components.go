@@ -48,6 +48,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/serviceaccount"
 	"github.com/floe-k8s/floe/internal/controller/servicecidr"
 	"github.com/floe-k8s/floe/internal/controller/servicerepair"
+	"github.com/floe-k8s/floe/internal/controller/statefulset"
 	"github.com/floe-k8s/floe/internal/controller/tainteviction"
 	"github.com/floe-k8s/floe/internal/controller/ttlafterfinished"
 	"github.com/floe-k8s/floe/internal/controller/volumeprotection"
@@ -160,6 +161,7 @@ func register(e *engine.Engine, with needs) error {
 		deployment.New(), replicaset.New(), garbage.New(with.catalog, with.owners), namespace.New(with.catalog), servicecidr.New(), servicerepair.Addresses(),
 		nodelifecycle.New(with.settings.lifecycle(), with.metrics.nodes), tainteviction.New(with.metrics.evictions), nodettl.New(),
 		podgc.New(with.settings.TerminatedPodGCThreshold, with.metrics.pods),
+		statefulset.New(false), // the kind keeps no maxUnavailable: the gate is off
 		replicationcontroller.New(),
 		disruption.New(with.catalog),
 		endpointslice.New(), older.New(), endpointslicemirroring.New(),
