@@ -12,6 +12,11 @@
 //   - During a rolling update the sets together ask for at most replicas + surge pods, and an available pod is
 //     taken away only while more than replicas - unavailable are available.
 //   - While paused nothing rolls; scaling is spread over the sets in proportion.
+//   - The deployment's revision is written with its status, which raises no generation. Writes rest on what was seen: a user's annotations are never undone.
+//
+// # Files
+//
+// decide.go chooses what is done, revisions.go knows the sets' numbers and makes the new one, roll.go sizes them, status.go tells of it.
 //
 // # What it leaves to others
 //
@@ -19,8 +24,8 @@
 package deployment
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -55,7 +60,7 @@ func New() engine.Controller {
 			{Resource: pods.Resource(), Keys: podKeys},
 		},
 		Outputs: []engine.Output{
-			{Resource: deployments(), Fields: []string{"status", "metadata.annotations[deployment.kubernetes.io/revision]"}},
+			{Resource: deployments(), Fields: []string{"status", "metadata.annotations", "spec.template"}}, // the latter to roll back
 			{Resource: sets(), Fields: []string{"spec.replicas", "metadata.annotations", "metadata.ownerReferences[Deployment]"}},
 		},
 		Workers: 5, Reconcile: reconcile,
@@ -117,14 +122,20 @@ func reconcile(view client.View, k engine.Key, now time.Time) (engine.Plan, erro
 // plan turns a decision into writes and events.
 func plan(view client.View, in Input, dec Decision) engine.Plan {
 	d := in.Deployment
-	p := engine.Plan{After: dec.After, Waiting: dec.Waiting}
+	p := engine.Plan{After: dec.After, Waiting: dec.Waiting, Events: dec.Events}
 	about := engine.Refer("apps/v1", "Deployment", d)
-	for _, s := range dec.Scaled {
-		p.Events = append(p.Events, engine.Event{About: about, Type: corev1.EventTypeNormal, Reason: "ScalingReplicaSet", Message: s.String()})
+	for i := range p.Events {
+		p.Events[i].About = about
 	}
 	if dec.Create != nil {
 		p.Writes = append(p.Writes, engine.NewCreate(sets(), dec.Create))
 		p.OnFailure = func(err error) []engine.Write { return failed(view, d, dec, err) }
+		p.FailureEvents = func(err error) []engine.Event {
+			if !notMade(err) || apierrors.IsAlreadyExists(err) {
+				return nil
+			}
+			return []engine.Event{{About: about, Type: corev1.EventTypeWarning, Reason: reasonNotMade, Message: notMadeText(dec.Create, err)}}
+		}
 	}
 	for _, rs := range dec.Update {
 		p.Writes = append(p.Writes, engine.NewUpdate(sets(), rs, ""))
@@ -132,29 +143,51 @@ func plan(view client.View, in Input, dec Decision) engine.Plan {
 	for _, rs := range dec.Delete {
 		p.Writes = append(p.Writes, engine.NewDelete(sets(), rs, ""))
 	}
+	if dec.Return != nil {
+		p.Writes = append(p.Writes, engine.NewUpdate(deployments(), dec.Return, ""))
+		return p
+	}
+	revised := dec.Revision != "" && d.Annotations[revisionKey] != dec.Revision
+	if !revised && dec.Status == nil {
+		return p
+	}
+	// One write for both: the annotation comes with the status, so that it raises no generation.
 	next := d.DeepCopy()
-	if dec.Revision != "" && d.Annotations[revisionKey] != dec.Revision {
+	if revised {
 		if next.Annotations == nil {
 			next.Annotations = map[string]string{}
 		}
 		next.Annotations[revisionKey] = dec.Revision
-		p.Writes = append(p.Writes, engine.NewUpdate(deployments(), next, ""))
 	}
 	if dec.Status != nil {
-		st := next.DeepCopy()
-		st.Status = *dec.Status
-		st.ResourceVersion = "" // the status has one writer
-		p.Writes = append(p.Writes, engine.NewUpdate(deployments(), st, "status"))
+		next.Status = *dec.Status
 	}
+	p.Writes = append(p.Writes, engine.NewUpdate(deployments(), next, "status"))
 	return p
+}
+
+// notMade says that what failed was making the new set, for a reason to tell of: not because its namespace goes.
+func notMade(err error) bool {
+	var write *engine.WriteError
+	return errors.As(err, &write) && write.Resource == sets() && write.Verb == engine.Create.String() && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}
+
+func notMadeText(rs *appsv1.ReplicaSet, err error) string {
+	var write *engine.WriteError
+	if errors.As(err, &write) {
+		err = write.Err // the API's words alone
+	}
+	return fmt.Sprintf("Failed to create new replica set %q: %v", rs.Name, err)
 }
 
 // failed says why the new set could not be made; when its name belongs to another template, the next hash takes one
 // more collision into account.
 func failed(view client.View, d *appsv1.Deployment, dec Decision, err error) []engine.Write {
 	next := d.DeepCopy()
-	next.ResourceVersion = ""
-	if apierrors.IsAlreadyExists(err) {
+	switch {
+	case !notMade(err):
+		return nil
+	case apierrors.IsAlreadyExists(err):
 		rs, ok := view.Get(sets(), d.Namespace, dec.Create.Name).(*appsv1.ReplicaSet)
 		if !ok || (metav1.IsControlledBy(rs, d) && sameTemplate(&rs.Spec.Template, &d.Spec.Template)) {
 			return nil // ours; the next view shows it
@@ -165,18 +198,10 @@ func failed(view client.View, d *appsv1.Deployment, dec Decision, err error) []e
 		}
 		n++
 		next.Status.CollisionCount = &n
-		return []engine.Write{engine.NewUpdate(deployments(), next, "status")}
+	case !hasDeadline(d):
+		return nil
+	default:
+		setCondition(&next.Status, condition(appsv1.DeploymentProgressing, corev1.ConditionFalse, reasonNotMade, notMadeText(dec.Create, err), metav1.NewTime(dec.now)))
 	}
-	setCondition(&next.Status, condition(appsv1.DeploymentProgressing, corev1.ConditionFalse, "ReplicaSetCreateError",
-		fmt.Sprintf("Failed to create new replica set %q: %v", dec.Create.Name, err), metav1.NewTime(dec.now)))
 	return []engine.Write{engine.NewUpdate(deployments(), next, "status")}
-}
-
-// inherited are the deployment's annotations that its sets carry too.
-func inherited(d *appsv1.Deployment) map[string]string {
-	m := maps.Clone(d.Annotations)
-	for _, k := range []string{corev1.LastAppliedConfigAnnotation, revisionKey, "deployment.kubernetes.io/revision-history", desiredKey, maxKey, appsv1.DeprecatedRollbackTo} {
-		delete(m, k)
-	}
-	return m
 }

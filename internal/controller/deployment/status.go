@@ -17,6 +17,7 @@ const (
 	reasonDone     = "NewReplicaSetAvailable"
 	reasonTimedOut = "ProgressDeadlineExceeded"
 	reasonPaused   = "DeploymentPaused"
+	reasonNotMade  = "ReplicaSetCreateError"
 )
 
 func hasDeadline(d *appsv1.Deployment) bool {
@@ -57,44 +58,56 @@ func (r *rollout) complete(st *appsv1.DeploymentStatus) bool {
 	return st.UpdatedReplicas == n && st.Replicas == n && st.AvailableReplicas == n && st.ObservedGeneration >= r.d.Generation
 }
 
+// note sets a condition of the deployment that the rest of the decision sees.
+func (r *rollout) note(t appsv1.DeploymentConditionType, st corev1.ConditionStatus, reason, message string) {
+	setCondition(&r.d.Status, condition(t, st, reason, message, metav1.NewTime(r.dec.now)))
+}
+
 // status counts the sets and sets the conditions; dec.Status stays nil when nothing changed.
 func (r *rollout) status() {
-	st := r.d.Status.DeepCopy()
 	now := metav1.NewTime(r.dec.now)
-	st.Replicas, st.UpdatedReplicas, st.ReadyReplicas, st.AvailableReplicas = 0, 0, 0, 0
-	var terminating int32
-	for _, rs := range r.sets {
-		st.Replicas += rs.Status.Replicas
-		st.ReadyReplicas += rs.Status.ReadyReplicas
-		st.AvailableReplicas += rs.Status.AvailableReplicas
-		if rs.Status.TerminatingReplicas != nil {
-			terminating += *rs.Status.TerminatingReplicas
-		}
-	}
-	st.TerminatingReplicas = &terminating
-	if r.fresh != nil {
-		st.UpdatedReplicas = r.fresh.Status.Replicas
-	}
-	asked, _ := r.total()
-	st.UnavailableReplicas = max(0, asked-st.AvailableReplicas)
-	st.ObservedGeneration = r.d.Generation
-
+	st := r.counts()
 	_, unavailable := limits(r.d)
 	if st.AvailableReplicas >= replicas(r.d)-unavailable {
 		setCondition(st, condition(appsv1.DeploymentAvailable, corev1.ConditionTrue, "MinimumReplicasAvailable", "Deployment has minimum availability.", now))
 	} else {
 		setCondition(st, condition(appsv1.DeploymentAvailable, corev1.ConditionFalse, "MinimumReplicasUnavailable", "Deployment does not have minimum availability.", now))
 	}
-	if r.note != nil {
-		setCondition(st, *r.note)
-	}
-	if r.d.DeletionTimestamp == nil {
+	if r.rolling {
 		r.progress(st, now)
+		r.failure(st)
 	}
-	r.failure(st)
-	if !equality.Semantic.DeepEqual(&r.d.Status, st) {
+	if !equality.Semantic.DeepEqual(&r.in.Deployment.Status, st) {
 		r.dec.Status = st
 	}
+}
+
+// counts is a status with the conditions as they were. Sizes are those before the decision, but of a set that it makes.
+func (r *rollout) counts() *appsv1.DeploymentStatus {
+	st := &appsv1.DeploymentStatus{ObservedGeneration: r.d.Generation, CollisionCount: r.d.Status.CollisionCount, Conditions: slices.Clone(r.d.Status.Conditions)}
+	var asked, terminating int32
+	st.TerminatingReplicas = &terminating
+	for _, rs := range r.sets {
+		if was := r.was[rs.Name]; was != nil {
+			asked += size(was)
+		} else {
+			asked += size(rs)
+		}
+		st.Replicas += rs.Status.Replicas
+		st.ReadyReplicas += rs.Status.ReadyReplicas
+		st.AvailableReplicas += rs.Status.AvailableReplicas
+		switch n := rs.Status.TerminatingReplicas; {
+		case n != nil:
+			terminating += *n
+		case rs.Status.ObservedGeneration > 0:
+			st.TerminatingReplicas = nil // a set that does not say how many
+		}
+	}
+	if r.fresh != nil {
+		st.UpdatedReplicas = r.fresh.Status.Replicas
+	}
+	st.UnavailableReplicas = max(0, asked-st.AvailableReplicas)
+	return st
 }
 
 // progress keeps the condition Progressing:
@@ -106,13 +119,17 @@ func (r *rollout) progress(st *appsv1.DeploymentStatus, now metav1.Time) {
 		st.Conditions = slices.DeleteFunc(st.Conditions, func(c appsv1.DeploymentCondition) bool { return c.Type == appsv1.DeploymentProgressing })
 		return
 	}
-	have := findCondition(st, appsv1.DeploymentProgressing)
-	if r.pausing(st, have, now) {
-		return
+	have := findCondition(&r.d.Status, appsv1.DeploymentProgressing)
+	if have == nil || have.Reason != reasonDone || st.Replicas != st.UpdatedReplicas {
+		r.advance(st, have, now)
 	}
-	if have != nil && have.Reason == reasonDone && st.Replicas == st.UpdatedReplicas {
-		return
+	if c := findCondition(st, appsv1.DeploymentProgressing); c != nil && c.Reason != reasonTimedOut && !r.complete(st) {
+		r.dec.After = max(r.deadline(c).Sub(now.Time), 0) + time.Second
 	}
+}
+
+// advance tells that the rollout is over, goes on or does not.
+func (r *rollout) advance(st *appsv1.DeploymentStatus, have *appsv1.DeploymentCondition, now metav1.Time) {
 	name := fmt.Sprintf("Deployment %q", r.d.Name)
 	if r.fresh != nil {
 		name = fmt.Sprintf("ReplicaSet %q", r.fresh.Name)
@@ -121,7 +138,6 @@ func (r *rollout) progress(st *appsv1.DeploymentStatus, now metav1.Time) {
 	switch {
 	case r.complete(st):
 		setCondition(st, condition(appsv1.DeploymentProgressing, corev1.ConditionTrue, reasonDone, name+" has successfully progressed.", now))
-		return
 	case st.UpdatedReplicas > was.UpdatedReplicas || st.Replicas-st.UpdatedReplicas < was.Replicas-was.UpdatedReplicas ||
 		st.ReadyReplicas > was.ReadyReplicas || st.AvailableReplicas > was.AvailableReplicas:
 		c := condition(appsv1.DeploymentProgressing, corev1.ConditionTrue, "ReplicaSetUpdated", name+" is progressing.", now)
@@ -130,11 +146,8 @@ func (r *rollout) progress(st *appsv1.DeploymentStatus, now metav1.Time) {
 		}
 		st.Conditions = slices.DeleteFunc(st.Conditions, func(o appsv1.DeploymentCondition) bool { return o.Type == c.Type })
 		st.Conditions = append(st.Conditions, c)
-	case have != nil && have.Reason != reasonTimedOut && have.Reason != reasonDone && !r.deadline(have).After(now.Time):
+	case have != nil && have.Reason != reasonDone && r.deadline(have).Before(now.Time):
 		setCondition(st, condition(appsv1.DeploymentProgressing, corev1.ConditionFalse, reasonTimedOut, name+" has timed out progressing.", now))
-	}
-	if have = findCondition(st, appsv1.DeploymentProgressing); have != nil && have.Status == corev1.ConditionTrue && have.Reason != reasonDone {
-		r.dec.After = max(r.deadline(have).Sub(now.Time), 0) + time.Second
 	}
 }
 
@@ -142,31 +155,35 @@ func (r *rollout) deadline(c *appsv1.DeploymentCondition) time.Time {
 	return c.LastUpdateTime.Add(time.Duration(*r.d.Spec.ProgressDeadlineSeconds) * time.Second)
 }
 
-// pausing notes a pause or its end, and says whether nothing else may be noted now.
-func (r *rollout) pausing(st *appsv1.DeploymentStatus, have *appsv1.DeploymentCondition, now metav1.Time) bool {
+// pausing notes a pause or its end, so that the deadline counts from there; not over a deadline that has passed.
+func (r *rollout) pausing() {
+	have := findCondition(&r.d.Status, appsv1.DeploymentProgressing)
+	if !hasDeadline(r.d) || have != nil && have.Reason == reasonTimedOut {
+		return
+	}
 	paused := have != nil && have.Reason == reasonPaused
 	switch {
-	case have != nil && have.Reason == reasonTimedOut && r.d.Spec.Paused:
-		return true
 	case r.d.Spec.Paused && !paused:
-		setCondition(st, condition(appsv1.DeploymentProgressing, corev1.ConditionUnknown, reasonPaused, "Deployment is paused", now))
+		r.note(appsv1.DeploymentProgressing, corev1.ConditionUnknown, reasonPaused, "Deployment is paused")
 	case !r.d.Spec.Paused && paused:
-		setCondition(st, condition(appsv1.DeploymentProgressing, corev1.ConditionUnknown, "DeploymentResumed", "Deployment is resumed", now))
-		return true
+		r.note(appsv1.DeploymentProgressing, corev1.ConditionUnknown, "DeploymentResumed", "Deployment is resumed")
 	}
-	return r.d.Spec.Paused
 }
 
-// failure shows a set's failure to make pods as the deployment's.
+// failure shows a set's failure to make pods as the deployment's: the new set's, or else the oldest's.
 func (r *rollout) failure(st *appsv1.DeploymentStatus) {
-	st.Conditions = slices.DeleteFunc(st.Conditions, func(c appsv1.DeploymentCondition) bool { return c.Type == appsv1.DeploymentReplicaFailure })
-	for _, rs := range slices.Backward(r.sets) {
+	sets := r.sets
+	if r.fresh != nil {
+		sets = append([]*appsv1.ReplicaSet{r.fresh}, sets...)
+	}
+	for _, rs := range sets {
 		for _, c := range rs.Status.Conditions {
 			if c.Type == appsv1.ReplicaSetReplicaFailure {
-				st.Conditions = append(st.Conditions, appsv1.DeploymentCondition{Type: appsv1.DeploymentReplicaFailure, Status: c.Status,
+				setCondition(st, appsv1.DeploymentCondition{Type: appsv1.DeploymentReplicaFailure, Status: c.Status,
 					Reason: c.Reason, Message: c.Message, LastUpdateTime: c.LastTransitionTime, LastTransitionTime: c.LastTransitionTime})
 				return
 			}
 		}
 	}
+	st.Conditions = slices.DeleteFunc(st.Conditions, func(c appsv1.DeploymentCondition) bool { return c.Type == appsv1.DeploymentReplicaFailure })
 }
