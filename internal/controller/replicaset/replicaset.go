@@ -110,9 +110,8 @@ func (k Kind) reconcile(view client.View, key engine.Key, now time.Time) (engine
 		if !changed {
 			return nil
 		}
-		next := k.Write(obj, st)
-		next.SetResourceVersion("") // the status has one writer: no conflict to find
-		return []engine.Write{engine.NewUpdate(k.Resource, next, "status")}
+		// As it was seen: a status is written with all of metadata, and a user's labels are not to be undone.
+		return []engine.Write{engine.NewUpdate(k.Resource, k.Write(obj, st), "status")}
 	}
 	plan.Writes = append(plan.Writes, told(nil)...)
 	plan.OnFailure = func(err error) []engine.Write {
