@@ -36,6 +36,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/job"
 	"github.com/floe-k8s/floe/internal/controller/legacytoken"
 	"github.com/floe-k8s/floe/internal/controller/namespace"
+	"github.com/floe-k8s/floe/internal/controller/nodeipam"
 	"github.com/floe-k8s/floe/internal/controller/nodelifecycle"
 	"github.com/floe-k8s/floe/internal/controller/nodettl"
 	"github.com/floe-k8s/floe/internal/controller/podautoscaler"
@@ -113,8 +114,12 @@ func (s *server) controllers() (*engine.Engine, error) {
 			return s.client(user, "system:serviceaccounts", "system:serviceaccounts:kube-system")
 		},
 	})
+	ranges, err := s.Config.Controllers.ranges(&s.Config.Network)
+	if err != nil {
+		return nil, err
+	}
 	return e, register(e, needs{
-		catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, lasting: s.lasting,
+		ranges: ranges, catalog: s.catalog, authority: s.authority.CertPEM(), signer: s.authority, review: s.review, lasting: s.lasting,
 		servers: s.servers, told: s.servers.told, owners: s.servers, settings: &s.Config.Controllers, metrics: s.controlling,
 		samples: metricsServers{s.servers}, now: s.Clock.Now, runs: s.runs,
 	})
@@ -140,6 +145,7 @@ type needs struct {
 	metrics   *controllerMetrics
 	now       func() time.Time
 	runs      func(name string) bool // whether a controller is wanted
+	ranges    nodeipam.Config // of nodes' pods
 }
 
 // review asks, as the controller of certificates, whether somebody may do something.
@@ -160,7 +166,7 @@ func register(e *engine.Engine, with needs) error {
 	for _, c := range []engine.Controller{
 		deployment.New(), replicaset.New(), garbage.New(with.catalog, with.owners), namespace.New(with.catalog), servicecidr.New(), servicerepair.Addresses(),
 		nodelifecycle.New(with.settings.lifecycle(), with.metrics.nodes), tainteviction.New(with.metrics.evictions), nodettl.New(),
-		podgc.New(with.settings.TerminatedPodGCThreshold, with.metrics.pods),
+		nodeipam.New(with.ranges, with.metrics.ranges), podgc.New(with.settings.TerminatedPodGCThreshold, with.metrics.pods),
 		statefulset.New(false), // the kind keeps no maxUnavailable: the gate is off
 		replicationcontroller.New(),
 		disruption.New(with.catalog),
@@ -200,6 +206,7 @@ func (s *server) catalog() (served []*kinds.Kind, changed <-chan struct{}) {
 func ControllerGraph() (string, error) {
 	e := engine.New(engine.Config{})
 	every := defaultControllers()
+	every.AllocateNodeCIDRs = true
 	for _, c := range switchables() {
 		every.Enabled = append(every.Enabled, c.names[0])
 	}

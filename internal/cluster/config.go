@@ -202,6 +202,9 @@ func (c *Config) Complete() error {
 	errs = append(errs, c.Aggregation.validate()...)
 	errs = append(errs, c.Network.validate()...)
 	errs = append(errs, c.Controllers.validate()...)
+	if _, err := c.Controllers.ranges(&c.Network); err != nil {
+		errs = append(errs, err)
+	}
 	errs = append(errs, c.Simulation.validate()...)
 	if !c.Node.Disabled {
 		errs = append(errs, c.Node.validate(&c.Network)...)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/floe-k8s/floe/internal/controller/nodeipam"
 	"github.com/floe-k8s/floe/internal/controller/nodelifecycle"
 	"github.com/floe-k8s/floe/internal/controller/podautoscaler"
 	"github.com/floe-k8s/floe/internal/controller/podgc"
@@ -15,12 +16,13 @@ type controllerMetrics struct {
 	evictions *tainteviction.Metrics
 	pods      *podgc.Metrics
 	scaling   *podautoscaler.Metrics
+	ranges    *nodeipam.Metrics
 }
 
 func newControllerMetrics() *controllerMetrics {
-	return &controllerMetrics{nodelifecycle.NewMetrics(), tainteviction.NewMetrics(), podgc.NewMetrics(), podautoscaler.NewMetrics()}
+	return &controllerMetrics{nodelifecycle.NewMetrics(), tainteviction.NewMetrics(), podgc.NewMetrics(), podautoscaler.NewMetrics(), nodeipam.NewMetrics()}
 }
 
 func (m *controllerMetrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.nodes, m.evictions, m.pods, m.scaling}
+	return []prometheus.Collector{m.nodes, m.evictions, m.pods, m.scaling, m.ranges}
 }

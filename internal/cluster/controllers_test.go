@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -68,6 +69,30 @@ func TestWhichControllersRun(t *testing.T) {
 	for _, s := range switchables() {
 		if !strings.Contains("\n"+graph, "\n"+s.own+" ") {
 			t.Errorf("%s is no controller", s.own)
+		}
+	}
+	for name, c := range map[string]struct {
+		cluster []string
+		set     NodeControllers
+		want    string // the sizes, or the beginning of the error
+	}{
+		"IPv4":              {[]string{"10.244.0.0/16"}, NodeControllers{}, "[24]"},
+		"IPv6":              {[]string{"fd00::/56"}, NodeControllers{}, "[64]"},
+		"both":              {[]string{"fd00::/56", "10.244.0.0/16"}, NodeControllers{NodeCIDRMaskSizeIPv4: 26}, "[64 26]"},
+		"one size":          {[]string{"10.244.0.0/16"}, NodeControllers{NodeCIDRMaskSize: 25}, "[25]"},
+		"one size for both": {[]string{"fd00::/56", "10.244.0.0/16"}, NodeControllers{NodeCIDRMaskSize: 25}, "controllers.nodeCIDRMaskSize: 25: must be 0 with a range of each family"},
+		"twice":             {[]string{"10.244.0.0/16"}, NodeControllers{NodeCIDRMaskSize: 25, NodeCIDRMaskSizeIPv4: 25}, "controllers.nodeCIDRMaskSize: 25: must be 0 with nodeCIDR"},
+		"of the other":      {[]string{"10.244.0.0/16"}, NodeControllers{NodeCIDRMaskSizeIPv6: 64}, "controllers.nodeCIDRMaskSizeIPv6: 64: must be 0"},
+		"too large":         {[]string{"10.244.0.0/16"}, NodeControllers{NodeCIDRMaskSize: 8}, "controllers.nodeCIDRMaskSize: a node's range of /8"},
+	} {
+		c.set.AllocateNodeCIDRs = true
+		ranges, err := c.set.ranges(&Network{ClusterCIDR: c.cluster})
+		got := fmt.Sprint(ranges.Bits)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
 	}
 	bad := Controllers{Enabled: []string{"-nobody"}, NodeControllers: defaultNodeControllers(), AutoscalerController: defaultAutoscalerController()}

@@ -31,6 +31,9 @@ func defaultControllers() Controllers {
 	}
 }
 
+// nodeRanges is the controller that AllocateNodeCIDRs asks for.
+const nodeRanges = "node-ipam"
+
 // switchable is a controller that can be left out.
 type switchable struct {
 	own   string   // its name in `floe controllers`
@@ -57,6 +60,7 @@ func switchables() []switchable {
 		{own: "job", names: []string{"job-controller", "job"}},
 		{own: "legacy-token-cleaner", names: []string{"legacy-serviceaccount-token-cleaner-controller"}},
 		{own: "namespace", names: []string{"namespace-controller", "namespace"}},
+		{own: nodeRanges, names: []string{"node-ipam-controller", "nodeipam"}},
 		{own: "node-lifecycle", names: []string{"node-lifecycle-controller", "nodelifecycle"}},
 		{own: "podgc", names: []string{"pod-garbage-collector-controller", "podgc"}},
 		{own: "pvcprotection", names: []string{"persistentvolumeclaim-protection-controller", "pvc-protection"}},
@@ -80,6 +84,9 @@ func switchables() []switchable {
 func (c *Controllers) runs(own string) bool {
 	all := switchables()
 	i := slices.IndexFunc(all, func(s switchable) bool { return s.own == own })
+	if own == nodeRanges && !c.AllocateNodeCIDRs {
+		return false
+	}
 	if i < 0 {
 		return true
 	}

@@ -1,11 +1,13 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/floe-k8s/floe/internal/controller/nodeipam"
 	"github.com/floe-k8s/floe/internal/controller/nodelifecycle"
 	"github.com/floe-k8s/floe/internal/controller/podgc"
 )
@@ -28,7 +30,20 @@ type NodeControllers struct {
 	UnhealthyZoneThreshold float64 `json:"unhealthyZoneThreshold"`
 	// TerminatedPodGCThreshold is how many pods that have ended are kept. Default 12500; 0: all.
 	TerminatedPodGCThreshold int `json:"terminatedPodGCThreshold"`
+	// AllocateNodeCIDRs gives each node that has none a part of the network's ClusterCIDR for its pods' addresses. Default false.
+	AllocateNodeCIDRs bool `json:"allocateNodeCIDRs,omitempty"`
+	// NodeCIDRMaskSize is how many bits of addresses are the same in a node's range, where there is one family. Default 0: 24 of IPv4, 64 of IPv6.
+	NodeCIDRMaskSize int `json:"nodeCIDRMaskSize,omitempty"`
+	// NodeCIDRMaskSizeIPv4 and NodeCIDRMaskSizeIPv6 are those of one family. Default 0: as above.
+	NodeCIDRMaskSizeIPv4 int `json:"nodeCIDRMaskSizeIPv4,omitempty"`
+	NodeCIDRMaskSizeIPv6 int `json:"nodeCIDRMaskSizeIPv6,omitempty"`
 }
+
+// Sizes of nodes' ranges, where nothing is said.
+const (
+	nodeBitsIPv4 = 24
+	nodeBitsIPv6 = 64
+)
 
 func defaultNodeControllers() NodeControllers {
 	d := nodelifecycle.Default()
@@ -47,6 +62,38 @@ func (c *NodeControllers) lifecycle() nodelifecycle.Config {
 		NodeEvictionRate: c.NodeEvictionRate, SecondaryNodeEvictionRate: c.SecondaryNodeEvictionRate,
 		LargeClusterSizeThreshold: c.LargeClusterSizeThreshold, UnhealthyZoneThreshold: c.UnhealthyZoneThreshold,
 	}
+}
+
+// ranges says which ranges nodes get in a valid network. When none are given, nothing is wrong with them.
+func (c *NodeControllers) ranges(n *Network) (nodeipam.Config, error) {
+	pods, _ := prefixes("", n.ClusterCIDR)
+	services, _ := prefixes("", n.ServiceClusterIPRange)
+	cfg := nodeipam.Config{Cluster: pods, Services: services}
+	if !c.AllocateNodeCIDRs || len(pods) == 0 {
+		return cfg, nil
+	}
+	four, six := c.NodeCIDRMaskSizeIPv4, c.NodeCIDRMaskSizeIPv6
+	switch {
+	case c.NodeCIDRMaskSize != 0 && len(pods) > 1:
+		return cfg, fmt.Errorf("controllers.nodeCIDRMaskSize: %d: must be 0 with a range of each family: set nodeCIDRMaskSizeIPv4 and nodeCIDRMaskSizeIPv6", c.NodeCIDRMaskSize)
+	case c.NodeCIDRMaskSize != 0 && (four != 0 || six != 0):
+		return cfg, fmt.Errorf("controllers.nodeCIDRMaskSize: %d: must be 0 with nodeCIDRMaskSizeIPv4 or nodeCIDRMaskSizeIPv6", c.NodeCIDRMaskSize)
+	case len(pods) == 1 && four != 0 && !pods[0].Addr().Is4():
+		return cfg, fmt.Errorf("controllers.nodeCIDRMaskSizeIPv4: %d: must be 0 when pods have addresses of IPv6 only", four)
+	case len(pods) == 1 && six != 0 && pods[0].Addr().Is4():
+		return cfg, fmt.Errorf("controllers.nodeCIDRMaskSizeIPv6: %d: must be 0 when pods have addresses of IPv4 only", six)
+	}
+	for _, p := range pods {
+		bits := cmp.Or(c.NodeCIDRMaskSize, six, nodeBitsIPv6)
+		if p.Addr().Is4() {
+			bits = cmp.Or(c.NodeCIDRMaskSize, four, nodeBitsIPv4)
+		}
+		cfg.Bits = append(cfg.Bits, bits)
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("controllers.nodeCIDRMaskSize: %w", err)
+	}
+	return cfg, nil
 }
 
 func (c *NodeControllers) validate() (errs []error) {
