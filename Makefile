@@ -71,6 +71,10 @@ compare: build ## measure upstream's own programs and floe the same way, and rec
 conformance: build ## run upstream's end-to-end specs that pass, or those of FOCUS, a regular expression, against floe
 	@hack/conformance $(BIN) "$(FOCUS)"
 
+.PHONY: suites
+suites: build ## run other projects' suites for envtest, unchanged, on floe; ONLY: those that match a regular expression
+	@hack/suites $(BIN)/floe "$(ONLY)"
+
 .PHONY: dist
 dist: ## static programs for linux/amd64 and linux/arm64
 	@hack/dist "$(STAMP)" "$(KUBE_STAMP)" "$(SHIM_TAGS)"

@@ -36,7 +36,7 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	flags.StringVar(&cfg.Simulation.ConfigFile, "simulate-config", cfg.Simulation.ConfigFile,
 		"file that says how simulated nodes and their pods behave: config.floe.dev/v1alpha1, kind SimulationConfiguration, and Stages of kwok")
 	loggingFlags(flags, &cfg.Logging)
-	refuseFlags(flags)
+	refuseFlags(flags, upstreamFlags())
 }
 
 // loggingFlags say what the log says, and how.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,11 @@ import (
 var version = "dev"
 
 func main() {
-	if err := root().ExecuteContext(untilSignal()); err != nil {
+	cmd := root()
+	if called := standIn(filepath.Base(os.Args[0])); called != nil {
+		cmd = called
+	}
+	if err := cmd.ExecuteContext(untilSignal()); err != nil {
 		fmt.Fprintln(os.Stderr, "floe:", err)
 		os.Exit(1)
 	}
@@ -45,7 +50,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(serverCommand(), runtimeCommand(), snapshotCommand(), historyCommand(), whyCommand(), imagesCommand(), controllersCommand(), versionCommand(),
+	cmd.AddCommand(serverCommand(), runtimeCommand(), snapshotCommand(), historyCommand(), whyCommand(), imagesCommand(), controllersCommand(), envtestCommand(), versionCommand(),
 		carriedCommand("kubectl", "floe-kubectl", "Run kubectl (against this machine's cluster, unless told otherwise)"),
 		carriedCommand("bench", "floe-bench", "Measure a Kubernetes API: create, get, list, watch, leases, patches, pod start"))
 	return cmd

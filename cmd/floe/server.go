@@ -22,29 +22,9 @@ func serverCommand() *cobra.Command {
 		Short: "Run a cluster on this machine: API, controllers, scheduler and node",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := loadConfig(cmd.Flags(), &cfg, file); err != nil {
-				return err
-			}
-			var verbosity observe.Verbosity
-			log, err := newLogger(&cfg.Logging, &verbosity)
+			env, err := environment(cmd.Flags(), &cfg, file)
 			if err != nil {
 				return err
-			}
-			programs, err := carried()
-			if err != nil {
-				return err
-			}
-			env := cluster.Environment{Config: cfg, Version: version, Clock: clock.RealClock{}, Log: log, Programs: programs, SetVerbosity: verbosity.Set}
-			env.Flags = func() map[string]string { return flagValues(cmd.Flags()) }
-			env.SetBlockProfileRate = runtime.SetBlockProfileRate
-			env.Collector.Release = debug.FreeOSMemory
-			env.Collector.Settle = func() {
-				if err := releaseCode(); err != nil {
-					log.Debug("the program's pages stay in memory", "err", err)
-				}
-			}
-			if os.Getenv("GOGC") == "" { // else whoever set it knows better
-				env.Collector.SetPercent = debug.SetGCPercent
 			}
 			return cluster.Run(cmd.Context(), env)
 		},
@@ -53,6 +33,35 @@ func serverCommand() *cobra.Command {
 	cmd.Version = versions() // --version
 	cmd.SetVersionTemplate("{{.Version}}")
 	return cmd
+}
+
+// environment is what a server runs in that flags have configured.
+func environment(flags *pflag.FlagSet, cfg *cluster.Config, file string) (env cluster.Environment, err error) {
+	if err := loadConfig(flags, cfg, file); err != nil {
+		return env, err
+	}
+	var verbosity observe.Verbosity
+	log, err := newLogger(&cfg.Logging, &verbosity)
+	if err != nil {
+		return env, err
+	}
+	programs, err := carried()
+	if err != nil {
+		return env, err
+	}
+	env = cluster.Environment{Config: *cfg, Version: version, Clock: clock.RealClock{}, Log: log, Programs: programs, SetVerbosity: verbosity.Set}
+	env.Flags = func() map[string]string { return flagValues(flags) }
+	env.SetBlockProfileRate = runtime.SetBlockProfileRate
+	env.Collector.Release = debug.FreeOSMemory
+	env.Collector.Settle = func() {
+		if err := releaseCode(); err != nil {
+			log.Debug("the program's pages stay in memory", "err", err)
+		}
+	}
+	if os.Getenv("GOGC") == "" { // else whoever set it knows better
+		env.Collector.SetPercent = debug.SetGCPercent
+	}
+	return env, nil
 }
 
 // flagValues are all flags but those that cannot be chosen, and what each is. None is a secret: a test holds that.
