@@ -90,14 +90,17 @@ var (
 	_ runtime.ObjectCreater   = oneDynamic{}
 )
 
-// ConvertToVersion implements runtime.ObjectConvertor.
+// ConvertToVersion implements runtime.ObjectConvertor. A version that the kind has no more is no missing one, of which a manager would be forgotten: whoever applies is told,
+// since it owns fields that nobody can read.
 func (k oneDynamic) ConvertToVersion(in runtime.Object, target runtime.GroupVersioner) (runtime.Object, error) {
 	have := in.GetObjectKind().GroupVersionKind()
 	want, ok := target.KindForGroupVersionKinds([]schema.GroupVersionKind{have})
 	obj, isObject := in.(Object)
 	switch {
-	case !ok || !isObject || !slices.Contains(k.kind.Versions, want.GroupVersion()):
-		return nil, runtime.NewNotRegisteredErrForTarget("floe", nil, target)
+	case !ok || !isObject:
+		return nil, fmt.Errorf("%v is unstructured and is not suitable for converting to %q", have, target)
+	case !slices.Contains(k.kind.Versions, want.GroupVersion()):
+		return nil, fmt.Errorf("request to convert CR to an invalid group/version: %s", want.GroupVersion())
 	case have.GroupVersion() == want.GroupVersion():
 		return in.DeepCopyObject(), nil
 	}
