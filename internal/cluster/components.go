@@ -145,7 +145,7 @@ type needs struct {
 	metrics   *controllerMetrics
 	now       func() time.Time
 	runs      func(name string) bool // whether a controller is wanted
-	ranges    nodeipam.Config // of nodes' pods
+	ranges    nodeipam.Config        // of nodes' pods
 }
 
 // review asks, as the controller of certificates, whether somebody may do something.
