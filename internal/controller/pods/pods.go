@@ -40,6 +40,27 @@ func Condition(p *corev1.Pod, of corev1.PodConditionType) *corev1.PodCondition {
 	return &p.Status.Conditions[i]
 }
 
+// ClaimOf is the name of the claim, of the pod's namespace, that a volume stands for; "": none.
+func ClaimOf(p *corev1.Pod, v *corev1.Volume) string {
+	switch {
+	case v.PersistentVolumeClaim != nil:
+		return v.PersistentVolumeClaim.ClaimName
+	case v.Ephemeral != nil:
+		return p.Name + "-" + v.Name
+	}
+	return ""
+}
+
+// Claims are the names of the claims that a pod's volumes stand for.
+func Claims(p *corev1.Pod) (names []string) {
+	for i := range p.Spec.Volumes {
+		if name := ClaimOf(p, &p.Spec.Volumes[i]); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Ready says that a pod's condition Ready is true.
 func Ready(p *corev1.Pod) bool { return readySince(p) != nil }
 

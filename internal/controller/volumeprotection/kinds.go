@@ -9,6 +9,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/engine"
+	podstate "github.com/floe-k8s/floe/internal/controller/pods"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -36,25 +37,8 @@ func Claims() engine.Controller {
 		if !ok {
 			return nil
 		}
-		var names []string
-		for i := range pod.Spec.Volumes {
-			if name := claimOf(pod, &pod.Spec.Volumes[i]); name != "" {
-				names = append(names, name)
-			}
-		}
-		return g.waiting(view, pod.Namespace, names...)
+		return g.waiting(view, pod.Namespace, podstate.Claims(pod)...)
 	}})
-}
-
-// claimOf is the claim that a pod's volume stands for; "": none.
-func claimOf(pod *corev1.Pod, v *corev1.Volume) string {
-	switch {
-	case v.PersistentVolumeClaim != nil:
-		return v.PersistentVolumeClaim.ClaimName
-	case v.Ephemeral != nil:
-		return pod.Name + "-" + v.Name
-	}
-	return ""
 }
 
 // claimed says whether a pod uses the claim. Pods without a node have nothing mounted yet.
@@ -66,7 +50,7 @@ func claimed(view client.View, obj kinds.Object) bool {
 		}
 		for i := range pod.Spec.Volumes {
 			v := &pod.Spec.Volumes[i]
-			if claimOf(pod, v) == obj.GetName() && (v.Ephemeral == nil || !shutDown(pod) && metav1.IsControlledBy(obj, pod)) {
+			if podstate.ClaimOf(pod, v) == obj.GetName() && (v.Ephemeral == nil || !shutDown(pod) && metav1.IsControlledBy(obj, pod)) {
 				return true
 			}
 		}

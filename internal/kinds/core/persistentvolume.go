@@ -52,6 +52,7 @@ func PersistentVolume() *kinds.Kind {
 		},
 		Warnings: volumeWarnings,
 		Columns:  volumeColumns(),
+		Indexes:  kinds.VolumeIndexes(),
 		Resets:   []string{"status"},
 		Subresources: []kinds.Subresource{{
 			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"}, Update: volumeStatus,

@@ -46,6 +46,7 @@ func PersistentVolumeClaim() *kinds.Kind {
 		},
 		Warnings: claimWarnings,
 		Columns:  claimColumns(),
+		Indexes:  kinds.ClaimIndexes(),
 		Resets:   []string{"status"},
 		Subresources: []kinds.Subresource{{
 			Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"spec"},
