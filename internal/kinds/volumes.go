@@ -2,6 +2,7 @@ package kinds
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/component-helpers/storage/volume"
 )
 
@@ -68,4 +69,29 @@ func ClaimIndexes() []Index {
 		}
 		return []string{name}
 	}}}
+}
+
+// Indexes of attachments.
+const (
+	// AttachedIndex is the index of attachments by the volume that they are of: its name, or for one that a pod has without a claim AttachedInline.
+	AttachedIndex = "attached"
+	// AttachedNodeIndex is the index of attachments by node.
+	AttachedNodeIndex = "spec.nodeName"
+)
+
+// AttachedInline stands for a volume of a driver that has no name of its own. It is no volume's name.
+func AttachedInline(driver, handle string) string { return driver + "^" + handle }
+
+// AttachmentIndexes are the indexes of attachments.
+func AttachmentIndexes() []Index {
+	return []Index{{Name: AttachedIndex, Values: func(obj Object) []string {
+		s := obj.(*storagev1.VolumeAttachment).Spec.Source
+		switch {
+		case s.PersistentVolumeName != nil:
+			return []string{*s.PersistentVolumeName}
+		case s.InlineVolumeSpec != nil && s.InlineVolumeSpec.CSI != nil:
+			return []string{AttachedInline(s.InlineVolumeSpec.CSI.Driver, s.InlineVolumeSpec.CSI.VolumeHandle)}
+		}
+		return nil
+	}}, {Name: AttachedNodeIndex, Values: func(obj Object) []string { return []string{obj.(*storagev1.VolumeAttachment).Spec.NodeName} }}}
 }

@@ -28,6 +28,17 @@ func Ended(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
+// Stopped says that nothing of a pod runs and nothing will: it has ended, or is being deleted and none of its containers runs.
+func Stopped(p *corev1.Pod) bool {
+	s := &p.Status
+	return Ended(p) || p.DeletionTimestamp != nil && !runs(s.InitContainerStatuses) && !runs(s.ContainerStatuses) && !runs(s.EphemeralContainerStatuses)
+}
+
+// runs says that a container may run: nothing says that it waits or has ended.
+func runs(list []corev1.ContainerStatus) bool {
+	return slices.ContainsFunc(list, func(c corev1.ContainerStatus) bool { return c.State.Terminated == nil && c.State.Waiting == nil })
+}
+
 // Active says that a pod has not ended and is not being deleted.
 func Active(p *corev1.Pod) bool { return !Ended(p) && p.DeletionTimestamp == nil }
 

@@ -83,7 +83,7 @@ func waiting(view client.View, c *corev1.PersistentVolumeClaim) (reason, message
 	var names []string
 	for obj := range view.Lookup(pods(), "spec.nodeName", "") {
 		pod := obj.(*corev1.Pod)
-		if pod.Namespace == c.Namespace && !podstate.Ended(pod) && slices.Contains(podstate.Claims(pod), c.Name) {
+		if pod.Namespace == c.Namespace && !podstate.Stopped(pod) && slices.Contains(podstate.Claims(pod), c.Name) {
 			names = append(names, pod.Name)
 		}
 	}

@@ -118,7 +118,7 @@ func recycle(view client.View, v *corev1.PersistentVolume, gone bool) engine.Pla
 	var users []string
 	for obj := range view.List(pods(), v.Spec.ClaimRef.Namespace) {
 		pod := obj.(*corev1.Pod)
-		if !podstate.Ended(pod) && slices.Contains(podstate.Claims(pod), v.Spec.ClaimRef.Name) {
+		if !podstate.Stopped(pod) && slices.Contains(podstate.Claims(pod), v.Spec.ClaimRef.Name) {
 			users = append(users, pod.Namespace+"/"+pod.Name)
 		}
 	}

@@ -42,6 +42,7 @@ func VolumeAttachment() *kinds.Kind {
 			return field.ErrorList{field.Invalid(field.NewPath("spec"), untagged.Value(s), "field is immutable")}
 		},
 		Columns: attachmentColumns(),
+		Indexes: kinds.AttachmentIndexes(),
 		Resets:  []string{"status"},
 		Subresources: []kinds.Subresource{
 			{Name: "status", GVK: gvk, Verbs: []string{"get", "patch", "update"}, Resets: []string{"metadata", "spec"}, Update: func(_ kinds.Env, obj, old kinds.Object) field.ErrorList {
