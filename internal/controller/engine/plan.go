@@ -67,6 +67,9 @@ type Write struct {
 	Data            []byte // a merge patch (RFC 7386), or an object that is applied
 	Manager         string // of an Apply: whose the fields are to be
 	Batch           int
+	// Then, when set, says what to write next, on what is stored after this one succeeded, such as metadata after a status, neither of which may be of another version
+	// than the other; nil: nothing. Both are one write to all others: its outcome is that of the last.
+	Then func(stored kinds.Object) *Write
 	// Event, when set, tells of the write done or failed. stored is nil after a Delete or a failure.
 	Event func(stored kinds.Object, err error) *Event
 }
@@ -257,6 +260,11 @@ func (w Write) Do(ctx context.Context, c client.Client) (stored kinds.Object, re
 	}
 	if err == nil && stored != nil {
 		rev = revisionOf(stored)
+	}
+	if err == nil && w.Then != nil {
+		if next := w.Then(stored); next != nil {
+			return next.Do(ctx, c)
+		}
 	}
 	return stored, rev, err
 }
