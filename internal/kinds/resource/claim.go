@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +22,20 @@ import (
 
 // adminLabel marks namespaces whose claims may reach devices that are in use.
 const adminLabel = "resource.kubernetes.io/admin-access"
+
+// poolsOf are the pools that a claim's devices are of.
+func poolsOf(obj kinds.Object) (values []string) {
+	a := obj.(*resourcev1.ResourceClaim).Status.Allocation
+	if a == nil {
+		return nil
+	}
+	for _, d := range a.Devices.Results {
+		if v := kinds.PoolValue(d.Driver, d.Pool); !slices.Contains(values, v) {
+			values = append(values, v)
+		}
+	}
+	return values
+}
 
 // ResourceClaim is resource.k8s.io/v1 ResourceClaim: devices that somebody asks for, and those that they were given.
 //
@@ -45,6 +60,7 @@ func ResourceClaim() *kinds.Kind {
 			return immutable(obj.(*resourcev1.ResourceClaim).Spec, old.(*resourcev1.ResourceClaim).Spec)
 		},
 		Claim:     forAdmins("ResourceClaim", spec, validate),
+		Indexes:   []kinds.Index{{Name: kinds.PoolIndex, Values: poolsOf}},
 		Canonical: func(obj kinds.Object) { noRequests(spec(obj)) },
 		Columns: []kinds.Column{
 			kinds.NameColumn(),

@@ -69,6 +69,10 @@ func ResourceSlice() *kinds.Kind {
 		},
 		UnknownField: "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: %s",
 		Facts:        []kinds.Fact{{Name: "spec.nodeName", Path: []int32{2, 3}, Index: true}, {Name: "spec.driver", Path: []int32{2, 1}}},
+		Indexes: []kinds.Index{{Name: kinds.PoolIndex, Values: func(obj kinds.Object) []string {
+			s := &obj.(*resourcev1.ResourceSlice).Spec
+			return []string{kinds.PoolValue(s.Driver, s.Pool.Name)}
+		}}},
 	}
 }
 
