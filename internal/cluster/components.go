@@ -22,16 +22,19 @@ import (
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/accounttokens"
 	"github.com/floe-k8s/floe/internal/controller/apiservice"
+	"github.com/floe-k8s/floe/internal/controller/attachdetach"
 	"github.com/floe-k8s/floe/internal/controller/bootstraptoken"
 	csr "github.com/floe-k8s/floe/internal/controller/certificates"
 	"github.com/floe-k8s/floe/internal/controller/clusterroleaggregation"
 	"github.com/floe-k8s/floe/internal/controller/cronjob"
 	"github.com/floe-k8s/floe/internal/controller/deployment"
+	"github.com/floe-k8s/floe/internal/controller/devicetainteviction"
 	"github.com/floe-k8s/floe/internal/controller/disruption"
 	older "github.com/floe-k8s/floe/internal/controller/endpoints"
 	"github.com/floe-k8s/floe/internal/controller/endpointslice"
 	"github.com/floe-k8s/floe/internal/controller/endpointslicemirroring"
 	"github.com/floe-k8s/floe/internal/controller/engine"
+	"github.com/floe-k8s/floe/internal/controller/ephemeralvolume"
 	"github.com/floe-k8s/floe/internal/controller/garbage"
 	"github.com/floe-k8s/floe/internal/controller/job"
 	"github.com/floe-k8s/floe/internal/controller/legacytoken"
@@ -44,6 +47,7 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/policystatus"
 	"github.com/floe-k8s/floe/internal/controller/replicaset"
 	"github.com/floe-k8s/floe/internal/controller/replicationcontroller"
+	"github.com/floe-k8s/floe/internal/controller/resourceclaim"
 	"github.com/floe-k8s/floe/internal/controller/resourcequota"
 	"github.com/floe-k8s/floe/internal/controller/rootca"
 	"github.com/floe-k8s/floe/internal/controller/serviceaccount"
@@ -52,6 +56,8 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/statefulset"
 	"github.com/floe-k8s/floe/internal/controller/tainteviction"
 	"github.com/floe-k8s/floe/internal/controller/ttlafterfinished"
+	"github.com/floe-k8s/floe/internal/controller/volumebinding"
+	"github.com/floe-k8s/floe/internal/controller/volumeexpansion"
 	"github.com/floe-k8s/floe/internal/controller/volumeprotection"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/node"
@@ -185,6 +191,8 @@ func register(e *engine.Engine, with needs) error {
 		csr.Approver(with.review), csr.Signer(with.signer, with.settings.ClusterSigningDuration.Duration), csr.Cleaner(),
 		apiservice.New(with.servers), apiservice.Tell(with.told),
 		volumeprotection.Volumes(), volumeprotection.Claims(), volumeprotection.Classes(),
+		volumebinding.New(with.metrics.volumes), ephemeralvolume.New(with.metrics.ephemeral), volumeexpansion.New(), attachdetach.New(with.metrics.attached),
+		resourceclaim.New(with.metrics.claims), devicetainteviction.New(with.metrics.devices),
 	} {
 		if !with.runs(c.Name) {
 			continue
@@ -211,7 +219,7 @@ func ControllerGraph() (string, error) {
 		every.Enabled = append(every.Enabled, c.names[0])
 	}
 	err := register(e, needs{
-		catalog: func() ([]*kinds.Kind, <-chan struct{}) { return nil, nil }, settings: &every, metrics: newControllerMetrics(), runs: every.runs,
+		catalog: func() ([]*kinds.Kind, <-chan struct{}) { return nil, nil }, settings: &every, metrics: newControllerMetrics(func(string) func() client.View { return func() client.View { return nil } }), runs: every.runs,
 	})
 	return e.Graph(), err
 }

@@ -118,7 +118,8 @@ func Run(ctx context.Context, env Environment) (err error) {
 	if env.Seed == 0 {
 		env.Seed = uint64(env.Clock.Now().UnixNano())
 	}
-	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), controlling: newControllerMetrics(), seen: auth.NewMetrics(), accounts: token.NewMetrics()}
+	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), seen: auth.NewMetrics(), accounts: token.NewMetrics()}
+	s.controlling = newControllerMetrics(s.seenBy)
 	s.simulation = simulate.NewMetrics()
 	s.webhooks, s.policies, s.admitted = webhook.NewMetrics(), policy.NewMetrics(), admission.NewMetrics(s.Clock)
 	host, err := os.Hostname()
