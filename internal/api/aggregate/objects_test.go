@@ -17,26 +17,37 @@ import (
 	"github.com/floe-k8s/floe/internal/auth"
 )
 
-// TestMetadata: only an answer in the API's words says that there is no such object.
-func TestMetadata(t *testing.T) {
-	code, body, asked := 0, "", ""
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = r.Header.Get("X-Remote-User") + " " + r.URL.EscapedPath()
-		w.WriteHeader(code)
-		_, _ = fmt.Fprint(w, body)
-	}))
-	defer server.Close()
+// service is one that is available.
+func service(group, version string) *apiregistrationv1.APIService {
+	svc := &apiregistrationv1.APIService{Spec: apiregistrationv1.APIServiceSpec{
+		Group: group, Version: version, InsecureSkipTLSVerify: true, Service: &apiregistrationv1.ServiceReference{Namespace: "n", Name: "s"},
+	}}
+	svc.Status.Conditions = []apiregistrationv1.APIServiceCondition{{Type: apiregistrationv1.Available, Status: apiregistrationv1.ConditionTrue}}
+	return svc
+}
+
+// asking is a proxy to a server that answers as it is told until the test ends, while svc points to a service.
+func asking(t *testing.T, svc **apiregistrationv1.APIService, answer http.HandlerFunc) *Proxy {
+	server := httptest.NewTLSServer(answer)
+	t.Cleanup(server.Close)
 	at, err := url.Parse(server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc := &apiregistrationv1.APIService{Spec: apiregistrationv1.APIServiceSpec{
-		Group: "x.example.com", Version: "v1", InsecureSkipTLSVerify: true, Service: &apiregistrationv1.ServiceReference{Namespace: "n", Name: "s"},
-	}}
-	svc.Status.Conditions = []apiregistrationv1.APIServiceCondition{{Type: apiregistrationv1.Available, Status: apiregistrationv1.ConditionTrue}}
-	p := New(Config{
-		Services: func(string) *apiregistrationv1.APIService { return svc },
+	return New(Config{
+		Services: func(string) *apiregistrationv1.APIService { return *svc },
 		Resolve:  func(string, string, int32) (*url.URL, error) { return at, nil },
+	})
+}
+
+// TestMetadata: only an answer in the API's words says that there is no such object.
+func TestMetadata(t *testing.T) {
+	code, body, asked := 0, "", ""
+	svc := service("x.example.com", "v1")
+	p := asking(t, &svc, func(w http.ResponseWriter, r *http.Request) {
+		asked = r.Header.Get("X-Remote-User") + " " + r.URL.EscapedPath()
+		w.WriteHeader(code)
+		_, _ = fmt.Fprint(w, body)
 	})
 	gvk := schema.GroupVersionKind{Group: "x.example.com", Version: "v1", Kind: "Thing"}
 	ask := func(name string) string {
@@ -95,23 +106,12 @@ func TestMetadata(t *testing.T) {
 // TestRead: what a server says at a path, in its own words when it refuses.
 func TestRead(t *testing.T) {
 	code, body, asked := 0, "", ""
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	svc := service("metrics.k8s.io", "v1beta1")
+	svc.Status.Conditions = nil
+	p := asking(t, &svc, func(w http.ResponseWriter, r *http.Request) {
 		asked = r.Header.Get("X-Remote-User") + " " + r.URL.String()
 		w.WriteHeader(code)
 		_, _ = fmt.Fprint(w, body)
-	}))
-	defer server.Close()
-	at, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	svc := &apiregistrationv1.APIService{Spec: apiregistrationv1.APIServiceSpec{
-		Group: "metrics.k8s.io", Version: "v1beta1", InsecureSkipTLSVerify: true, Service: &apiregistrationv1.ServiceReference{Namespace: "n", Name: "s"},
-	}}
-	registered := svc
-	p := New(Config{
-		Services: func(string) *apiregistrationv1.APIService { return registered },
-		Resolve:  func(string, string, int32) (*url.URL, error) { return at, nil },
 	})
 	read := func() string {
 		var list struct{ Items []string }
@@ -143,7 +143,7 @@ func TestRead(t *testing.T) {
 			t.Errorf("asked %s, want %s", asked, want)
 		}
 	}
-	registered = nil
+	svc = nil
 	if got, want := read(), "the server could not find the requested resource (get pods.metrics.k8s.io)"; got != want {
 		t.Errorf("of one that nobody serves: %s, want %s", got, want)
 	}
