@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -199,29 +197,16 @@ func (c *call) whole(f format, data []byte, err error) {
 func (c *call) stream(f format, status int, compress bool, write func(io.Writer) error) error {
 	header := c.w.Header()
 	header.Set("Content-Type", f.media)
-	var out io.Writer = c.w
-	var zip *gzip.Writer
 	if compress {
 		header.Set("Content-Encoding", "gzip")
 		header.Add("Vary", "Accept-Encoding")
-		var err error
-		if zip, err = gzip.NewWriterLevel(c.w, gzipLevel); err != nil {
-			return err
-		}
-		out = zip
 	}
 	c.w.WriteHeader(status)
-	buffered := bufio.NewWriterSize(out, 32<<10)
-	if err := write(buffered); err != nil {
-		return err
+	through := c.pools
+	if through == nil {
+		through = &pools{}
 	}
-	if err := buffered.Flush(); err != nil {
-		return err
-	}
-	if zip != nil {
-		return zip.Close()
-	}
-	return nil
+	return through.through(c.w, compress, write)
 }
 
 // acceptsGzip says that the client names gzip, without a weight: upstream does not read these.

@@ -115,6 +115,7 @@ type Handler struct {
 	impersonator      *impersonate.Impersonator
 	traced            http.Handler // nil without Tracing
 	speaks            languages
+	pools             pools
 	began             time.Time  // of this program's documents, which never change
 	randMu            sync.Mutex // guards Config.Rand
 	rounds            rounds
@@ -177,6 +178,7 @@ type call struct {
 	path target
 	// speaks are the server's languages.
 	speaks languages
+	pools  *pools      // nil: nothing is kept
 	kind   *kinds.Kind // nil when the path is no resource that is served
 	codec  *codec      // the kind's
 	view   *view       // what is served, throughout the call
@@ -256,7 +258,7 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request, v *visit)
 
 // serve answers a user.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
-	c := &call{r: r, user: v.sender, path: v.path, speaks: h.speaks, view: h.seen(), metrics: h.Metrics, answered: recorder{ResponseWriter: w}}
+	c := &call{r: r, user: v.sender, path: v.path, speaks: h.speaks, pools: &h.pools, view: h.seen(), metrics: h.Metrics, answered: recorder{ResponseWriter: w}}
 	c.w = &c.answered
 	end, ok := h.record(c, v)
 	if !ok {

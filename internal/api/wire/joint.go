@@ -89,7 +89,7 @@ func (j *jointWatch) add(c *call, of, after string) error {
 	if err != nil {
 		return apierrors.NewBadRequest(fmt.Sprintf("parameter %s: %v", joint.Of, err))
 	}
-	part := &call{w: c.w, r: c.r, user: c.user, speaks: c.speaks, view: c.view, path: parse(&http.Request{Method: http.MethodGet, URL: target})}
+	part := &call{w: c.w, r: c.r, user: c.user, speaks: c.speaks, pools: c.pools, view: c.view, path: parse(&http.Request{Method: http.MethodGet, URL: target})}
 	part.path.verb = "watch"
 	if part.kind = c.view.catalog.Find(part.path.resource); part.kind == nil || part.path.subresource != "" || !part.serves() {
 		return apierrors.NewBadRequest(fmt.Sprintf("parameter %s: %s is no collection that is served", joint.Of, of))
