@@ -30,6 +30,7 @@ import (
 	"github.com/floe-k8s/floe/internal/admission/podsecurity"
 	"github.com/floe-k8s/floe/internal/admission/resourcequota"
 	"github.com/floe-k8s/floe/internal/admission/webhook"
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 	"github.com/floe-k8s/floe/internal/configfile"
 )
 
@@ -41,7 +42,7 @@ type Settings struct {
 	Images      *imagepolicy.Settings   // ImagePolicyWebhook's; nil: there are none
 	Placement   placement.Settings      // PodNodeSelector's and PodTolerationRestriction's
 	// MutatingWebhooks and ValidatingWebhooks are as whom the server calls them; nil: as nobody.
-	MutatingWebhooks, ValidatingWebhooks *webhook.Credentials
+	MutatingWebhooks, ValidatingWebhooks *reach.Credentials
 }
 
 // Default is what holds without a file.

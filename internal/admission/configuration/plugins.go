@@ -15,7 +15,7 @@ import (
 	"github.com/floe-k8s/floe/internal/admission/eventratelimit"
 	"github.com/floe-k8s/floe/internal/admission/imagepolicy"
 	"github.com/floe-k8s/floe/internal/admission/resourcequota"
-	"github.com/floe-k8s/floe/internal/admission/webhook"
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 	authwebhook "github.com/floe-k8s/floe/internal/auth/webhook"
 	"github.com/floe-k8s/floe/internal/configfile"
 	"github.com/floe-k8s/floe/internal/kinds/podspec"
@@ -178,7 +178,7 @@ func (s *Settings) setImages(f *imagePolicyPart, at *field.Path) (errs field.Err
 }
 
 // credentials reads WebhookAdmissionConfiguration.
-func credentials(doc configfile.Source, into **webhook.Credentials) error {
+func credentials(doc configfile.Source, into **reach.Credentials) error {
 	type webhookFile struct {
 		metav1.TypeMeta    `json:",inline"`
 		KubeConfigFile     string `json:"kubeConfigFile"`
@@ -196,7 +196,7 @@ func credentials(doc configfile.Source, into **webhook.Credentials) error {
 			return field.ErrorList{field.Invalid(at, f.KubeConfigFile, "must be an absolute file path")}
 		}
 		var err error
-		if *into, err = webhook.ReadCredentials(f.KubeConfigFile); err != nil {
+		if *into, err = reach.ReadCredentials(f.KubeConfigFile); err != nil {
 			return field.ErrorList{field.Invalid(at, f.KubeConfigFile, err.Error())}
 		}
 		return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/admission/expression"
 	"github.com/floe-k8s/floe/internal/admission/match"
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/observe/trace"
@@ -30,9 +31,9 @@ type Config struct {
 	Table      admission.Table
 	Catalog    func() *kinds.Catalog
 	Authorizer auth.Authorizer // whom match conditions ask
-	Resolve    Resolver
+	Resolve    reach.Resolver
 	// Mutating and Validating are as whom the server calls the webhooks of each; nil: as nobody.
-	Mutating, Validating *Credentials
+	Mutating, Validating *reach.Credentials
 	Clock                clock.PassiveClock
 	Log                  *slog.Logger
 	Metrics              *Metrics // nil: nothing is counted
@@ -103,7 +104,7 @@ func (p *asker) call(ctx context.Context, h *hook, in *expression.Input, dryRun,
 	if err != nil {
 		return nil, 0, h.broken(fmt.Errorf("could not create admission objects: %w", err), apierrors.NewBadRequest("error creating admission objects"))
 	}
-	client, err := h.client()
+	client, err := h.client.REST()
 	if err != nil {
 		return nil, 0, h.broken(fmt.Errorf("could not get REST client: %w", err), apierrors.NewInternalError(err))
 	}

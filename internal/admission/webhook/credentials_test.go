@@ -2,7 +2,6 @@ package webhook_test
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,11 +11,11 @@ import (
 	reviewv1 "k8s.io/api/admission/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/floe-k8s/floe/internal/admission/webhook"
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 )
 
 // credentials are users whose token is their name; the current context's is "current".
-func credentials(t *testing.T, users ...string) *webhook.Credentials {
+func credentials(t *testing.T, users ...string) *reach.Credentials {
 	t.Helper()
 	var text strings.Builder
 	text.WriteString("apiVersion: v1\nkind: Config\ncontexts: [{name: x, context: {cluster: c, user: current}}]\ncurrent-context: x\nusers:\n")
@@ -27,7 +26,7 @@ func credentials(t *testing.T, users ...string) *webhook.Credentials {
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := webhook.ReadCredentials(file)
+	c, err := reach.ReadCredentials(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +34,7 @@ func credentials(t *testing.T, users ...string) *webhook.Credentials {
 }
 
 // callAs makes one call of a hook and returns what it was told of the caller.
-func callAs(t *testing.T, as *webhook.Credentials) (authorization, agent string) {
+func callAs(t *testing.T, as *reach.Credentials) (authorization, agent string) {
 	t.Helper()
 	b := newBenchAs(t, as)
 	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,7 +53,7 @@ func callAs(t *testing.T, as *webhook.Credentials) (authorization, agent string)
 // TestHooksAreToldWhoCalls: nobody, without a file; the user of the current context, of all hosts, or of theirs.
 func TestHooksAreToldWhoCalls(t *testing.T) {
 	for name, c := range map[string]struct {
-		as   *webhook.Credentials
+		as   *reach.Credentials
 		want string
 	}{
 		"nobody":              {nil, ""},
@@ -89,41 +88,5 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 	}
 	if got := strings.Join(told, ", "); got != "first Bearer *, elsewhere " {
 		t.Errorf("told was %q", got)
-	}
-}
-
-func TestUsersOfHosts(t *testing.T) {
-	for host, c := range map[string]struct{ users, want string }{
-		"svc.ns.svc:443":  {"svc.ns.svc:443 svc.ns.svc *.ns.svc * current", "svc.ns.svc:443"},
-		"a.ns.svc:443":    {"*.ns.svc:443 *.ns.svc *.svc * current", "*.ns.svc:443"},
-		"b.ns.svc:443":    {"*.svc b.ns.svc * current", "b.ns.svc"},
-		"c.ns.svc:443":    {"*.svc *.ns.svc * current", "*.ns.svc"},
-		"d.ns.svc:8443":   {"d.ns.svc *.svc * current", "*"},
-		"e.ns.svc:8443":   {"e.ns.svc *.svc:8443 * current", "*.svc:8443"},
-		"f.ns.svc:443":    {"other current", "current"},
-		"g.ns.svc:443":    {"other", ""},
-		"127.0.0.1:443":   {"127.0.0.1 *", "127.0.0.1"},
-		"[::1]:443":       {"::1 *", "::1"},
-		"h.example.com:1": {"*.com:1", "*.com:1"},
-	} {
-		if got := credentials(t, strings.Fields(c.users)...).Token(host); got != c.want {
-			t.Errorf("%s among %s is %q, want %q", host, c.users, got, c.want)
-		}
-	}
-}
-
-func TestNoCredentials(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	bad, err := json.Marshal("users")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, bad, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{file, "/nowhere"} {
-		if _, err := webhook.ReadCredentials(name); err == nil || !strings.Contains(err.Error(), "kubeconfig file "+name) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }

@@ -12,12 +12,12 @@
 //     made of the object; those that validate all at once.
 //   - Configurations are read when they have changed, before the next wish is answered: who has written one finds it in force. Hooks are replaced together.
 //   - A hook is asked again, once, when somebody after it has changed the object and its reinvocation policy wants so.
-//   - Nothing that a hook does holds a request longer than its timeout and the request's own, or makes the server read more than maxAnswer bytes of it.
+//   - Nothing that a hook does holds a request longer than its timeout and the request's own, or makes the server read more than 16 MiB of it.
 //   - What clients are told (messages, codes, warnings, annotations of the audit trail) is upstream's word for word.
 //   - Without configurations a wish costs the comparison of one number, and no allocation.
 //
 // # What it leaves to others
 //
-// Whether a configuration is valid: package kinds/admissionregistration. Which wishes it means: package match. Conditions: package expression. Where a service is: the
-// Resolver, which package cluster makes.
+// Whether a configuration is valid: package kinds/admissionregistration. Which wishes it means: package match. Conditions: package expression. The way to a
+// hook, and as whom it is asked: package reach.
 package webhook

@@ -8,11 +8,11 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/rest"
 
 	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/admission/expression"
 	"github.com/floe-k8s/floe/internal/admission/match"
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -28,8 +28,7 @@ type hook struct {
 	sideEffects   admissionv1.SideEffectClass
 	reinvoke      bool
 	versions      []string
-	client        func() (*rest.RESTClient, error)
-	close         func()
+	client        *reach.Client
 }
 
 // configuration is one object with its hooks.
@@ -48,8 +47,7 @@ type set struct {
 type source struct {
 	table   admission.Table
 	res     schema.GroupVersionResource
-	resolve Resolver
-	as      *Credentials
+	means   reach.Means
 	compile expression.Compiles
 }
 
@@ -69,7 +67,7 @@ func (s *source) renew(old set) (next set) {
 	}
 	for _, h := range old.hooks {
 		if !kept[h] {
-			h.close()
+			h.client.Close()
 		}
 	}
 	return next
@@ -120,6 +118,18 @@ func (s *source) hook(of string, number int, w admissionv1.MutatingWebhook) *hoo
 	if w.TimeoutSeconds != nil {
 		h.timeout = time.Duration(*w.TimeoutSeconds) * time.Second
 	}
-	h.client, h.close = connection(w.Name, w.ClientConfig, s.resolve, s.as)
+	h.client = reach.New(target(w.Name, w.ClientConfig), s.means)
 	return h
+}
+
+// target is where a webhook answers.
+func target(name string, to admissionv1.WebhookClientConfig) reach.Target {
+	at := reach.Target{Name: name, Bundle: to.CABundle}
+	if to.URL != nil {
+		at.URL = *to.URL
+	}
+	if s := to.Service; s != nil {
+		at.Service = reach.ServiceOf(s.Namespace, s.Name, s.Path, s.Port)
+	}
+	return at
 }

@@ -5,14 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 
-	admissionv1 "k8s.io/api/admission/v1"
+	reviewv1 "k8s.io/api/admission/v1"
+	reviewv1beta1 "k8s.io/api/admission/v1beta1"
 	registrationv1 "k8s.io/api/admissionregistration/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/admission/expression"
 	"github.com/floe-k8s/floe/internal/admission/match"
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 	"github.com/floe-k8s/floe/internal/api/jsonpatch"
 	"github.com/floe-k8s/floe/internal/observe/aside"
 )
@@ -34,10 +37,11 @@ func Mutating(cfg Config) admission.Plugin {
 	return admission.Plugin{Name: MutatingName, Admit: p.admit}
 }
 
-func newAsker(cfg Config, as *Credentials, resource, step string) asker {
+func newAsker(cfg Config, as *reach.Credentials, resource, step string) asker {
 	compiler := &expression.Compiler{}
 	res := registrationv1.SchemeGroupVersion.WithResource(resource)
-	s := &source{table: cfg.Table, res: res, resolve: cfg.Resolve, as: as, compile: compiler.Compile}
+	reviews := reach.Codec([]schema.GroupVersion{reviewv1beta1.SchemeGroupVersion, reviewv1.SchemeGroupVersion}, reviewv1beta1.AddToScheme, reviewv1.AddToScheme)
+	s := &source{table: cfg.Table, res: res, means: reach.Means{Resolve: cfg.Resolve, As: as, Codec: reviews}, compile: compiler.Compile}
 	return asker{cfg, admission.NewLatest(cfg.Table, s.renew, res), step}
 }
 
@@ -111,7 +115,7 @@ func encoded(v any) string {
 }
 
 // patch changes the wish's object as an answer says, and says whether it is another one now.
-func (p *mutating) patch(a *admission.Attributes, h *hook, in *expression.Input, response *admissionv1.AdmissionResponse, key string) (changed bool, err error) {
+func (p *mutating) patch(a *admission.Attributes, h *hook, in *expression.Input, response *reviewv1.AdmissionResponse, key string) (changed bool, err error) {
 	if len(response.Patch) == 0 {
 		return false, nil
 	}
@@ -125,7 +129,7 @@ func (p *mutating) patch(a *admission.Attributes, h *hook, in *expression.Input,
 		return false, nil
 	case in.Object == nil:
 		return false, apierrors.NewInternalError(fmt.Errorf("admission webhook %q attempted to modify the object, which is not supported for this operation", h.name))
-	case *response.PatchType != admissionv1.PatchTypeJSONPatch:
+	case *response.PatchType != reviewv1.PatchTypeJSONPatch:
 		return false, h.broken(fmt.Errorf("unsupported patch type %q", *response.PatchType), denial(h.name, response.Result))
 	}
 	next, err := in.Form.Patched(a, in.Object, ops.Apply)
@@ -133,7 +137,7 @@ func (p *mutating) patch(a *admission.Attributes, h *hook, in *expression.Input,
 		return false, apierrors.NewInternalError(err)
 	}
 	changed = !apiequality.Semantic.DeepEqual(in.Object, next)
-	a.Detail(patchKey+key, encoded(patched{h.configuration, h.name, ops, string(admissionv1.PatchTypeJSONPatch)}))
+	a.Detail(patchKey+key, encoded(patched{h.configuration, h.name, ops, string(reviewv1.PatchTypeJSONPatch)}))
 	if err := in.Form.Put(a, next); err != nil {
 		return false, apierrors.NewInternalError(err)
 	}

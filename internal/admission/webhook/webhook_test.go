@@ -26,6 +26,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/admission"
 	"github.com/floe-k8s/floe/internal/admission/webhook"
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/all"
@@ -82,7 +83,7 @@ func newBench(t *testing.T) *bench {
 }
 
 // newBenchAs is a bench whose hooks are called as somebody.
-func newBenchAs(t *testing.T, as *webhook.Credentials) *bench {
+func newBenchAs(t *testing.T, as *reach.Credentials) *bench {
 	t.Helper()
 	b := &bench{notes: map[string]string{}, details: map[string]string{}}
 	served := kinds.NewCatalogs(all.Kinds()).Now()

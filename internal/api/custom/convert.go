@@ -3,7 +3,6 @@ package custom
 import (
 	"errors"
 	"fmt"
-	"net/url"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
@@ -12,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 )
 
 // converter makes objects of one version those of another. It is safe for concurrent use.
@@ -22,13 +23,10 @@ type converter interface {
 	close()
 }
 
-// Resolver says where a port of a service is, as the host and port of a URL.
-type Resolver func(namespace, name string, port int32) (*url.URL, error)
-
 // converterOf is how a definition has its objects converted.
-func converterOf(crd *apiextensionsv1.CustomResourceDefinition, resolve Resolver) converter {
+func converterOf(crd *apiextensionsv1.CustomResourceDefinition, means reach.Means) converter {
 	if c := crd.Spec.Conversion; c != nil && c.Strategy == apiextensionsv1.WebhookConverter && c.Webhook != nil && c.Webhook.ClientConfig != nil {
-		return newWebhook(c.Webhook, resolve)
+		return newWebhook(crd.Name, c.Webhook, means)
 	}
 	return relabel{}
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 	kjson "sigs.k8s.io/json"
 
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/store"
@@ -41,7 +42,7 @@ type definition struct {
 
 // surroundings are what all definitions share.
 type surroundings struct {
-	resolve  Resolver
+	webhooks reach.Means                             // of conversion
 	metadata func() (map[string]*spec.Schema, error) // the schemas of metadata, which are not changed
 }
 
@@ -58,7 +59,7 @@ type served struct {
 func define(crd *apiextensionsv1.CustomResourceDefinition, item *store.Item, with *surroundings) *definition {
 	d := &definition{
 		group: crd.Spec.Group, names: *crd.Status.AcceptedNames.DeepCopy(), namespaced: crd.Spec.Scope == apiextensionsv1.NamespaceScoped,
-		preserve: crd.Spec.PreserveUnknownFields, versions: map[string]*served{}, convert: converterOf(crd, with.resolve), with: with,
+		preserve: crd.Spec.PreserveUnknownFields, versions: map[string]*served{}, convert: converterOf(crd, with.webhooks), with: with,
 	}
 	d.text.Store(item)
 	d.types = sync.OnceValues(d.makeTypes)

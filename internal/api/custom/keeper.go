@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/clock"
 
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -30,7 +31,7 @@ type Config struct {
 	User    auth.User // as whom it writes and deletes
 	Clock   clock.WithDelayedExecution
 	Log     *slog.Logger
-	Resolve Resolver // of conversion webhooks that are services
+	Resolve reach.Resolver // of conversion webhooks that are services
 }
 
 // Keeper follows the definitions. One goroutine uses it.
@@ -55,7 +56,7 @@ type state struct {
 // New returns a Keeper that has seen nothing.
 func New(cfg Config) *Keeper {
 	return &Keeper{
-		Config: cfg, with: &surroundings{resolve: cfg.Resolve, metadata: sync.OnceValues(metadataModels)},
+		Config: cfg, with: &surroundings{webhooks: reach.Means{Resolve: cfg.Resolve, Codec: reviews()}, metadata: sync.OnceValues(metadataModels)},
 		known: map[string]*state{}, pending: sets.New[string](),
 	}
 }

@@ -3,111 +3,60 @@ package custom
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"net/url"
-	"slices"
-	"strconv"
-	"sync"
-	"time"
 
 	"github.com/google/uuid"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apiextensionsv1beta1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/floe-k8s/floe/internal/observe/trace"
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 )
 
-const (
-	webhookTime   = 30 * time.Second // that one call of a webhook may take
-	webhookAnswer = 16 << 20         // bytes that are read of an answer
-	servicePort   = 443
-)
+// reviews reads and writes ConversionReviews of both versions.
+func reviews() runtime.NegotiatedSerializer {
+	versions := []schema.GroupVersion{apiextensionsv1.SchemeGroupVersion, apiextensionsv1beta1.SchemeGroupVersion}
+	return reach.Codec(versions, apiextensionsv1beta1.AddToScheme, apiextensionsv1.AddToScheme)
+}
 
 // webhook is the conversion Webhook: somebody else's server, by the review protocol.
 type webhook struct {
-	config  apiextensionsv1.WebhookConversion
-	resolve Resolver
-	client  func() (*http.Client, error) // made when first needed
+	versions []string // of reviews that it knows
+	client   *reach.Client
 }
 
-func newWebhook(config *apiextensionsv1.WebhookConversion, resolve Resolver) *webhook {
-	w := &webhook{config: *config.DeepCopy(), resolve: resolve}
-	w.client = sync.OnceValues(w.connect)
-	return w
+func newWebhook(definition string, config *apiextensionsv1.WebhookConversion, means reach.Means) *webhook {
+	to := config.ClientConfig
+	at := reach.Target{Name: "conversion_webhook_for_" + definition, Bundle: authorities(to)}
+	if to.URL != nil {
+		at.URL = *to.URL
+	}
+	if s := to.Service; s != nil {
+		at.Service = reach.ServiceOf(s.Namespace, s.Name, s.Path, s.Port)
+	}
+	return &webhook{config.ConversionReviewVersions, reach.New(at, means)}
 }
 
-// connect makes the client: it trusts the definition's authorities, or else the system's, and reaches a service where it is now.
-func (w *webhook) connect() (*http.Client, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	bundle := w.config.ClientConfig.CABundle
-	if !validAuthorities(bundle) {
-		return nil, errors.New("unable to load root certificates: unable to parse bytes as PEM block")
+// authorities are those that a webhook is trusted by. Nothing but white space is nothing.
+func authorities(to *apiextensionsv1.WebhookClientConfig) []byte {
+	if len(bytes.TrimSpace(to.CABundle)) == 0 {
+		return nil
 	}
-	if bundle = bytes.TrimSpace(bundle); len(bundle) > 0 {
-		conf.RootCAs = x509.NewCertPool()
-		conf.RootCAs.AppendCertsFromPEM(bundle)
-	}
-	transport := &http.Transport{TLSClientConfig: conf, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute}
-	if s := w.config.ClientConfig.Service; s != nil {
-		conf.ServerName = s.Name + "." + s.Namespace + ".svc"
-		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			at, err := w.resolve(s.Namespace, s.Name, portOf(s))
-			if err != nil {
-				return nil, err
-			}
-			var dialer net.Dialer
-			return dialer.DialContext(ctx, network, at.Host)
-		}
-	}
-	return &http.Client{Transport: trace.Transport(transport)}, nil
+	return to.CABundle
 }
 
-// validAuthorities says whether a bundle has a certificate, or is empty.
-func validAuthorities(bundle []byte) bool {
-	bundle = bytes.TrimSpace(bundle)
-	return len(bundle) == 0 || x509.NewCertPool().AppendCertsFromPEM(bundle)
+// trustable says whether a bundle has a certificate, or is empty.
+func trustable(to *apiextensionsv1.WebhookClientConfig) bool {
+	_, err := reach.Authorities(authorities(to))
+	return err == nil
 }
 
-func portOf(s *apiextensionsv1.ServiceReference) int32 {
-	if s.Port != nil {
-		return *s.Port
-	}
-	return servicePort
-}
-
-// url is where the webhook answers, by its name.
-func (w *webhook) url() string {
-	c := w.config.ClientConfig
-	if c.Service == nil {
-		if c.URL == nil {
-			return ""
-		}
-		return *c.URL
-	}
-	at := url.URL{Scheme: "https", Host: net.JoinHostPort(c.Service.Name+"."+c.Service.Namespace+".svc", strconv.Itoa(int(portOf(c.Service))))}
-	if c.Service.Path != nil {
-		at.Path = *c.Service.Path
-	}
-	return at.String()
-}
-
-func (w *webhook) close() {
-	if client, err := w.client(); err == nil {
-		client.CloseIdleConnections()
-	}
-}
+func (w *webhook) close() { w.client.Close() }
 
 func (w *webhook) convert(obj *unstructured.Unstructured, to schema.GroupVersion) (*unstructured.Unstructured, error) {
 	if bare(obj) {
@@ -140,81 +89,69 @@ func (w *webhook) convert(obj *unstructured.Unstructured, to schema.GroupVersion
 	return out, nil
 }
 
-// review is a ConversionReview of v1 or v1beta1, which are the same but in what is required of an answer.
-type review struct {
-	metav1.TypeMeta `json:",inline"`
-	Request         *apiextensionsv1.ConversionRequest  `json:"request,omitempty"`
-	Response        *apiextensionsv1.ConversionResponse `json:"response,omitempty"`
-}
-
 // ask sends one object to the webhook and returns what it makes of it.
 func (w *webhook) ask(obj *unstructured.Unstructured, to schema.GroupVersion) ([]runtime.RawExtension, error) {
-	known := []string{"v1", "v1beta1"}
-	i := slices.IndexFunc(w.config.ConversionReviewVersions, func(v string) bool { return slices.Contains(known, v) })
-	if i < 0 {
-		return nil, errors.New("no supported conversion review versions")
-	}
-	gvk := schema.GroupVersionKind{Group: apiextensionsv1.GroupName, Version: w.config.ConversionReviewVersions[i], Kind: "ConversionReview"}
-	doc, err := obj.MarshalJSON()
+	uid := types.UID(uuid.NewString())
+	question, answer, err := reviewOf(w.versions, apiextensionsv1.ConversionRequest{UID: uid, DesiredAPIVersion: to.String(), Objects: []runtime.RawExtension{{Object: obj}}})
 	if err != nil {
 		return nil, err
 	}
-	question := review{Request: &apiextensionsv1.ConversionRequest{
-		UID: types.UID(uuid.NewString()), DesiredAPIVersion: to.String(), Objects: []runtime.RawExtension{{Raw: doc}},
-	}}
-	question.SetGroupVersionKind(gvk)
-	var answer review
-	if err := w.post(question, &answer); err != nil {
+	client, err := w.client.REST()
+	if err != nil {
 		return nil, err
 	}
-	switch got := answer.GroupVersionKind(); {
-	case gvk.Version == "v1" && got != gvk:
-		return nil, fmt.Errorf("expected webhook response of %v, got %v", gvk, got)
-	case answer.Response == nil:
-		return nil, errors.New("no response provided")
-	case gvk.Version == "v1" && answer.Response.UID != question.Request.UID:
-		return nil, fmt.Errorf("expected response.uid=%q, got %q", question.Request.UID, answer.Response.UID)
+	ctx, cancel := context.WithTimeout(context.Background(), reach.MostTime) // of all tries, as a webhook may ask for more
+	defer cancel()
+	if err := client.Post().Body(question).Do(ctx).Into(answer); err != nil {
+		return nil, err
 	}
-	if result := answer.Response.Result; result.Status != metav1.StatusSuccess {
+	response, err := answered(answer, uid)
+	if err != nil {
+		return nil, err
+	}
+	if result := response.Result; result.Status != metav1.StatusSuccess {
 		if result.Message != "" {
 			return nil, errors.New(result.Message)
 		}
 		return nil, fmt.Errorf("response.result.status was '%s', not 'Success'", result.Status)
 	}
-	return answer.Response.ConvertedObjects, nil
+	return response.ConvertedObjects, nil
 }
 
-// post sends a question and reads its answer, within bounds of time and bytes.
-func (w *webhook) post(question review, answer *review) error {
-	client, err := w.client()
-	if err != nil {
-		return err
+// reviewOf makes a review of the first version that a webhook knows, and the empty one into which its answer is read.
+func reviewOf(versions []string, request apiextensionsv1.ConversionRequest) (question, answer runtime.Object, err error) {
+	for _, version := range versions {
+		switch version {
+		case apiextensionsv1beta1.SchemeGroupVersion.Version:
+			older := apiextensionsv1beta1.ConversionRequest(request)
+			return &apiextensionsv1beta1.ConversionReview{Request: &older, Response: &apiextensionsv1beta1.ConversionResponse{}}, &apiextensionsv1beta1.ConversionReview{}, nil
+		case apiextensionsv1.SchemeGroupVersion.Version:
+			return &apiextensionsv1.ConversionReview{Request: &request, Response: &apiextensionsv1.ConversionResponse{}}, &apiextensionsv1.ConversionReview{}, nil
+		}
 	}
-	body, err := json.Marshal(question)
-	if err != nil {
-		return err
+	return nil, nil, errors.New("no supported conversion review versions")
+}
+
+// answered checks an answer and returns it as v1 has it. What v1beta1 never asked of webhooks is not asked of them now.
+func answered(review runtime.Object, uid types.UID) (*apiextensionsv1.ConversionResponse, error) {
+	errAbsent := errors.New("no response provided")
+	switch r := review.(type) {
+	case *apiextensionsv1beta1.ConversionReview:
+		if r.Response == nil {
+			return nil, errAbsent
+		}
+		return (*apiextensionsv1.ConversionResponse)(r.Response), nil
+	case *apiextensionsv1.ConversionReview:
+		want := apiextensionsv1.SchemeGroupVersion.WithKind("ConversionReview")
+		switch got := r.GroupVersionKind(); {
+		case got != want:
+			return nil, fmt.Errorf("expected webhook response of %v, got %v", want, got)
+		case r.Response == nil:
+			return nil, errAbsent
+		case r.Response.UID != uid:
+			return nil, fmt.Errorf("expected response.uid=%q, got %q", uid, r.Response.UID)
+		}
+		return r.Response, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), webhookTime)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url(), bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, webhookAnswer+1))
-	switch {
-	case err != nil:
-		return err
-	case len(data) > webhookAnswer:
-		return fmt.Errorf("the answer has more than %d bytes", webhookAnswer)
-	case resp.StatusCode < http.StatusOK || resp.StatusCode > http.StatusPartialContent:
-		return apierrors.NewGenericServerResponse(resp.StatusCode, http.MethodPost, schema.GroupResource{}, "", string(data), 0, true)
-	}
-	return json.Unmarshal(data, answer)
+	return nil, fmt.Errorf("unrecognized response type: %T", review)
 }

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/api/custom"
 	"github.com/floe-k8s/floe/internal/observe"
 )
 
 // Keep runs a Keeper until the test ends; resolve finds the services of conversion webhooks.
-func Keep(t testing.TB, c *apitest.Cluster, resolve custom.Resolver) {
+func Keep(t testing.TB, c *apitest.Cluster, resolve reach.Resolver) {
 	t.Helper()
 	keeper := custom.New(custom.Config{API: c.API, User: apitest.Administrator(), Clock: c.Clock, Log: observe.Discard(), Resolve: resolve})
 	if err := keeper.Load(); err != nil {

@@ -1,4 +1,4 @@
-package webhook
+package reach
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/transport"
 )
 
-// Credentials say as whom the server calls hooks: the users of a kubeconfig file, by the hosts that they are for (upstream's WebhookAdmissionConfiguration). A user
+// Credentials say as whom the server calls webhooks: the users of a kubeconfig file, by the hosts that they are for (upstream's WebhookAdmissionConfiguration). A user
 // goes by the name
 //
 //	host:port, *.suffix:port      then, for port 443,

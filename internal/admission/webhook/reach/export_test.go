@@ -1,4 +1,4 @@
-package webhook
+package reach
 
 // Token is that of whom the server is to a host; "": it is nobody.
 func (c *Credentials) Token(host string) string {
