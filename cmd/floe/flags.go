@@ -80,6 +80,10 @@ func apiFlags(flags *pflag.FlagSet, cfg *cluster.API) {
 	flags.IntVar(&cfg.HTTP2MaxStreamsPerConnection, "http2-max-streams-per-connection", cfg.HTTP2MaxStreamsPerConnection, "requests at once on one HTTP/2 connection")
 	flags.IntVar(&cfg.MinRequestTimeout, "min-request-timeout", cfg.MinRequestTimeout, "seconds that a watch lasts at least, and at most twice as long; 0: as long as its client likes")
 	flags.StringSliceVar(&cfg.DisabledMetrics, "disabled-metrics", cfg.DisabledMetrics, "metrics that /metrics leaves out, by their full names")
+	flags.StringToStringVar(&cfg.AllowMetricLabels, "allow-metric-labels", cfg.AllowMetricLabels,
+		`values that labels may have in /metrics, others are told as "unexpected", such as metric1,label1='v1,v2',metric1,label2='v3'`)
+	flags.StringVar(&cfg.AllowMetricLabelsManifest, "allow-metric-labels-manifest", cfg.AllowMetricLabelsManifest,
+		`YAML file that says the same, with lines such as "metric1,label1": "v1,v2"`)
 	flags.DurationVar(&cfg.EventTTL.Duration, "event-ttl", cfg.EventTTL.Duration, "how long an event is kept after it was last seen; 0: for ever")
 	flags.StringVar(&cfg.ExternalHostname, "external-hostname", cfg.ExternalHostname, "host that discovery names; by default the advertised address")
 	flags.Int64Var(&cfg.MaxConnectionBytesPerSec, "max-connection-bytes-per-sec", cfg.MaxConnectionBytesPerSec, "bytes a second that each connection to a pod, service or node through the API carries; 0 bounds nothing")

@@ -100,7 +100,7 @@ func leaves(t *testing.T, cfg *cluster.Config) map[string]string {
 func walk(t *testing.T, data []byte, path string, out map[string]string) {
 	t.Helper()
 	var part map[string]json.RawMessage
-	if json.Unmarshal(data, &part) != nil || path == "api.featureGates" || path == "api.runtimeConfig" {
+	if json.Unmarshal(data, &part) != nil || path == "api.featureGates" || path == "api.runtimeConfig" || path == "api.allowMetricLabels" {
 		out[path] = string(data)
 		return
 	}
@@ -123,6 +123,8 @@ func other(t *testing.T, f *pflag.Flag) string {
 		return "29s"
 	case "string", "stringSlice", "stringArray":
 		return "29"
+	case "stringToString":
+		return "a,b=29"
 	case "NAME=true|false,...":
 		return "A=true"
 	}

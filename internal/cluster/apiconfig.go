@@ -59,6 +59,10 @@ type API struct {
 	DebugSocketPath string `json:"debugSocketPath,omitempty"`
 	// DisabledMetrics are left out of /metrics, by their full names.
 	DisabledMetrics []string `json:"disabledMetrics,omitempty"`
+	// AllowMetricLabels are the values, with commas between them, that a label may have in /metrics, by METRIC,LABEL; others are told as "unexpected". Nil, where
+	// AllowMetricLabelsManifest is given: a YAML file of the same form.
+	AllowMetricLabels         map[string]string `json:"allowMetricLabels,omitempty"`
+	AllowMetricLabelsManifest string            `json:"allowMetricLabelsManifest,omitempty"`
 	// EventTTL is how long an event is kept after it was last seen; 0: for ever. Default 1h.
 	EventTTL metav1.Duration `json:"eventTTL"`
 	// ExternalHostname is the host that discovery names, with the port. Default: the address that is advertised.
@@ -190,6 +194,9 @@ func (a *API) validate(list []*kinds.Kind) (errs []error) {
 		bad("goawayChance", a.GoawayChance, "can not be less than 0 or greater than 0.02")
 	}
 	errs = append(errs, a.validateEdge()...)
+	if _, err := readMetricLabels(a.AllowMetricLabels, a.AllowMetricLabelsManifest); err != nil {
+		errs = append(errs, fmt.Errorf("api.allowMetricLabels: %w", err))
+	}
 	if err := a.Authorization.validate(); err != nil {
 		errs = append(errs, err)
 	}

@@ -48,6 +48,10 @@ func (s *server) openDoor(ctx context.Context, served served, t trust) error {
 		})
 	}
 	metrics := wire.NewMetrics()
+	lists, err := readMetricLabels(cfg.AllowMetricLabels, cfg.AllowMetricLabelsManifest)
+	if err != nil {
+		return err
+	}
 	tellFeatures(metrics, served.gates)
 	s.profile()
 	if err := s.listen(ctx); err != nil {
@@ -58,7 +62,7 @@ func (s *server) openDoor(ctx context.Context, served served, t trust) error {
 		return errors.Join(err, s.listener.Close())
 	}
 	s.door = wire.New(wire.Config{
-		Metrics: metrics, Gather: without(s.registry(metrics, t.decisions), cfg.DisabledMetrics), Serves: served.apis.Serves,
+		Metrics: metrics, Gather: without(lists.bound(s.registry(metrics, t.decisions)), cfg.DisabledMetrics), Serves: served.apis.Serves,
 		Limits: wire.Limits{
 			Reading: cfg.MaxRequestsInflight, Changing: cfg.MaxMutatingRequestsInflight,
 			Call: cfg.RequestTimeout.Duration, Watch: cfg.watchLasts(),
