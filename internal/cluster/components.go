@@ -27,6 +27,7 @@ import (
 	csr "github.com/floe-k8s/floe/internal/controller/certificates"
 	"github.com/floe-k8s/floe/internal/controller/clusterroleaggregation"
 	"github.com/floe-k8s/floe/internal/controller/cronjob"
+	"github.com/floe-k8s/floe/internal/controller/daemonset"
 	"github.com/floe-k8s/floe/internal/controller/deployment"
 	"github.com/floe-k8s/floe/internal/controller/devicetainteviction"
 	"github.com/floe-k8s/floe/internal/controller/disruption"
@@ -174,7 +175,7 @@ func register(e *engine.Engine, with needs) error {
 		nodelifecycle.New(with.settings.lifecycle(), with.metrics.nodes), tainteviction.New(with.metrics.evictions), nodettl.New(),
 		nodeipam.New(with.ranges, with.metrics.ranges), podgc.New(with.settings.TerminatedPodGCThreshold, with.metrics.pods),
 		statefulset.New(false), // the kind keeps no maxUnavailable: the gate is off
-		replicationcontroller.New(),
+		daemonset.New(), replicationcontroller.New(),
 		disruption.New(with.catalog),
 		endpointslice.New(), older.New(), endpointslicemirroring.New(),
 		job.New(), cronjob.New(), ttlafterfinished.New(),

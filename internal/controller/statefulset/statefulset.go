@@ -72,7 +72,7 @@ func New(severalUnavailable bool) engine.Controller {
 			{Resource: pods.Resource(), Fields: []string{"metadata.ownerReferences[StatefulSet]",
 				"metadata.labels[" + appsv1.StatefulSetPodNameLabel + "," + appsv1.PodIndexLabel + "]"}},
 			{Resource: claims(), Fields: []string{"metadata.ownerReferences[StatefulSet,Pod]"}},
-			{Resource: revision.Resource(), Fields: []string{"revision", "metadata.ownerReferences[StatefulSet]"}},
+			{Resource: revision.Resource(), Fields: []string{"revision[StatefulSet]", "metadata.ownerReferences[StatefulSet]"}},
 		},
 		Workers: 5,
 		Reconcile: func(view client.View, key engine.Key, now time.Time) (engine.Plan, error) {

@@ -24,7 +24,7 @@ func (b *Bed) Pods(namespace string) (list []*corev1.Pod) {
 	return list
 }
 
-// Run lets a pod, given as it is now, go one step on: to the node n, to running and ready, and when it is being deleted away. It says whether there was one
+// Run lets a pod, given as it is now, go one step on: to the node that its affinity names, or n, to running and ready, and when it is being deleted away. It says whether there was one
 // to go.
 func (b *Bed) Run(p *corev1.Pod) bool {
 	b.Helper()
@@ -32,7 +32,7 @@ func (b *Bed) Run(p *corev1.Pod) bool {
 	case p.DeletionTimestamp != nil:
 		b.End(p)
 	case p.Spec.NodeName == "":
-		errs := b.Client.Bind(b.Context(), []*corev1.Binding{{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: "n"}}})
+		errs := b.Client.Bind(b.Context(), []*corev1.Binding{{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: nodeFor(p)}}})
 		if errs[0] != nil {
 			b.Fatal(errs[0])
 		}
@@ -42,6 +42,20 @@ func (b *Bed) Run(p *corev1.Pod) bool {
 		return false
 	}
 	return true
+}
+
+// nodeFor is the node that a pod's required affinity names, as those of daemon sets do; otherwise n.
+func nodeFor(p *corev1.Pod) string {
+	a := p.Spec.Affinity
+	if a == nil || a.NodeAffinity == nil || a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		return "n"
+	}
+	for _, term := range a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
+		for _, r := range term.MatchFields {
+			return r.Values[0]
+		}
+	}
+	return "n"
 }
 
 // End takes a pod away at once.
