@@ -85,6 +85,9 @@ func (m *Match) selects(pod *corev1.Pod, node *corev1.Node) bool {
 	if len(m.NodeLabels) > 0 && (node == nil || !has(node.Labels, m.NodeLabels)) {
 		return false
 	}
+	if len(m.Images) > 0 && !slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return slices.Contains(m.Images, c.Image) }) {
+		return false
+	}
 	if m.Owner == "" {
 		return true
 	}

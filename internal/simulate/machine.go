@@ -32,6 +32,7 @@ type machine struct {
 	since    uint64       // revision of the view in which its pods were seen first
 	lease    *coordinationv1.Lease
 	ips      addresses
+	ports    ports
 	hostIPs  []string
 
 	outage  *outage // the next, or the one that lasts; nil: none
@@ -48,7 +49,7 @@ type machine struct {
 // forget lets go of what a session knew, before the next one looks.
 func (m *machine) forget() {
 	m.node, m.lease, m.revision, m.away = nil, nil, 0, false
-	m.ips.used, m.staged = nil, staged{}
+	m.ips.used, m.ports, m.staged = nil, nil, staged{}
 	m.care.place, m.beat.place, m.care.busy, m.beat.busy, m.care.woken, m.beat.woken = -1, -1, false, false, false, false
 }
 
@@ -165,11 +166,14 @@ func (s *Simulator) takeIn(view client.View, m *machine) {
 			return
 		}
 	}
-	m.since = view.Revision()
+	m.since, m.ports = view.Revision(), nil
 	for obj := range view.Lookup(podResource(), "spec.nodeName", m.name) {
 		p := obj.(*corev1.Pod)
 		if !podlife.Ended(&p.Status) && !p.Spec.HostNetwork {
 			m.ips.mark(p.Status.PodIP, true)
+		}
+		if p.Status.StartTime != nil {
+			m.admit(p)
 		}
 		s.podSeen(m, p, revisionOf(p))
 	}

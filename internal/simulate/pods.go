@@ -43,6 +43,9 @@ func (s *Simulator) podChanged(c client.Change, newest *corev1.Pod) {
 	if m == nil || c.Revision <= m.since {
 		return
 	}
+	if c.New == nil || podlife.Ended(&newest.Status) {
+		delete(m.ports, newest.UID)
+	}
 	old, _ := c.Old.(*corev1.Pod)
 	if old != nil && !podlife.Ended(&old.Status) && (c.New == nil || podlife.Ended(&newest.Status)) && !old.Spec.HostNetwork {
 		m.ips.mark(old.Status.PodIP, false)
@@ -126,12 +129,15 @@ func (s *Simulator) podTurn(p *pod, now time.Time) *job {
 		return s.stagePod(m, p, now)
 	}
 	s.begin(m, p, now)
+	if !m.admit(p.obj) {
+		return s.refuse(m, p)
+	}
 	status, next, done := p.life.Step(podlife.Input{
 		Pod: p.obj, Behaviour: p.behaviour, Seed: p.seed, HostIPs: m.hostIPs, PodIPs: p.ips, Events: s.cfg.Profile.Events, Now: now,
 	})
 	switch {
 	case !equality.Semantic.DeepEqual(&status, &p.obj.Status):
-		return s.writeStatus(m, p, status)
+		return s.writeStatus(m, p, status, p.life.Events()...)
 	case done && !p.deleted:
 		return s.deletePod(m, p)
 	case !next.IsZero():
@@ -163,8 +169,8 @@ func (s *Simulator) give(m *machine, p *pod) bool {
 	return true
 }
 
-func (s *Simulator) writeStatus(m *machine, p *pod, status corev1.PodStatus) *job {
-	next, events := *p.obj, s.eventsOf(p)
+func (s *Simulator) writeStatus(m *machine, p *pod, status corev1.PodStatus, told ...podlife.Event) *job {
+	next, events := *p.obj, s.eventsOf(p, told)
 	next.Status = status
 	var written *corev1.Pod
 	return &job{what: "pod", do: func(ctx context.Context) error {
@@ -217,8 +223,11 @@ func (s *Simulator) deletePod(m *machine, p *pod) *job {
 	}}
 }
 
-func (s *Simulator) eventsOf(p *pod) (out []record.Event) {
-	for _, e := range p.life.Events() {
+func (s *Simulator) eventsOf(p *pod, told []podlife.Event) (out []record.Event) {
+	if !s.cfg.Profile.Events {
+		return nil
+	}
+	for _, e := range told {
 		about := corev1.ObjectReference{
 			Kind: "Pod", APIVersion: "v1", Namespace: p.obj.Namespace, Name: p.obj.Name, UID: p.obj.UID, ResourceVersion: p.obj.ResourceVersion, FieldPath: e.Container,
 		}

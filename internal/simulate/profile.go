@@ -101,6 +101,8 @@ type Match struct {
 	Labels     map[string]string `json:"labels,omitempty"`
 	// Owner is the kind of an owner, such as Job.
 	Owner string `json:"owner,omitempty"`
+	// Images are what containers are of, one of which the pod has, as pods name them.
+	Images []string `json:"images,omitempty"`
 	// NodeLabels are those of the pod's node.
 	NodeLabels map[string]string `json:"nodeLabels,omitempty"`
 }

@@ -69,12 +69,14 @@ func TestLifeOfAPod(t *testing.T) {
 // TestRules: the first that matches a pod counts.
 func TestRules(t *testing.T) {
 	virtually(t, func(b *bed) {
-		b.start(Profile{Nodes: []Group{{Count: 2, Labels: map[string]string{"pool": "bad"}}}, Pods: []Rule{
+		b.start(Profile{Nodes: []Group{{Count: 2, Labels: map[string]string{"pool": "bad"}}, {Count: 1}}, Pods: []Rule{
 			{Match: Match{Labels: map[string]string{"app": "oom"}}, Behaviour: podlife.Behaviour{Outcome: podlife.OutOfMemory, Run: constant(time.Second)}},
 			{Match: Match{Owner: "Job"}, Behaviour: podlife.Behaviour{Run: constant(5 * time.Second), ExitCode: 3}},
 			{Match: Match{NodeLabels: map[string]string{"pool": "bad"}}, Behaviour: podlife.Behaviour{Outcome: podlife.NeverReady}},
+			{Match: Match{Images: []string{"away:1"}}, Behaviour: podlife.Behaviour{Outcome: podlife.NoImage}},
 		}})
 		b.pass(time.Second)
+		b.pod("away", "sim-2", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "away:1" })
 		b.pod("oom", "sim-0", func(p *corev1.Pod) { p.Labels = map[string]string{"app": "oom"} })
 		b.pod("job", "sim-0", func(p *corev1.Pod) {
 			p.Spec.RestartPolicy = corev1.RestartPolicyNever
@@ -86,11 +88,56 @@ func TestRules(t *testing.T) {
 		if last := oom.LastTerminationState.Terminated; oom.RestartCount != 1 || last == nil || last.ExitCode != 137 || last.Reason != "OOMKilled" || oom.State.Waiting.Reason != "CrashLoopBackOff" {
 			t.Errorf("out of memory: %+v", oom)
 		}
+		if away := b.podNamed("away").Status; away.Phase != corev1.PodPending || away.ContainerStatuses[0].State.Waiting.Reason != "ImagePullBackOff" {
+			t.Errorf("a pod whose image is nowhere: %+v", away)
+		}
 		if job.Phase != corev1.PodFailed || job.ContainerStatuses[0].State.Terminated.ExitCode != 3 {
 			t.Errorf("the job's pod: %+v", job)
 		}
 		if other.Phase != corev1.PodRunning || other.ContainerStatuses[0].Ready {
 			t.Errorf("the other pod: %+v", other)
+		}
+	})
+}
+
+// TestHostPorts: a node takes no pod whose ports another has, also after the simulation began anew, and takes it when that one is gone.
+func TestHostPorts(t *testing.T) {
+	virtually(t, func(b *bed) {
+		profile := Profile{Nodes: []Group{{Count: 2}}, Events: true}
+		b.start(profile)
+		b.pass(time.Second)
+		try := func(name, node, ip string, port int32, taken bool) {
+			t.Helper()
+			b.pod(name, node, func(p *corev1.Pod) {
+				p.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: port, HostIP: ip, Protocol: corev1.ProtocolTCP}}
+			})
+			b.pass(time.Second)
+			want, reason := corev1.PodRunning, ""
+			if !taken {
+				want, reason = corev1.PodFailed, "NodePorts"
+			}
+			if st := b.podNamed(name).Status; st.Phase != want || st.Reason != reason {
+				t.Errorf("pod %s with port %s:%d on %s: %s %s (%s)", name, ip, port, node, st.Phase, st.Reason, st.Message)
+			}
+		}
+		try("first", "sim-0", "", 8080, true)
+		try("second", "sim-0", "", 8080, false)
+		try("elsewhere", "sim-1", "", 8080, true)
+		try("another", "sim-0", "", 8081, true)
+		try("address", "sim-0", "198.18.0.1", 8080, false)
+		try("one", "sim-0", "198.18.0.1", 9090, true)
+		try("two", "sim-0", "198.18.0.2", 9090, true)
+		b.stop()
+		b.start(profile)
+		b.pass(time.Second)
+		try("third", "sim-0", "0.0.0.0", 8080, false)
+		if _, err := b.client.Delete(b.Context(), podResource(), "default", "first", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		b.pass(time.Second)
+		try("fourth", "sim-0", "", 8080, true)
+		if st := b.podNamed("second").Status; st.Message != "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports" || st.PodIP != "" {
+			t.Errorf("status %+v", st)
 		}
 	})
 }
