@@ -18,21 +18,24 @@ import (
 const Mirror = corev1.MirrorPodAnnotationKey
 
 // validateAnnotations checks the annotations that mean something to the cluster. They are looked at in alphabetical order: upstream's is a map's.
-func validateAnnotations(all map[string]string, s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func validateAnnotations(all map[string]string, s *corev1.PodSpec, at place) (errs field.ErrorList) {
 	if value, ok := all[Mirror]; ok && s.NodeName == "" {
-		errs = append(errs, field.Invalid(at.Key(Mirror), value, "must set spec.nodeName if mirror pod annotation is set"))
+		errs = append(errs, field.Invalid(at.key(Mirror).path(), value, "must set spec.nodeName if mirror pod annotation is set"))
 	}
 	errs = append(errs, annotatedTolerations(all[corev1.TolerationsAnnotationKey], at)...)
 	if cost, ok := all[corev1.PodDeletionCost]; ok && !isCost(cost) {
-		errs = append(errs, field.Invalid(at.Key(corev1.PodDeletionCost), cost, "must be a 32bit integer"))
+		errs = append(errs, field.Invalid(at.key(corev1.PodDeletionCost).path(), cost, "must be a 32bit integer"))
+	}
+	if len(all) == 0 {
+		return errs
 	}
 	keys := slices.Sorted(maps.Keys(all))
 	if p, ok := all[corev1.SeccompPodAnnotationKey]; ok {
-		errs = append(errs, seccompName(p, at.Child(corev1.SeccompPodAnnotationKey))...)
+		errs = append(errs, seccompName(p, at.in(corev1.SeccompPodAnnotationKey))...)
 	}
 	for _, k := range keys {
 		if strings.HasPrefix(k, corev1.SeccompContainerAnnotationKeyPrefix) {
-			errs = append(errs, seccompName(all[k], at.Child(k))...)
+			errs = append(errs, seccompName(all[k], at.in(k))...)
 		}
 	}
 	for _, k := range keys {
@@ -41,25 +44,25 @@ func validateAnnotations(all map[string]string, s *corev1.PodSpec, at *field.Pat
 			continue
 		}
 		if !hasContainer(s, name) {
-			errs = append(errs, field.Invalid(at.Key(k), name, "container not found"))
+			errs = append(errs, field.Invalid(at.key(k).path(), name, "container not found"))
 		}
 		if p := all[k]; p != "" && p != corev1.DeprecatedAppArmorBetaProfileRuntimeDefault && p != corev1.DeprecatedAppArmorBetaProfileNameUnconfined &&
 			!strings.HasPrefix(p, corev1.DeprecatedAppArmorBetaProfileNamePrefix) {
-			errs = append(errs, field.Invalid(at.Key(k), p, fmt.Sprintf("invalid AppArmor profile name: %q", p)))
+			errs = append(errs, field.Invalid(at.key(k).path(), p, fmt.Sprintf("invalid AppArmor profile name: %q", p)))
 		}
 	}
 	return errs
 }
 
-func annotatedTolerations(text string, at *field.Path) field.ErrorList {
+func annotatedTolerations(text string, at place) field.ErrorList {
 	if text == "" {
 		return nil
 	}
 	var list []corev1.Toleration
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return field.ErrorList{field.Invalid(at, corev1.TolerationsAnnotationKey, err.Error())}
+		return field.ErrorList{field.Invalid(at.path(), corev1.TolerationsAnnotationKey, err.Error())}
 	}
-	return validateTolerations(list, false, at.Child(corev1.TolerationsAnnotationKey))
+	return validateTolerations(list, false, at.in(corev1.TolerationsAnnotationKey))
 }
 
 // isCost says that a text is a number of 32 bits, without a plus sign or zeros before it.
@@ -68,32 +71,33 @@ func isCost(text string) bool {
 	return err == nil && (text == "0" || text[0] != '+' && text[0] != '0')
 }
 
-func seccompName(p string, at *field.Path) field.ErrorList {
+func seccompName(p string, at place) field.ErrorList {
 	if slices.Contains([]string{corev1.SeccompProfileRuntimeDefault, corev1.DeprecatedSeccompProfileDockerDefault, corev1.SeccompProfileNameUnconfined}, p) {
 		return nil
 	}
 	if file, ok := strings.CutPrefix(p, corev1.SeccompLocalhostProfileNamePrefix); ok {
 		return localPath(file, at)
 	}
-	return field.ErrorList{field.Invalid(at, p, "must be a valid seccomp profile")}
+	return field.ErrorList{field.Invalid(at.path(), p, "must be a valid seccomp profile")}
 }
 
 func hasContainer(s *corev1.PodSpec, name string) (found bool) {
-	Containers(s, nil, func(c *corev1.Container, _ *field.Path) { found = found || c.Name == name })
+	containers(s, place{}, func(c *corev1.Container, _ place) { found = found || c.Name == name })
 	return found
 }
 
 // ValidateAnnotationsUpdate refuses that annotations come, change or go that only a new pod may have, and checks the others.
-func ValidateAnnotationsUpdate(pod, was *corev1.Pod, at *field.Path) (errs field.ErrorList) {
+func ValidateAnnotationsUpdate(pod, was *corev1.Pod, path *field.Path) (errs field.ErrorList) {
+	at := place{up: path}
 	armor := func(k string) bool {
 		return strings.HasPrefix(k, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix)
 	}
 	refuse := func(k, verb string) {
 		if armor(k) {
-			errs = append(errs, field.Forbidden(at.Key(k), "may not "+verb+" AppArmor annotations"))
+			errs = append(errs, field.Forbidden(at.key(k).path(), "may not "+verb+" AppArmor annotations"))
 		}
 		if k == Mirror {
-			errs = append(errs, field.Forbidden(at.Key(k), "may not "+verb+" mirror pod annotation"))
+			errs = append(errs, field.Forbidden(at.key(k).path(), "may not "+verb+" mirror pod annotation"))
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(was.Annotations)) {
@@ -110,25 +114,25 @@ func ValidateAnnotationsUpdate(pod, was *corev1.Pod, at *field.Path) (errs field
 }
 
 // validateAgreement: where an annotation and a field say the same thing of a new pod, they agree.
-func validateAgreement(all map[string]string, s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func validateAgreement(all map[string]string, s *corev1.PodSpec, at place) (errs field.ErrorList) {
 	if c := s.SecurityContext; c != nil {
-		errs = append(errs, sameSeccomp(all, corev1.SeccompPodAnnotationKey, c.SeccompProfile, at.Child("securityContext", "seccompProfile"))...)
+		errs = append(errs, sameSeccomp(all, corev1.SeccompPodAnnotationKey, c.SeccompProfile, at.in("securityContext", "seccompProfile"))...)
 	}
-	Containers(s, at, func(c *corev1.Container, at *field.Path) {
+	containers(s, at, func(c *corev1.Container, at place) {
 		if c.SecurityContext != nil {
-			errs = append(errs, sameSeccomp(all, corev1.SeccompContainerAnnotationKeyPrefix+c.Name, c.SecurityContext.SeccompProfile, at.Child("securityContext", "seccompProfile"))...)
+			errs = append(errs, sameSeccomp(all, corev1.SeccompContainerAnnotationKeyPrefix+c.Name, c.SecurityContext.SeccompProfile, at.in("securityContext", "seccompProfile"))...)
 		}
 	})
 	if s.OS != nil && s.OS.Name == corev1.Windows {
 		return errs
 	}
-	Containers(s, at, func(c *corev1.Container, at *field.Path) {
+	containers(s, at, func(c *corev1.Container, at place) {
 		profile := podArmor(s)
 		if c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
 			profile = c.SecurityContext.AppArmorProfile
 		}
 		if text, ok := all[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name]; ok && profile != nil {
-			errs = append(errs, sameArmor(text, profile, at.Child("securityContext", "appArmorProfile"))...)
+			errs = append(errs, sameArmor(text, profile, at.in("securityContext", "appArmorProfile"))...)
 		}
 	})
 	return errs
@@ -141,7 +145,7 @@ func podArmor(s *corev1.PodSpec) *corev1.AppArmorProfile {
 	return s.SecurityContext.AppArmorProfile
 }
 
-func sameSeccomp(all map[string]string, key string, p *corev1.SeccompProfile, at *field.Path) field.ErrorList {
+func sameSeccomp(all map[string]string, key string, p *corev1.SeccompProfile, at place) field.ErrorList {
 	text, ok := all[key]
 	if p == nil || !ok {
 		return nil
@@ -158,10 +162,10 @@ func sameSeccomp(all map[string]string, key string, p *corev1.SeccompProfile, at
 	if same {
 		return nil
 	}
-	return field.ErrorList{field.Forbidden(at.Child("type"), "seccomp type in annotation and field must match")}
+	return field.ErrorList{field.Forbidden(at.in("type").path(), "seccomp type in annotation and field must match")}
 }
 
-func sameArmor(text string, p *corev1.AppArmorProfile, at *field.Path) field.ErrorList {
+func sameArmor(text string, p *corev1.AppArmorProfile, at place) field.ErrorList {
 	same := true
 	switch p.Type {
 	case corev1.AppArmorProfileTypeUnconfined:
@@ -174,16 +178,16 @@ func sameArmor(text string, p *corev1.AppArmorProfile, at *field.Path) field.Err
 	if same {
 		return nil
 	}
-	return field.ErrorList{field.Forbidden(at.Child("type"), "apparmor type in annotation and field must match")}
+	return field.ErrorList{field.Forbidden(at.in("type").path(), "apparmor type in annotation and field must match")}
 }
 
-func sameFile(what, text, prefix string, file *string, at *field.Path) field.ErrorList {
+func sameFile(what, text, prefix string, file *string, at place) field.ErrorList {
 	name, ok := strings.CutPrefix(text, prefix)
 	switch {
 	case !ok:
-		return field.ErrorList{field.Forbidden(at.Child("type"), what+" type in annotation and field must match")}
+		return field.ErrorList{field.Forbidden(at.in("type").path(), what+" type in annotation and field must match")}
 	case file == nil || *file != name:
-		return field.ErrorList{field.Forbidden(at.Child("localhostProfile"), what+" profile in annotation and field must match")}
+		return field.ErrorList{field.Forbidden(at.in("localhostProfile").path(), what+" profile in annotation and field must match")}
 	}
 	return nil
 }
@@ -204,13 +208,13 @@ func armors(pod *corev1.Pod, f func(*corev1.Container, *corev1.AppArmorProfile))
 		return
 	}
 	whole := podArmor(&pod.Spec)
-	Containers(&pod.Spec, nil, func(c *corev1.Container, _ *field.Path) {
+	containers(&pod.Spec, place{}, func(c *corev1.Container, _ place) {
 		text, ok := pod.Annotations[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name]
 		if !ok || c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
 			return
 		}
 		p := armorOf(text)
-		if p != nil && len(validateAppArmor(p, nil)) == 0 && (whole == nil || !sameProfile(p, whole)) {
+		if p != nil && len(validateAppArmor(p, place{})) == 0 && (whole == nil || !sameProfile(p, whole)) {
 			f(c, p)
 		}
 	})

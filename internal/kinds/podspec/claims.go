@@ -12,7 +12,7 @@ import (
 
 // This file is the devices that a pod claims (KEP-4381), and which container uses which.
 
-func validateClaims(s *subject, at *field.Path) (errs field.ErrorList) {
+func validateClaims(s *subject, at place) (errs field.ErrorList) {
 	names := sets.New[string]()
 	for i := range s.ResourceClaims {
 		if s.meta != nil {
@@ -21,27 +21,27 @@ func validateClaims(s *subject, at *field.Path) (errs field.ErrorList) {
 				continue
 			}
 		}
-		errs = append(errs, validateClaim(&s.ResourceClaims[i], names, at.Index(i))...)
+		errs = append(errs, validateClaim(&s.ResourceClaims[i], names, at.nth(i))...)
 	}
 	return errs
 }
 
-func validateClaim(c *corev1.PodResourceClaim, names sets.Set[string], at *field.Path) (errs field.ErrorList) {
-	name := at.Child("name")
+func validateClaim(c *corev1.PodResourceClaim, names sets.Set[string], at place) (errs field.ErrorList) {
+	name := at.in("name")
 	switch {
 	case c.Name == "":
-		errs = append(errs, field.Required(name, ""))
+		errs = append(errs, field.Required(name.path(), ""))
 	case names.Has(c.Name):
-		errs = append(errs, field.Duplicate(name, c.Name))
+		errs = append(errs, field.Duplicate(name.path(), c.Name))
 	default:
 		errs = append(errs, dnsLabel(c.Name, name)...)
 		names.Insert(c.Name)
 	}
 	switch claim, template := c.ResourceClaimName, c.ResourceClaimTemplateName; {
 	case claim != nil && template != nil:
-		errs = append(errs, field.Invalid(at, untagged.Value(*c), "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"))
+		errs = append(errs, field.Invalid(at.path(), untagged.Value(*c), "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"))
 	case claim == nil && template == nil:
-		errs = append(errs, field.Invalid(at, untagged.Value(*c), "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"))
+		errs = append(errs, field.Invalid(at.path(), untagged.Value(*c), "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"))
 	}
 	for _, ref := range []struct {
 		name  string
@@ -51,34 +51,34 @@ func validateClaim(c *corev1.PodResourceClaim, names sets.Set[string], at *field
 			continue
 		}
 		for _, msg := range subdomain(*ref.value) {
-			errs = append(errs, field.Invalid(at.Child(ref.name), *ref.value, msg))
+			errs = append(errs, field.Invalid(at.in(ref.name).path(), *ref.value, msg))
 		}
 	}
 	return errs
 }
 
 // validateClaimNames: a container uses a claim of its pod as a whole, or requests in it, each once.
-func validateClaimNames(list []corev1.ResourceClaim, known sets.Set[string], at *field.Path) (errs field.ErrorList) {
+func validateClaimNames(list []corev1.ResourceClaim, known sets.Set[string], at place) (errs field.ErrorList) {
 	used := sets.New[string]() // claims, and requests as claim/request
 	for i, c := range list {
-		at := at.Index(i)
+		at := at.nth(i)
 		if c.Name == "" {
-			errs = append(errs, field.Required(at, ""))
+			errs = append(errs, field.Required(at.path(), ""))
 			continue
 		}
 		if used.Has(c.Name) {
-			errs = append(errs, field.Duplicate(at, c.Name))
+			errs = append(errs, field.Duplicate(at.path(), c.Name))
 		} else {
 			key := c.Name
 			if c.Request != "" {
-				errs = append(errs, dnsLabel(c.Request, at.Child("request"))...)
+				errs = append(errs, dnsLabel(c.Request, at.in("request"))...)
 				key += "/" + c.Request
 			}
 			errs = append(errs, overlaps(c, key, used, at)...)
 			used.Insert(key)
 		}
 		if !known.Has(c.Name) {
-			bad := field.NotFound(at, c.Name)
+			bad := field.NotFound(at.path(), c.Name)
 			bad.Detail = "must be one of the names in pod.spec.resourceClaims which is empty"
 			if len(known) > 0 {
 				bad.Detail = "must be one of the names in pod.spec.resourceClaims: " + strings.Join(sets.List(known), ", ")
@@ -89,13 +89,13 @@ func validateClaimNames(list []corev1.ResourceClaim, known sets.Set[string], at 
 	return errs
 }
 
-func overlaps(c corev1.ResourceClaim, key string, used sets.Set[string], at *field.Path) (errs field.ErrorList) {
+func overlaps(c corev1.ResourceClaim, key string, used sets.Set[string], at place) (errs field.ErrorList) {
 	if used.Has(key) {
-		return field.ErrorList{field.Duplicate(at, key)}
+		return field.ErrorList{field.Duplicate(at.path(), key)}
 	}
 	for other := range used {
 		if c.Request == "" && strings.HasPrefix(other, c.Name+"/") {
-			errs = append(errs, field.Duplicate(at, c.Name))
+			errs = append(errs, field.Duplicate(at.path(), c.Name))
 		}
 	}
 	return errs

@@ -7,14 +7,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func (w *warner) containers() {
-	at := w.root.Child("metadata", "annotations")
+	at := w.root.in("metadata", "annotations")
 	seccomp := func(key string, p *corev1.SeccompProfile) {
 		if _, ok := w.meta.Annotations[key]; ok && p == nil {
-			w.add(at.Key(key), `non-functional in v1.27+; use the "seccompProfile" field instead`)
+			w.add(at.key(key), `non-functional in v1.27+; use the "seccompProfile" field instead`)
 		}
 	}
 	security := w.SecurityContext
@@ -22,21 +21,24 @@ func (w *warner) containers() {
 		security = &corev1.PodSecurityContext{}
 	}
 	seccomp(corev1.SeccompPodAnnotationKey, security.SeccompProfile)
-	Containers(w.PodSpec, w.root.Child("spec"), func(c *corev1.Container, p *field.Path) {
+	containers(w.PodSpec, w.spec, func(c *corev1.Container, p place) {
 		own := c.SecurityContext
 		if own == nil {
 			own = &corev1.SecurityContext{}
 		}
 		seccomp(corev1.SeccompContainerAnnotationKeyPrefix+c.Name, own.SeccompProfile)
 		w.armor(c, own, at)
-		w.fractions(c.Resources.Limits, p.Child("resources", "limits"))
-		w.fractions(c.Resources.Requests, p.Child("resources", "requests"))
-		w.env(c.Env, p.Child("env"))
+		w.fractions(c.Resources.Limits, p.in("resources", "limits"))
+		w.fractions(c.Resources.Requests, p.in("resources", "requests"))
+		w.env(c.Env, p.in("env"))
 	})
 }
 
 // armor tells of AppArmor's annotations where no field takes their place. A pod's have become fields before it is looked at, where they could.
-func (w *warner) armor(c *corev1.Container, own *corev1.SecurityContext, at *field.Path) {
+func (w *warner) armor(c *corev1.Container, own *corev1.SecurityContext, at place) {
+	if len(w.meta.Annotations) == 0 {
+		return
+	}
 	key := corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix + c.Name
 	text, ok := w.meta.Annotations[key]
 	if !ok || own.AppArmorProfile != nil {
@@ -44,17 +46,17 @@ func (w *warner) armor(c *corev1.Container, own *corev1.SecurityContext, at *fie
 	}
 	p, whole := armorOf(text), podArmor(w.PodSpec)
 	if p == nil || whole == nil || !sameProfile(p, whole) {
-		w.add(at.Key(key), `deprecated since v1.30; use the "appArmorProfile" field instead`)
+		w.add(at.key(key), `deprecated since v1.30; use the "appArmorProfile" field instead`)
 	}
 }
 
 // env tells of variables that hide others: a value that builds on the one before hides nothing.
-func (w *warner) env(list []corev1.EnvVar, at *field.Path) {
+func (w *warner) env(list []corev1.EnvVar, at place) {
 	seen := sets.New[string]()
 	for i, e := range list {
 		before := "$(" + e.Name + ")"
 		if seen.Has(e.Name) && (e.ValueFrom != nil || e.Value == before || !strings.Contains(e.Value, before)) {
-			w.add(at.Index(i), "hides previous definition of %q, which may be dropped when using apply", e.Name)
+			w.add(at.nth(i), "hides previous definition of %q, which may be dropped when using apply", e.Name)
 		}
 		seen.Insert(e.Name)
 	}
@@ -62,15 +64,15 @@ func (w *warner) env(list []corev1.EnvVar, at *field.Path) {
 
 // portAt is a port and where it is defined.
 type portAt struct {
-	at *field.Path
+	at place
 	corev1.ContainerPort
 }
 
 func (w *warner) ports() {
-	taken, spec := map[string][]portAt{}, w.root.Child("spec")
-	Containers(w.PodSpec, spec, func(c *corev1.Container, at *field.Path) {
+	taken, spec := map[string][]portAt{}, w.spec
+	containers(w.PodSpec, spec, func(c *corev1.Container, at place) {
 		for i, p := range c.Ports {
-			at := at.Child("ports").Index(i)
+			at := at.in("ports").nth(i)
 			if p.HostIP != "" && p.HostPort == 0 {
 				w.add(at, "hostIP set without hostPort: %+v", p)
 			}
@@ -81,10 +83,10 @@ func (w *warner) ports() {
 			taken[k] = append(taken[k], portAt{at, p})
 		}
 	})
-	names := map[string]*field.Path{}
-	Containers(w.PodSpec, spec, func(c *corev1.Container, at *field.Path) {
+	names := map[string]place{}
+	containers(w.PodSpec, spec, func(c *corev1.Container, at place) {
 		for i, p := range c.Ports {
-			at := at.Child("ports").Index(i)
+			at := at.in("ports").nth(i)
 			if other, ok := names[p.Name]; ok {
 				w.add(at, "duplicate port name %q with %s, services and probes that select ports by name will use %s", p.Name, other, other)
 			} else if p.Name != "" {
@@ -94,7 +96,7 @@ func (w *warner) ports() {
 	})
 }
 
-func (w *warner) clash(p corev1.ContainerPort, other portAt, at *field.Path) {
+func (w *warner) clash(p corev1.ContainerPort, other portAt, at place) {
 	switch {
 	case p.HostIP == other.HostIP && p.HostPort == other.HostPort:
 		w.add(at, "duplicate port definition with %s", other.at)

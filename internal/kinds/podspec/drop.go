@@ -3,7 +3,6 @@ package podspec
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // DropDisabled takes out of s what upstream's gates leave switched off: signals to stop with (ContainerStopSignals), bundles of trust and certificates in
@@ -44,14 +43,14 @@ func projections(s *corev1.PodSpec, f func(*corev1.VolumeProjection)) {
 }
 
 func hasSignals(s *corev1.PodSpec) (found bool) {
-	Containers(s, nil, func(c *corev1.Container, _ *field.Path) {
+	containers(s, place{}, func(c *corev1.Container, _ place) {
 		found = found || c.Lifecycle != nil && c.Lifecycle.StopSignal != nil
 	})
 	return found
 }
 
 func dropSignals(s *corev1.PodSpec) {
-	Containers(s, nil, func(c *corev1.Container, _ *field.Path) {
+	containers(s, place{}, func(c *corev1.Container, _ place) {
 		if c.Lifecycle == nil || c.Lifecycle.StopSignal == nil {
 			return
 		}

@@ -14,43 +14,43 @@ import (
 
 // This file is what a container is told of its surroundings: its environment, and the fields of its pod.
 
-func validateEnv(c *corev1.Container, at *field.Path) (errs field.ErrorList) {
+func validateEnv(c *corev1.Container, at place) (errs field.ErrorList) {
 	for i, e := range c.Env {
-		at := at.Child("env").Index(i)
+		at := at.in("env").nth(i)
 		if e.Name == "" {
-			errs = append(errs, field.Required(at.Child("name"), ""))
+			errs = append(errs, field.Required(at.in("name").path(), ""))
 		}
-		errs = append(errs, named(e.Name, at.Child("name"), utilvalidation.IsRelaxedEnvVarName)...)
-		errs = append(errs, validateEnvSource(&e, at.Child("valueFrom"))...)
+		errs = append(errs, named(e.Name, at.in("name"), utilvalidation.IsRelaxedEnvVarName)...)
+		errs = append(errs, validateEnvSource(&e, at.in("valueFrom"))...)
 	}
 	for i, e := range c.EnvFrom {
-		list := at.Child("envFrom") // upstream says of the list what is wrong with one source
-		at := list.Index(i)
-		errs = append(errs, named(e.Prefix, at.Child("prefix"), utilvalidation.IsRelaxedEnvVarName)...)
+		list := at.in("envFrom") // upstream says of the list what is wrong with one source
+		at := list.nth(i)
+		errs = append(errs, named(e.Prefix, at.in("prefix"), utilvalidation.IsRelaxedEnvVarName)...)
 		if r := e.ConfigMapRef; r != nil {
-			errs = append(errs, requiredName(r.Name, at.Child("configMapRef", "name"))...)
+			errs = append(errs, requiredName(r.Name, at.in("configMapRef", "name"))...)
 		}
 		if r := e.SecretRef; r != nil {
-			errs = append(errs, requiredName(r.Name, at.Child("secretRef", "name"))...)
+			errs = append(errs, requiredName(r.Name, at.in("secretRef", "name"))...)
 		}
 		switch {
 		case e.ConfigMapRef == nil && e.SecretRef == nil:
-			errs = append(errs, field.Invalid(list, "", "must specify one of: `configMapRef` or `secretRef`"))
+			errs = append(errs, field.Invalid(list.path(), "", "must specify one of: `configMapRef` or `secretRef`"))
 		case e.ConfigMapRef != nil && e.SecretRef != nil:
-			errs = append(errs, field.Invalid(list, "", "may not have more than one field specified at a time"))
+			errs = append(errs, field.Invalid(list.path(), "", "may not have more than one field specified at a time"))
 		}
 	}
 	return errs
 }
 
-func requiredName(name string, at *field.Path) field.ErrorList {
+func requiredName(name string, at place) field.ErrorList {
 	if name == "" {
-		return field.ErrorList{field.Required(at, "")}
+		return field.ErrorList{field.Required(at.path(), "")}
 	}
 	return named(name, at, subdomain)
 }
 
-func validateEnvSource(e *corev1.EnvVar, at *field.Path) (errs field.ErrorList) {
+func validateEnvSource(e *corev1.EnvVar, at place) (errs field.ErrorList) {
 	from, n := e.ValueFrom, 0
 	if from == nil {
 		return nil
@@ -60,51 +60,51 @@ func validateEnvSource(e *corev1.EnvVar, at *field.Path) (errs field.ErrorList) 
 		errs = append(errs, more...)
 	}
 	if r := from.FieldRef; r != nil {
-		count(validateFieldRef(r, envFields(), at.Child("fieldRef")))
+		count(validateFieldRef(r, envFields(), at.in("fieldRef")))
 	}
 	if r := from.ResourceFieldRef; r != nil {
-		count(validateResourceRef(r, at.Child("resourceFieldRef"), false))
+		count(validateResourceRef(r, at.in("resourceFieldRef"), false))
 	}
 	if r := from.ConfigMapKeyRef; r != nil {
-		count(validateKeyRef(r.Name, r.Key, at.Child("configMapKeyRef")))
+		count(validateKeyRef(r.Name, r.Key, at.in("configMapKeyRef")))
 	}
 	if r := from.SecretKeyRef; r != nil {
-		count(validateKeyRef(r.Name, r.Key, at.Child("secretKeyRef")))
+		count(validateKeyRef(r.Name, r.Key, at.in("secretKeyRef")))
 	}
 	if r := from.FileKeyRef; r != nil {
-		count(validateFileRef(r, at.Child("fileKeyRef")))
+		count(validateFileRef(r, at.in("fileKeyRef")))
 	}
 	switch {
 	case n == 0:
-		errs = append(errs, field.Invalid(at, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"))
+		errs = append(errs, field.Invalid(at.path(), "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"))
 	case e.Value != "":
-		errs = append(errs, field.Invalid(at, "", "may not be specified when `value` is not empty"))
+		errs = append(errs, field.Invalid(at.path(), "", "may not be specified when `value` is not empty"))
 	case n > 1:
-		errs = append(errs, field.Invalid(at, "", "may not have more than one field specified at a time"))
+		errs = append(errs, field.Invalid(at.path(), "", "may not have more than one field specified at a time"))
 	}
 	return errs
 }
 
-func validateKeyRef(name, key string, at *field.Path) (errs field.ErrorList) {
+func validateKeyRef(name, key string, at place) (errs field.ErrorList) {
 	for _, msg := range subdomain(name) {
-		errs = append(errs, field.Invalid(at.Child("name"), name, msg))
+		errs = append(errs, field.Invalid(at.in("name").path(), name, msg))
 	}
 	if key == "" {
-		return append(errs, field.Required(at.Child("key"), ""))
+		return append(errs, field.Required(at.in("key").path(), ""))
 	}
-	return append(errs, named(key, at.Child("key"), utilvalidation.IsConfigMapKey)...)
+	return append(errs, named(key, at.in("key"), utilvalidation.IsConfigMapKey)...)
 }
 
-func validateFileRef(r *corev1.FileKeySelector, at *field.Path) (errs field.ErrorList) {
+func validateFileRef(r *corev1.FileKeySelector, at place) (errs field.ErrorList) {
 	if r.Key == "" {
-		errs = append(errs, field.Required(at.Child("key"), ""))
+		errs = append(errs, field.Required(at.in("key").path(), ""))
 	}
-	errs = append(errs, named(r.Key, at.Child("key"), utilvalidation.IsRelaxedEnvVarName)...)
-	errs = append(errs, dnsLabel(r.VolumeName, at.Child("volumeName"))...)
+	errs = append(errs, named(r.Key, at.in("key"), utilvalidation.IsRelaxedEnvVarName)...)
+	errs = append(errs, dnsLabel(r.VolumeName, at.in("volumeName"))...)
 	if r.Path == "" {
-		return append(errs, field.Required(at.Child("path"), ""))
+		return append(errs, field.Required(at.in("path").path(), ""))
 	}
-	return append(errs, noBacksteps(r.Path, at.Child("path"))...)
+	return append(errs, noBacksteps(r.Path, at.in("path"))...)
 }
 
 // envFields and volumeFields are the fields of a pod that it can be told, in alphabetical order. Labels and annotations are told one by one in the
@@ -123,16 +123,16 @@ func volumeFields() []string {
 // subscripted is a path that names one entry of a map: metadata.labels['app'].
 var subscripted = regexp.MustCompile(`^(.*)\['(.*)'\]$`)
 
-func validateFieldRef(r *corev1.ObjectFieldSelector, allowed []string, at *field.Path) (errs field.ErrorList) {
+func validateFieldRef(r *corev1.ObjectFieldSelector, allowed []string, at place) (errs field.ErrorList) {
 	switch {
 	case r.APIVersion == "":
-		return field.ErrorList{field.Required(at.Child("apiVersion"), "")}
+		return field.ErrorList{field.Required(at.in("apiVersion").path(), "")}
 	case r.FieldPath == "":
-		return field.ErrorList{field.Required(at.Child("fieldPath"), "")}
+		return field.ErrorList{field.Required(at.in("fieldPath").path(), "")}
 	}
 	name, err := podField(r)
 	if err != nil {
-		return field.ErrorList{field.Invalid(at.Child("fieldPath"), r.FieldPath, fmt.Sprintf("error converting fieldPath: %v", err))}
+		return field.ErrorList{field.Invalid(at.in("fieldPath").path(), r.FieldPath, fmt.Sprintf("error converting fieldPath: %v", err))}
 	}
 	if parts := subscripted.FindStringSubmatch(name); parts != nil {
 		key := parts[2]
@@ -140,12 +140,12 @@ func validateFieldRef(r *corev1.ObjectFieldSelector, allowed []string, at *field
 			key = strings.ToLower(key)
 		}
 		for _, msg := range utilvalidation.IsQualifiedName(key) {
-			errs = append(errs, field.Invalid(at, key, msg))
+			errs = append(errs, field.Invalid(at.path(), key, msg))
 		}
 		return errs
 	}
 	if !slices.Contains(allowed, name) {
-		return field.ErrorList{field.NotSupported(at.Child("fieldPath"), name, allowed)}
+		return field.ErrorList{field.NotSupported(at.in("fieldPath").path(), name, allowed)}
 	}
 	return nil
 }
@@ -172,21 +172,21 @@ func podField(r *corev1.ObjectFieldSelector) (string, error) {
 }
 
 // validateResourceRef checks the name of one of a container's resources; a file in a volume must say whose.
-func validateResourceRef(r *corev1.ResourceFieldSelector, at *field.Path, volume bool) (errs field.ErrorList) {
+func validateResourceRef(r *corev1.ResourceFieldSelector, at place, volume bool) (errs field.ErrorList) {
 	known := []string{"limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory"}
 	pages := strings.HasPrefix(r.Resource, "limits.hugepages-") || strings.HasPrefix(r.Resource, "requests.hugepages-")
 	switch {
 	case volume && r.ContainerName == "":
-		errs = append(errs, field.Required(at.Child("containerName"), ""))
+		errs = append(errs, field.Required(at.in("containerName").path(), ""))
 	case r.Resource == "":
-		errs = append(errs, field.Required(at.Child("resource"), ""))
+		errs = append(errs, field.Required(at.in("resource").path(), ""))
 	case !slices.Contains(known, r.Resource) && !pages:
-		errs = append(errs, field.NotSupported(at.Child("resource"), r.Resource, known))
+		errs = append(errs, field.NotSupported(at.in("resource").path(), r.Resource, known))
 	}
-	return append(errs, validateDivisor(r, at.Child("divisor"))...)
+	return append(errs, validateDivisor(r, at.in("divisor"))...)
 }
 
-func validateDivisor(r *corev1.ResourceFieldSelector, at *field.Path) field.ErrorList {
+func validateDivisor(r *corev1.ResourceFieldSelector, at place) field.ErrorList {
 	if r.Divisor.IsZero() {
 		return nil
 	}
@@ -198,7 +198,7 @@ func validateDivisor(r *corev1.ResourceFieldSelector, at *field.Path) field.Erro
 		if slices.Contains([]string{"1m", "1"}, r.Divisor.String()) {
 			return nil
 		}
-		return field.ErrorList{field.Invalid(at, r.Resource, "only divisor's values 1m and 1 are supported with the cpu resource")}
+		return field.ErrorList{field.Invalid(at.path(), r.Resource, "only divisor's values 1m and 1 are supported with the cpu resource")}
 	case name == "memory":
 		what = "memory"
 	case name == "ephemeral-storage":
@@ -209,17 +209,17 @@ func validateDivisor(r *corev1.ResourceFieldSelector, at *field.Path) field.Erro
 	if what == "" || slices.Contains(sizes, r.Divisor.String()) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(at, r.Resource, fmt.Sprintf("only divisor's values %s are supported with the %s resource", strings.Join(sizes, ", "), what))}
+	return field.ErrorList{field.Invalid(at.path(), r.Resource, fmt.Sprintf("only divisor's values %s are supported with the %s resource", strings.Join(sizes, ", "), what))}
 }
 
 // validateFileVolumes: variables come from files in volumes that the pod's own containers fill (KEP-3721).
-func validateFileVolumes(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
-	Containers(s, at, func(c *corev1.Container, at *field.Path) {
+func validateFileVolumes(s *corev1.PodSpec, at place) (errs field.ErrorList) {
+	containers(s, at, func(c *corev1.Container, at place) {
 		for i, e := range c.Env {
 			if e.ValueFrom == nil || e.ValueFrom.FileKeyRef == nil {
 				continue
 			}
-			name, at := e.ValueFrom.FileKeyRef.VolumeName, at.Child("env").Index(i).Child("valueFrom", "fileKeyRef", "volumeName")
+			name, at := e.ValueFrom.FileKeyRef.VolumeName, at.in("env").nth(i).in("valueFrom", "fileKeyRef", "volumeName")
 			var found *corev1.Volume
 			for j := range s.Volumes {
 				if s.Volumes[j].Name == name {
@@ -227,9 +227,9 @@ func validateFileVolumes(s *corev1.PodSpec, at *field.Path) (errs field.ErrorLis
 				}
 			}
 			if found == nil {
-				errs = append(errs, field.NotFound(at, name))
+				errs = append(errs, field.NotFound(at.path(), name))
 			} else if found.EmptyDir == nil {
-				errs = append(errs, field.Invalid(at, name, "referenced volume must be of type emptyDir"))
+				errs = append(errs, field.Invalid(at.path(), name, "referenced volume must be of type emptyDir"))
 			}
 		}
 	})

@@ -21,30 +21,30 @@ const (
 )
 
 // validateDNS: a pod that takes no resolver of the cluster's must bring its own.
-func validateDNS(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func validateDNS(s *corev1.PodSpec, at place) (errs field.ErrorList) {
 	c := s.DNSConfig
 	if s.DNSPolicy == corev1.DNSNone {
 		switch {
 		case c == nil:
-			return field.ErrorList{field.Required(at, "must provide `dnsConfig` when `dnsPolicy` is None")}
+			return field.ErrorList{field.Required(at.path(), "must provide `dnsConfig` when `dnsPolicy` is None")}
 		case len(c.Nameservers) == 0:
-			return field.ErrorList{field.Required(at.Child("nameservers"), "must provide at least one DNS nameserver when `dnsPolicy` is None")}
+			return field.ErrorList{field.Required(at.in("nameservers").path(), "must provide at least one DNS nameserver when `dnsPolicy` is None")}
 		}
 	}
 	if c == nil {
 		return nil
 	}
 	if len(c.Nameservers) > maxNameservers {
-		errs = append(errs, field.Invalid(at.Child("nameservers"), c.Nameservers, fmt.Sprintf("must not have more than %v nameservers", maxNameservers)))
+		errs = append(errs, field.Invalid(at.in("nameservers").path(), c.Nameservers, fmt.Sprintf("must not have more than %v nameservers", maxNameservers)))
 	}
 	for i, server := range c.Nameservers {
-		errs = append(errs, utilvalidation.IsValidIPForLegacyField(at.Child("nameservers").Index(i), server, true, nil)...)
+		errs = append(errs, utilvalidation.IsValidIPForLegacyField(at.in("nameservers").nth(i).path(), server, true, nil)...)
 	}
 	if len(c.Searches) > maxSearches {
-		errs = append(errs, field.Invalid(at.Child("searches"), c.Searches, fmt.Sprintf("must not have more than %v search paths", maxSearches)))
+		errs = append(errs, field.Invalid(at.in("searches").path(), c.Searches, fmt.Sprintf("must not have more than %v search paths", maxSearches)))
 	}
 	if len(strings.Join(c.Searches, " ")) > maxSearchChars {
-		errs = append(errs, field.Invalid(at.Child("searches"), c.Searches, fmt.Sprintf("must not have more than %v characters (including spaces) in the search list", maxSearchChars)))
+		errs = append(errs, field.Invalid(at.in("searches").path(), c.Searches, fmt.Sprintf("must not have more than %v characters (including spaces) in the search list", maxSearchChars)))
 	}
 	for i, search := range c.Searches {
 		if search == "." {
@@ -52,65 +52,65 @@ func validateDNS(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
 		}
 		search = strings.TrimSuffix(search, ".")
 		for _, msg := range utilvalidation.IsDNS1123SubdomainWithUnderscore(search) {
-			errs = append(errs, field.Invalid(at.Child("searches").Index(i), search, msg))
+			errs = append(errs, field.Invalid(at.in("searches").nth(i).path(), search, msg))
 		}
 	}
 	for i, o := range c.Options {
 		if o.Name == "" {
-			errs = append(errs, field.Required(at.Child("options").Index(i), "must not be empty"))
+			errs = append(errs, field.Required(at.in("options").nth(i).path(), "must not be empty"))
 		}
 	}
 	return errs
 }
 
-func validateHostAliases(list []corev1.HostAlias, at *field.Path) (errs field.ErrorList) {
+func validateHostAliases(list []corev1.HostAlias, at place) (errs field.ErrorList) {
 	for i, alias := range list {
-		at := at.Index(i)
-		errs = append(errs, utilvalidation.IsValidIPForLegacyField(at.Child("ip"), alias.IP, true, nil)...)
+		at := at.nth(i)
+		errs = append(errs, utilvalidation.IsValidIPForLegacyField(at.in("ip").path(), alias.IP, true, nil)...)
 		for j, host := range alias.Hostnames {
 			for _, msg := range utilvalidation.IsDNS1123Subdomain(host) {
-				errs = append(errs, field.Invalid(at.Child("hostnames").Index(j), host, msg))
+				errs = append(errs, field.Invalid(at.in("hostnames").nth(j).path(), host, msg))
 			}
 		}
 	}
 	return errs
 }
 
-func validateHostnameOverride(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func validateHostnameOverride(s *corev1.PodSpec, at place) (errs field.ErrorList) {
 	name := s.HostnameOverride
 	if name == nil {
 		return nil
 	}
 	if s.SetHostnameAsFQDN != nil && *s.SetHostnameAsFQDN {
-		errs = append(errs, field.Forbidden(at, "may not be specified when setHostnameAsFQDN is true"))
+		errs = append(errs, field.Forbidden(at.path(), "may not be specified when setHostnameAsFQDN is true"))
 	}
 	if s.HostNetwork {
-		errs = append(errs, field.Forbidden(at, "may not be specified when hostNetwork is true"))
+		errs = append(errs, field.Forbidden(at.path(), "may not be specified when hostNetwork is true"))
 	}
 	if len(*name) > maxOverride {
-		errs = append(errs, field.TooLong(at, "", maxOverride))
+		errs = append(errs, field.TooLong(at.path(), "", maxOverride))
 	}
 	for _, msg := range utilvalidation.IsDNS1123Subdomain(*name) {
-		errs = append(errs, field.Invalid(at, *name, msg))
+		errs = append(errs, field.Invalid(at.path(), *name, msg))
 	}
 	return errs
 }
 
 // validateGates: what must be said of a pod before it is ready, and taken away before it is scheduled.
-func validateGates(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func validateGates(s *corev1.PodSpec, at place) (errs field.ErrorList) {
 	for i, g := range s.ReadinessGates {
 		for _, msg := range utilvalidation.IsQualifiedName(string(g.ConditionType)) {
-			errs = append(errs, field.Invalid(at.Child("readinessGates").Index(i).Child("conditionType"), string(g.ConditionType), msg))
+			errs = append(errs, field.Invalid(at.in("readinessGates").nth(i).in("conditionType").path(), string(g.ConditionType), msg))
 		}
 	}
 	seen := sets.New[string]()
 	for i, g := range s.SchedulingGates {
-		at := at.Child("schedulingGates").Index(i)
+		at := at.in("schedulingGates").nth(i)
 		for _, msg := range utilvalidation.IsQualifiedName(g.Name) {
-			errs = append(errs, field.Invalid(at, g.Name, msg))
+			errs = append(errs, field.Invalid(at.path(), g.Name, msg))
 		}
 		if seen.Has(g.Name) {
-			errs = append(errs, field.Duplicate(at, g.Name))
+			errs = append(errs, field.Duplicate(at.path(), g.Name))
 		}
 		seen.Insert(g.Name)
 	}

@@ -16,45 +16,55 @@ import (
 // This file is what containers, and a pod as a whole, ask and may take.
 
 // nameRule says what is wrong with a resource's name.
-type nameRule func(name corev1.ResourceName, at *field.Path) field.ErrorList
+type nameRule func(name corev1.ResourceName, at place) field.ErrorList
 
 // validateResources looks at resources in the order of their names: upstream's order is a map's, and so any. oddPages: parts of pages may be asked for.
-func validateResources(r *corev1.ResourceRequirements, at *field.Path, rule nameRule, oddPages bool) (errs field.ErrorList) {
-	limits, requests := at.Child("limits"), at.Child("requests")
-	for _, name := range slices.Sorted(maps.Keys(r.Limits)) {
-		errs = append(errs, validateAmount(name, r.Limits[name], limits.Key(string(name)), rule)...)
+func validateResources(r *corev1.ResourceRequirements, at place, rule nameRule, oddPages bool) (errs field.ErrorList) {
+	limits, requests := at.in("limits"), at.in("requests")
+	for _, name := range inOrder(r.Limits) {
+		errs = append(errs, validateAmount(name, r.Limits[name], limits.key(string(name)), rule)...)
 		if !oddPages {
-			errs = append(errs, wholePages(name, r.Limits[name], limits.Key(string(name)))...)
+			errs = append(errs, wholePages(name, r.Limits[name], limits.key(string(name)))...)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
-		at, request := requests.Key(string(name)), r.Requests[name]
+	for _, name := range inOrder(r.Requests) {
+		at, request := requests.key(string(name)), r.Requests[name]
 		errs = append(errs, validateAmount(name, request, at, rule)...)
 		switch limit, ok := r.Limits[name]; {
 		case !ok && !shared(name):
-			errs = append(errs, field.Required(limits, "Limit must be set for non overcommitable resources"))
+			errs = append(errs, field.Required(limits.path(), "Limit must be set for non overcommitable resources"))
 		case ok && !shared(name) && request.Cmp(limit) != 0:
-			errs = append(errs, field.Invalid(requests, request.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String())))
+			errs = append(errs, field.Invalid(requests.path(), request.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String())))
 		case ok && request.Cmp(limit) > 0:
-			errs = append(errs, field.Invalid(requests, request.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
+			errs = append(errs, field.Invalid(requests.path(), request.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
 		}
 		if !oddPages {
 			errs = append(errs, wholePages(name, request, at)...)
 		}
 	}
 	if hasPages(r.Limits, r.Requests) && !hasComputing(r.Limits, r.Requests) {
-		errs = append(errs, field.Forbidden(at, "HugePages require cpu or memory"))
+		errs = append(errs, field.Forbidden(at.path(), "HugePages require cpu or memory"))
 	}
 	return errs
 }
 
-func validateAmount(name corev1.ResourceName, q resource.Quantity, at *field.Path, rule nameRule) field.ErrorList {
+// inOrder are the names of a list, sorted.
+func inOrder(list corev1.ResourceList) []corev1.ResourceName {
+	names := make([]corev1.ResourceName, 0, len(list))
+	for name := range list {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func validateAmount(name corev1.ResourceName, q resource.Quantity, at place, rule nameRule) field.ErrorList {
 	errs := rule(name, at)
 	if q.Sign() < 0 {
-		errs = append(errs, field.Invalid(at, q.String(), atLeastZero))
+		errs = append(errs, field.Invalid(at.path(), q.String(), atLeastZero))
 	}
 	if Extended(name) && q.MilliValue()%1000 != 0 {
-		errs = append(errs, field.Invalid(at, q, "must be an integer"))
+		errs = append(errs, field.Invalid(at.path(), q, "must be an integer"))
 	}
 	return errs
 }
@@ -64,7 +74,7 @@ func isPages(name corev1.ResourceName) bool {
 }
 
 // wholePages: memory in huge pages comes in pages of the size that its name says.
-func wholePages(name corev1.ResourceName, q resource.Quantity, at *field.Path) field.ErrorList {
+func wholePages(name corev1.ResourceName, q resource.Quantity, at place) field.ErrorList {
 	if !isPages(name) {
 		return nil
 	}
@@ -72,13 +82,18 @@ func wholePages(name corev1.ResourceName, q resource.Quantity, at *field.Path) f
 	if err == nil && size.Value() > 0 && q.Value()%size.Value() == 0 {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(at, q.String(), fmt.Sprintf("%s is not positive integer multiple of %s", q.String(), name))}
+	return field.ErrorList{field.Invalid(at.path(), q.String(), fmt.Sprintf("%s is not positive integer multiple of %s", q.String(), name))}
 }
 
 func hasPages(lists ...corev1.ResourceList) bool {
-	return slices.ContainsFunc(lists, func(l corev1.ResourceList) bool {
-		return slices.ContainsFunc(slices.Collect(maps.Keys(l)), isPages)
-	})
+	for _, l := range lists {
+		for name := range l {
+			if isPages(name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func hasComputing(lists ...corev1.ResourceList) bool {
@@ -117,22 +132,22 @@ func standard(name corev1.ResourceName) bool {
 	return isPages(name) || strings.HasPrefix(string(name), corev1.ResourceRequestsHugePagesPrefix)
 }
 
-func anyResource(name corev1.ResourceName, at *field.Path) (errs field.ErrorList) {
+func anyResource(name corev1.ResourceName, at place) (errs field.ErrorList) {
 	for _, msg := range utilvalidation.IsQualifiedName(string(name)) {
-		errs = append(errs, field.Invalid(at, name, msg))
+		errs = append(errs, field.Invalid(at.path(), name, msg))
 	}
 	if len(errs) == 0 && !strings.Contains(string(name), "/") && !standard(name) {
-		errs = append(errs, field.Invalid(at, name, "must be a standard resource type or fully qualified"))
+		errs = append(errs, field.Invalid(at.path(), name, "must be a standard resource type or fully qualified"))
 	}
 	return errs
 }
 
 // containerResource is the rule for what a container may ask.
-func containerResource(name corev1.ResourceName, at *field.Path) field.ErrorList {
+func containerResource(name corev1.ResourceName, at place) field.ErrorList {
 	errs := anyResource(name, at)
 	if strings.Contains(string(name), "/") {
 		if !native(name) && !Extended(name) {
-			errs = append(errs, field.Invalid(at, name, "doesn't follow extended resource name standard"))
+			errs = append(errs, field.Invalid(at.path(), name, "doesn't follow extended resource name standard"))
 		}
 		return errs
 	}
@@ -141,73 +156,73 @@ func containerResource(name corev1.ResourceName, at *field.Path) field.ErrorList
 		return errs
 	}
 	if !isPages(name) {
-		errs = append(errs, field.Invalid(at, name, "must be a standard resource for containers"))
+		errs = append(errs, field.Invalid(at.path(), name, "must be a standard resource for containers"))
 	}
 	return errs
 }
 
 // podResource is the rule for what a pod may ask as a whole (KEP-2837).
-func podResource(name corev1.ResourceName, at *field.Path) field.ErrorList {
+func podResource(name corev1.ResourceName, at place) field.ErrorList {
 	errs := anyResource(name, at)
 	if len(errs) == 0 && !resourcehelper.IsSupportedPodLevelResource(name) {
-		errs = append(errs, field.NotSupported(at, name, slices.Sorted(maps.Keys(resourcehelper.SupportedPodLevelResources()))))
+		errs = append(errs, field.NotSupported(at.path(), name, slices.Sorted(maps.Keys(resourcehelper.SupportedPodLevelResources()))))
 	}
 	return errs
 }
 
 // validatePodResources: what the containers ask together must fit into what the pod asks, and what one may take into what the pod may.
-func validatePodResources(s *subject, at *field.Path) (errs field.ErrorList) {
+func validatePodResources(s *subject, at place) (errs field.ErrorList) {
 	r := s.Resources
 	if r == nil {
 		return nil
 	}
 	if s.OS != nil && s.OS.Name == corev1.Windows {
-		return field.ErrorList{field.Forbidden(at, "may not be set for a windows pod")}
+		return field.ErrorList{field.Forbidden(at.path(), "may not be set for a windows pod")}
 	}
 	if r.Claims != nil {
-		errs = append(errs, field.Forbidden(at.Child("claims"), "claims may not be set for Resources at pod-level"))
+		errs = append(errs, field.Forbidden(at.in("claims").path(), "claims may not be set for Resources at pod-level"))
 	}
 	errs = append(errs, validateResources(r, at, podResource, s.leave.oddPages)...)
-	errs = append(errs, validateClaimNames(r.Claims, s.claims, at.Child("claims"))...)
+	errs = append(errs, validateClaimNames(r.Claims, s.claims, at.in("claims"))...)
 	pod := &corev1.Pod{Spec: *s.PodSpec}
 	asked := resourcehelper.AggregateContainerRequests(pod, resourcehelper.PodResourcesOptions{})
-	for _, name := range slices.Sorted(maps.Keys(asked)) {
+	for _, name := range inOrder(asked) {
 		all, sum := r.Requests[name], asked[name]
 		if _, ok := r.Requests[name]; ok && sum.Cmp(all) > 0 {
-			errs = append(errs, field.Invalid(at.Child("requests").Key(string(name)), all.String(), fmt.Sprintf("must be greater than or equal to aggregate container requests of %s", sum.String())))
+			errs = append(errs, field.Invalid(at.in("requests").key(string(name)).path(), all.String(), fmt.Sprintf("must be greater than or equal to aggregate container requests of %s", sum.String())))
 		}
 	}
 	taken := resourcehelper.AggregateContainerLimits(pod, resourcehelper.PodResourcesOptions{})
-	for _, name := range slices.Sorted(maps.Keys(taken)) {
+	for _, name := range inOrder(taken) {
 		all, sum := r.Limits[name], taken[name]
 		if _, ok := r.Limits[name]; ok && isPages(name) && sum.Cmp(all) > 0 {
-			errs = append(errs, field.Invalid(at.Child("limits").Key(string(name)), all.String(), fmt.Sprintf("must be greater than or equal to aggregate container limits of %s", sum.String())))
+			errs = append(errs, field.Invalid(at.in("limits").key(string(name)).path(), all.String(), fmt.Sprintf("must be greater than or equal to aggregate container limits of %s", sum.String())))
 		}
 	}
 	for i := range s.Containers {
 		limits := s.Containers[i].Resources.Limits
-		for _, name := range slices.Sorted(maps.Keys(limits)) {
+		for _, name := range inOrder(limits) {
 			all, one := r.Limits[name], limits[name]
 			if _, ok := r.Limits[name]; ok && one.Cmp(all) > 0 {
-				at := at.Child("containers").Index(i).Key(string(name)).Child("limits")
-				errs = append(errs, field.Invalid(at, one.String(), fmt.Sprintf("must be less than or equal to pod limits of %s", all.String())))
+				at := at.in("containers").nth(i).key(string(name)).in("limits")
+				errs = append(errs, field.Invalid(at.path(), one.String(), fmt.Sprintf("must be less than or equal to pod limits of %s", all.String())))
 			}
 		}
 	}
 	return errs
 }
 
-func validateResize(list []corev1.ContainerResizePolicy, restart corev1.RestartPolicy, at *field.Path) (errs field.ErrorList) {
+func validateResize(list []corev1.ContainerResizePolicy, restart corev1.RestartPolicy, at place) (errs field.ErrorList) {
 	seen := map[corev1.ResourceName]bool{}
 	for i, p := range list {
 		if seen[p.ResourceName] {
-			errs = append(errs, field.Duplicate(at.Index(i), p.ResourceName))
+			errs = append(errs, field.Duplicate(at.nth(i).path(), p.ResourceName))
 		}
 		seen[p.ResourceName] = true
 		errs = append(errs, oneOf(at, p.ResourceName, corev1.ResourceCPU, corev1.ResourceMemory)...)
 		errs = append(errs, oneOf(at, p.RestartPolicy, corev1.NotRequired, corev1.RestartContainer)...)
 		if restart == corev1.RestartPolicyNever && p.RestartPolicy != corev1.NotRequired {
-			errs = append(errs, field.Invalid(at, p.RestartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'"))
+			errs = append(errs, field.Invalid(at.path(), p.RestartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'"))
 		}
 	}
 	return errs

@@ -47,22 +47,22 @@ func leaveOf(old *corev1.PodSpec) (l leave) {
 	for i := range old.TopologySpreadConstraints {
 		c := &old.TopologySpreadConstraints[i]
 		l.oddSpread = l.oddSpread || badSelector(c.LabelSelector)
-		l.oddSpreadKeys = l.oddSpreadKeys || len(validateLabelKeys(c.MatchLabelKeys, nil, c.LabelSelector, field.NewPath(""))) > 0
+		l.oddSpreadKeys = l.oddSpreadKeys || len(validateLabelKeys(c.MatchLabelKeys, nil, c.LabelSelector, place{})) > 0
 	}
 	for i := range old.Volumes {
 		if p := old.Volumes[i].Projected; p != nil {
 			for _, source := range p.Sources {
-				l.oddTokenPath = l.oddTokenPath || source.ServiceAccountToken != nil && len(ownPath(source.ServiceAccountToken.Path, field.NewPath(""))) > 0
+				l.oddTokenPath = l.oddTokenPath || source.ServiceAccountToken != nil && len(ownPath(source.ServiceAccountToken.Path, place{})) > 0
 			}
 		}
 	}
 	if c := old.SecurityContext; c != nil {
 		for _, ctl := range c.Sysctls {
-			l.hostSysctls = l.hostSysctls || len(hostSysctl(ctl.Name, old, field.NewPath(""))) > 0
+			l.hostSysctls = l.hostSysctls || len(hostSysctl(ctl.Name, old, place{})) > 0
 		}
 		l.anySELinux = c.SELinuxChangePolicy != nil
 	}
-	Containers(old, nil, func(c *corev1.Container, _ *field.Path) {
+	containers(old, place{}, func(c *corev1.Container, _ place) {
 		l.devices = l.devices || ownUsers(old) && len(c.VolumeDevices) > 0
 	})
 	for i := range old.InitContainers {
@@ -80,10 +80,10 @@ func leaveOf(old *corev1.PodSpec) (l leave) {
 func hasOddPages(s *corev1.PodSpec) (odd bool) {
 	look := func(list corev1.ResourceList) {
 		for name, q := range list {
-			odd = odd || len(wholePages(name, q, nil)) > 0
+			odd = odd || len(wholePages(name, q, place{})) > 0
 		}
 	}
-	Containers(s, nil, func(c *corev1.Container, _ *field.Path) {
+	containers(s, place{}, func(c *corev1.Container, _ place) {
 		look(c.Resources.Limits)
 		look(c.Resources.Requests)
 	})
@@ -147,15 +147,26 @@ func OddNodeValues(terms []corev1.NodeSelectorTerm) bool {
 }
 
 // Containers calls f with all containers of s and their paths below at: those that run first, those that do the work, and those that a person added. nil is
-// a path too, for who asks for none.
+// for who asks for no paths, and gets none.
 func Containers(s *corev1.PodSpec, at *field.Path, f func(*corev1.Container, *field.Path)) {
+	containers(s, place{up: at}, func(c *corev1.Container, p place) {
+		if at == nil {
+			f(c, nil)
+			return
+		}
+		f(c, p.path())
+	})
+}
+
+// containers is Containers with their places.
+func containers(s *corev1.PodSpec, at place, f func(*corev1.Container, place)) {
 	for i := range s.InitContainers {
-		f(&s.InitContainers[i], at.Child("initContainers").Index(i))
+		f(&s.InitContainers[i], at.in("initContainers").nth(i))
 	}
 	for i := range s.Containers {
-		f(&s.Containers[i], at.Child("containers").Index(i))
+		f(&s.Containers[i], at.in("containers").nth(i))
 	}
 	for i := range s.EphemeralContainers {
-		f((*corev1.Container)(&s.EphemeralContainers[i].EphemeralContainerCommon), at.Child("ephemeralContainers").Index(i))
+		f((*corev1.Container)(&s.EphemeralContainers[i].EphemeralContainerCommon), at.in("ephemeralContainers").nth(i))
 	}
 }

@@ -30,7 +30,7 @@ const (
 
 func looks(pattern, s string) bool { return regexp.MustCompile(pattern).MatchString(s) }
 
-func validateOS(s *corev1.PodSpec, at *field.Path) field.ErrorList {
+func validateOS(s *corev1.PodSpec, at place) field.ErrorList {
 	if s.OS == nil {
 		return nil
 	}
@@ -40,20 +40,20 @@ func validateOS(s *corev1.PodSpec, at *field.Path) field.ErrorList {
 	case corev1.Windows:
 		return windowsOnly(s, at)
 	case "":
-		return field.ErrorList{field.Required(at.Child("os", "name"), "")}
+		return field.ErrorList{field.Required(at.in("os", "name").path(), "")}
 	}
-	return field.ErrorList{field.NotSupported(at.Child("os"), s.OS.Name, []corev1.OSName{corev1.Linux, corev1.Windows})}
+	return field.ErrorList{field.NotSupported(at.in("os").path(), s.OS.Name, []corev1.OSName{corev1.Linux, corev1.Windows})}
 }
 
 // linuxOnly refuses what Windows alone knows.
-func linuxOnly(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func linuxOnly(s *corev1.PodSpec, at place) (errs field.ErrorList) {
 	const detail = "windows options cannot be set for a linux pod"
 	if c := s.SecurityContext; c != nil && c.WindowsOptions != nil {
-		errs = append(errs, field.Forbidden(at.Child("securityContext", "windowsOptions"), detail))
+		errs = append(errs, field.Forbidden(at.in("securityContext", "windowsOptions").path(), detail))
 	}
-	Containers(s, at, func(c *corev1.Container, at *field.Path) {
+	containers(s, at, func(c *corev1.Container, at place) {
 		if c.SecurityContext != nil && c.SecurityContext.WindowsOptions != nil {
-			errs = append(errs, field.Forbidden(at.Child("securityContext", "windowsOptions"), detail))
+			errs = append(errs, field.Forbidden(at.in("securityContext", "windowsOptions").path(), detail))
 		}
 	})
 	return errs
@@ -61,7 +61,7 @@ func linuxOnly(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
 
 // part is something that may be set, where it stands.
 type part struct {
-	at  *field.Path
+	at  place
 	set bool
 }
 
@@ -69,61 +69,61 @@ type part struct {
 func none(parts []part, detail string) (errs field.ErrorList) {
 	for _, p := range parts {
 		if p.set {
-			errs = append(errs, field.Forbidden(p.at, detail))
+			errs = append(errs, field.Forbidden(p.at.path(), detail))
 		}
 	}
 	return errs
 }
 
 // windowsOnly refuses what Windows does not know.
-func windowsOnly(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func windowsOnly(s *corev1.PodSpec, at place) (errs field.ErrorList) {
 	const detail = "cannot be set for a windows pod"
 	c := s.SecurityContext
 	if c == nil {
 		c = &corev1.PodSecurityContext{}
 	}
-	security := at.Child("securityContext")
+	security := at.in("securityContext")
 	errs = none([]part{
-		{security.Child("appArmorProfile"), c.AppArmorProfile != nil}, {security.Child("seLinuxOptions"), c.SELinuxOptions != nil},
-		{at.Child("hostUsers"), s.HostUsers != nil}, {at.Child("hostPID"), s.HostPID}, {at.Child("hostIPC"), s.HostIPC},
-		{security.Child("seccompProfile"), c.SeccompProfile != nil}, {security.Child("fsGroup"), c.FSGroup != nil},
-		{security.Child("fsGroupChangePolicy"), c.FSGroupChangePolicy != nil}, {security.Child("sysctls"), len(c.Sysctls) > 0},
-		{at.Child("shareProcessNamespace"), s.ShareProcessNamespace != nil}, {security.Child("runAsUser"), c.RunAsUser != nil},
-		{security.Child("runAsGroup"), c.RunAsGroup != nil}, {security.Child("supplementalGroups"), c.SupplementalGroups != nil},
-		{security.Child("supplementalGroupsPolicy"), c.SupplementalGroupsPolicy != nil}, {security.Child("seLinuxChangePolicy"), c.SELinuxChangePolicy != nil},
+		{security.in("appArmorProfile"), c.AppArmorProfile != nil}, {security.in("seLinuxOptions"), c.SELinuxOptions != nil},
+		{at.in("hostUsers"), s.HostUsers != nil}, {at.in("hostPID"), s.HostPID}, {at.in("hostIPC"), s.HostIPC},
+		{security.in("seccompProfile"), c.SeccompProfile != nil}, {security.in("fsGroup"), c.FSGroup != nil},
+		{security.in("fsGroupChangePolicy"), c.FSGroupChangePolicy != nil}, {security.in("sysctls"), len(c.Sysctls) > 0},
+		{at.in("shareProcessNamespace"), s.ShareProcessNamespace != nil}, {security.in("runAsUser"), c.RunAsUser != nil},
+		{security.in("runAsGroup"), c.RunAsGroup != nil}, {security.in("supplementalGroups"), c.SupplementalGroups != nil},
+		{security.in("supplementalGroupsPolicy"), c.SupplementalGroupsPolicy != nil}, {security.in("seLinuxChangePolicy"), c.SELinuxChangePolicy != nil},
 	}, detail)
-	Containers(s, at, func(c *corev1.Container, at *field.Path) {
+	containers(s, at, func(c *corev1.Container, at place) {
 		x := c.SecurityContext
 		if x == nil {
 			return
 		}
-		at = at.Child("securityContext")
+		at = at.in("securityContext")
 		errs = append(errs, none([]part{
-			{at.Child("appArmorProfile"), x.AppArmorProfile != nil}, {at.Child("seLinuxOptions"), x.SELinuxOptions != nil},
-			{at.Child("seccompProfile"), x.SeccompProfile != nil}, {at.Child("capabilities"), x.Capabilities != nil},
-			{at.Child("readOnlyRootFilesystem"), x.ReadOnlyRootFilesystem != nil}, {at.Child("privileged"), x.Privileged != nil},
-			{at.Child("allowPrivilegeEscalation"), x.AllowPrivilegeEscalation != nil}, {at.Child("procMount"), x.ProcMount != nil},
-			{at.Child("runAsUser"), x.RunAsUser != nil}, {at.Child("runAsGroup"), x.RunAsGroup != nil},
+			{at.in("appArmorProfile"), x.AppArmorProfile != nil}, {at.in("seLinuxOptions"), x.SELinuxOptions != nil},
+			{at.in("seccompProfile"), x.SeccompProfile != nil}, {at.in("capabilities"), x.Capabilities != nil},
+			{at.in("readOnlyRootFilesystem"), x.ReadOnlyRootFilesystem != nil}, {at.in("privileged"), x.Privileged != nil},
+			{at.in("allowPrivilegeEscalation"), x.AllowPrivilegeEscalation != nil}, {at.in("procMount"), x.ProcMount != nil},
+			{at.in("runAsUser"), x.RunAsUser != nil}, {at.in("runAsGroup"), x.RunAsGroup != nil},
 		}, detail)...)
 	})
 	return errs
 }
 
 // validateHostProcess: on Windows a pod's containers are processes of the node all together or not at all.
-func validateHostProcess(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func validateHostProcess(s *corev1.PodSpec, at place) (errs field.ErrorList) {
 	var whole *bool
 	if c := s.SecurityContext; c != nil && c.WindowsOptions != nil {
 		whole = c.WindowsOptions.HostProcess
 	}
 	all, host := 0, 0
-	Containers(s, at, func(c *corev1.Container, at *field.Path) {
+	containers(s, at, func(c *corev1.Container, at place) {
 		all++
 		var own *bool
 		if c.SecurityContext != nil && c.SecurityContext.WindowsOptions != nil {
 			own = c.SecurityContext.WindowsOptions.HostProcess
 		}
 		if whole != nil && own != nil && *whole != *own {
-			errs = append(errs, field.Invalid(at.Child("securityContext", "windowsOptions", "hostProcess"), *own,
+			errs = append(errs, field.Invalid(at.in("securityContext", "windowsOptions", "hostProcess").path(), *own,
 				fmt.Sprintf("pod hostProcess value must be identical if both are specified, was %v", *whole)))
 		}
 		if own == nil {
@@ -137,34 +137,34 @@ func validateHostProcess(s *corev1.PodSpec, at *field.Path) (errs field.ErrorLis
 		return errs
 	}
 	if host != all {
-		errs = append(errs, field.Invalid(at, "", "If pod contains any hostProcess containers then all containers must be HostProcess containers"))
+		errs = append(errs, field.Invalid(at.path(), "", "If pod contains any hostProcess containers then all containers must be HostProcess containers"))
 	}
 	if !s.HostNetwork {
-		errs = append(errs, field.Invalid(at.Child("hostNetwork"), false, "hostNetwork must be true if pod contains any hostProcess containers"))
+		errs = append(errs, field.Invalid(at.in("hostNetwork").path(), false, "hostNetwork must be true if pod contains any hostProcess containers"))
 	}
 	return errs
 }
 
-func validateWindowsOptions(o *corev1.WindowsSecurityContextOptions, at *field.Path) (errs field.ErrorList) {
+func validateWindowsOptions(o *corev1.WindowsSecurityContextOptions, at place) (errs field.ErrorList) {
 	if o == nil {
 		return nil
 	}
 	if name := o.GMSACredentialSpecName; name != nil {
 		for _, msg := range utilvalidation.IsDNS1123Subdomain(*name) {
-			errs = append(errs, field.Invalid(at.Child("gmsaCredentialSpecName"), *name, msg))
+			errs = append(errs, field.Invalid(at.in("gmsaCredentialSpecName").path(), *name, msg))
 		}
 	}
 	if text := o.GMSACredentialSpec; text != nil {
-		at := at.Child("gmsaCredentialSpec")
+		at := at.in("gmsaCredentialSpec")
 		if *text == "" {
-			errs = append(errs, field.Invalid(at, *text, "gmsaCredentialSpec cannot be an empty string"))
+			errs = append(errs, field.Invalid(at.path(), *text, "gmsaCredentialSpec cannot be an empty string"))
 		} else if len(*text) > maxCredential*1024 {
-			errs = append(errs, field.Invalid(at, *text, fmt.Sprintf("gmsaCredentialSpec size must be under %d KiB", maxCredential)))
+			errs = append(errs, field.Invalid(at.path(), *text, fmt.Sprintf("gmsaCredentialSpec size must be under %d KiB", maxCredential)))
 		}
 	}
 	if o.RunAsUserName != nil {
 		for _, msg := range windowsUser(*o.RunAsUserName) {
-			errs = append(errs, field.Invalid(at.Child("runAsUserName"), *o.RunAsUserName, msg))
+			errs = append(errs, field.Invalid(at.in("runAsUserName").path(), *o.RunAsUserName, msg))
 		}
 	}
 	return errs

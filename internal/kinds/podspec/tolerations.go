@@ -8,68 +8,71 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validate/content"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // validateTolerations checks a list; comparisons lets it compare numbers.
-func validateTolerations(list []corev1.Toleration, comparisons bool, path *field.Path) (errs field.ErrorList) {
+func validateTolerations(list []corev1.Toleration, comparisons bool, at place) (errs field.ErrorList) {
 	for i, t := range list {
-		if at := path.Index(i); comparisons && (t.Operator == corev1.TolerationOpLt || t.Operator == corev1.TolerationOpGt) {
+		if at := at.nth(i); comparisons && (t.Operator == corev1.TolerationOpLt || t.Operator == corev1.TolerationOpGt) {
 			errs = append(errs, comparison(t, at)...)
 		} else {
-			errs = append(errs, Toleration(t, at)...)
+			errs = append(errs, toleration(t, at)...)
 		}
 	}
 	return errs
 }
 
 // comparison checks a toleration of taints whose value is a number on one side of its own (KEP-5471), which stays where it was there before.
-func comparison(t corev1.Toleration, path *field.Path) field.ErrorList {
+func comparison(t corev1.Toleration, at place) field.ErrorList {
 	value := t.Value
 	t.Operator, t.Value = corev1.TolerationOpEqual, ""
-	errs := Toleration(t, path)
+	errs := toleration(t, at)
 	for _, msg := range content.IsDecimalInteger(value) {
-		errs = append(errs, field.Invalid(path.Child("value"), value, msg))
+		errs = append(errs, field.Invalid(at.in("value").path(), value, msg))
 	}
 	if _, err := strconv.ParseInt(value, 10, 64); err != nil {
-		errs = append(errs, field.Invalid(path.Child("value"), value, err.Error()))
+		errs = append(errs, field.Invalid(at.in("value").path(), value, err.Error()))
 	}
 	return errs
 }
 
 // ValidateTolerations checks the tolerations of s, which replaces old.
 func ValidateTolerations(s, old *corev1.PodSpec, path *field.Path) field.ErrorList {
-	return validateTolerations(s.Tolerations, leaveOf(old).comparisons, path)
+	return validateTolerations(s.Tolerations, leaveOf(old).comparisons, place{up: path})
 }
 
 // Toleration reports what is wrong with one toleration.
-func Toleration(t corev1.Toleration, path *field.Path) (errs field.ErrorList) {
-	operator, effect := path.Child("operator"), path.Child("effect")
+func Toleration(t corev1.Toleration, path *field.Path) field.ErrorList {
+	return toleration(t, place{up: path})
+}
+
+func toleration(t corev1.Toleration, at place) (errs field.ErrorList) {
+	operator, effect := at.in("operator"), at.in("effect")
 	if t.Key != "" {
-		errs = append(errs, metavalidation.ValidateLabelName(t.Key, path.Child("key"))...)
+		errs = append(errs, labelName(t.Key, at.in("key"))...)
 	}
 	if t.Key == "" && t.Operator != corev1.TolerationOpExists {
-		errs = append(errs, field.Invalid(operator, t.Operator, "operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
+		errs = append(errs, field.Invalid(operator.path(), t.Operator, "operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
 	}
 	if t.TolerationSeconds != nil && t.Effect != corev1.TaintEffectNoExecute {
-		errs = append(errs, field.Invalid(effect, t.Effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"))
+		errs = append(errs, field.Invalid(effect.path(), t.Effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"))
 	}
 	switch t.Operator {
 	case corev1.TolerationOpEqual, "":
 		if msgs := utilvalidation.IsValidLabelValue(t.Value); len(msgs) != 0 {
-			errs = append(errs, field.Invalid(operator, t.Value, strings.Join(msgs, ";")))
+			errs = append(errs, field.Invalid(operator.path(), t.Value, strings.Join(msgs, ";")))
 		}
 	case corev1.TolerationOpExists:
 		if t.Value != "" {
-			errs = append(errs, field.Invalid(operator, t.Value, "value must be empty when `operator` is 'Exists'"))
+			errs = append(errs, field.Invalid(operator.path(), t.Value, "value must be empty when `operator` is 'Exists'"))
 		}
 	case corev1.TolerationOpLt, corev1.TolerationOpGt: // behind a gate that is off, and named all the same
-		errs = append(errs, field.NotSupported(operator, t.Operator,
+		errs = append(errs, field.NotSupported(operator.path(), t.Operator,
 			[]corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists, corev1.TolerationOpLt, corev1.TolerationOpGt}))
 	default:
-		errs = append(errs, field.NotSupported(operator, t.Operator, []corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists}))
+		errs = append(errs, field.NotSupported(operator.path(), t.Operator, []corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists}))
 	}
 	if t.Effect != "" {
 		errs = append(errs, oneOf(effect, t.Effect, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)...)
@@ -118,5 +121,5 @@ func covers(a, b corev1.Toleration) bool { return equality.Semantic.DeepEqual(a,
 
 // TolerationsOf reports what is wrong with tolerations that stand in no pod.
 func TolerationsOf(list []corev1.Toleration, path *field.Path) field.ErrorList {
-	return validateTolerations(list, false, path)
+	return validateTolerations(list, false, place{up: path})
 }

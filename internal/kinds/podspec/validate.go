@@ -14,91 +14,93 @@ import (
 const atLeastZero = "must be greater than or equal to 0"
 
 // validate looks at the parts in upstream's order, which clients see. A pod's own specification must hold to more than a template's.
-func validate(s *subject, at *field.Path) field.ErrorList {
-	errs := validateVolumes(s, at.Child("volumes"))
-	errs = append(errs, validateClaims(s, at.Child("resourceClaims"))...)
+func validate(s *subject, at place) field.ErrorList {
+	errs := validateVolumes(s, at.in("volumes"))
+	errs = append(errs, validateClaims(s, at.in("resourceClaims"))...)
 	errs = append(errs, validateContainers(s, at)...)
-	errs = append(errs, validatePodResources(s, at.Child("resources"))...)
-	errs = append(errs, validateHostNetwork(s, at.Child("containers"))...)
-	errs = append(errs, oneOf(at.Child("restartPolicy"), s.RestartPolicy, corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
-	errs = append(errs, oneOf(at.Child("dnsPolicy"), s.DNSPolicy, corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)...)
-	errs = append(errs, metavalidation.ValidateLabels(s.NodeSelector, at.Child("nodeSelector"))...)
-	errs = append(errs, validatePodSecurity(s, at.Child("securityContext"))...)
-	errs = append(errs, validateAffinity(s, at.Child("affinity"))...)
-	errs = append(errs, validateDNS(s.PodSpec, at.Child("dnsConfig"))...)
+	errs = append(errs, validatePodResources(s, at.in("resources"))...)
+	errs = append(errs, validateHostNetwork(s, at.in("containers"))...)
+	errs = append(errs, oneOf(at.in("restartPolicy"), s.RestartPolicy, corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
+	errs = append(errs, oneOf(at.in("dnsPolicy"), s.DNSPolicy, corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)...)
+	if len(s.NodeSelector) > 0 {
+		errs = append(errs, metavalidation.ValidateLabels(s.NodeSelector, at.in("nodeSelector").path())...)
+	}
+	errs = append(errs, validatePodSecurity(s, at.in("securityContext"))...)
+	errs = append(errs, validateAffinity(s, at.in("affinity"))...)
+	errs = append(errs, validateDNS(s.PodSpec, at.in("dnsConfig"))...)
 	errs = append(errs, validateGates(s.PodSpec, at)...)
-	errs = append(errs, validateSpread(s, at.Child("topologySpreadConstraints"))...)
+	errs = append(errs, validateSpread(s, at.in("topologySpreadConstraints"))...)
 	errs = append(errs, validateHostProcess(s.PodSpec, at)...)
 	errs = append(errs, validateHostUsers(s, at)...)
-	errs = append(errs, validateHostnameOverride(s.PodSpec, at.Child("hostnameOverride"))...)
+	errs = append(errs, validateHostnameOverride(s.PodSpec, at.in("hostnameOverride"))...)
 	errs = append(errs, validateNames(s.PodSpec, at)...)
-	errs = append(errs, validateTolerations(s.Tolerations, s.leave.comparisons, at.Child("tolerations"))...)
-	errs = append(errs, validateHostAliases(s.HostAliases, at.Child("hostAliases"))...)
+	errs = append(errs, validateTolerations(s.Tolerations, s.leave.comparisons, at.in("tolerations"))...)
+	errs = append(errs, validateHostAliases(s.HostAliases, at.in("hostAliases"))...)
 	errs = append(errs, validateClasses(s, at)...)
 	errs = append(errs, validateOS(s.PodSpec, at)...)
 	return append(errs, validateFileVolumes(s.PodSpec, at)...)
 }
 
 // oneOf refuses a value that is none of the allowed, and lists them in the order given.
-func oneOf[T ~string](path *field.Path, value T, allowed ...T) field.ErrorList {
+func oneOf[T ~string](at place, value T, allowed ...T) field.ErrorList {
 	switch {
 	case slices.Contains(allowed, value):
 		return nil
 	case value == "":
-		return field.ErrorList{field.Required(path, "")}
+		return field.ErrorList{field.Required(at.path(), "")}
 	}
-	return field.ErrorList{field.NotSupported(path, value, allowed)}
+	return field.ErrorList{field.NotSupported(at.path(), value, allowed)}
 }
 
 // named reports what rule has against a value; "" has nothing against it.
-func named(value string, at *field.Path, rule func(string) []string) (errs field.ErrorList) {
+func named(value string, at place, rule func(string) []string) (errs field.ErrorList) {
 	if value == "" {
 		return nil
 	}
 	for _, msg := range rule(value) {
-		errs = append(errs, field.Invalid(at, value, msg))
+		errs = append(errs, field.Invalid(at.path(), value, msg))
 	}
 	return errs
 }
 
 func subdomain(v string) []string { return validation.NameIsDNSSubdomain(v, false) }
 
-func validateNames(s *corev1.PodSpec, at *field.Path) field.ErrorList {
-	errs := named(s.ServiceAccountName, at.Child("serviceAccountName"), subdomain)
-	errs = append(errs, named(s.NodeName, at.Child("nodeName"), subdomain)...)
+func validateNames(s *corev1.PodSpec, at place) field.ErrorList {
+	errs := named(s.ServiceAccountName, at.in("serviceAccountName"), subdomain)
+	errs = append(errs, named(s.NodeName, at.in("nodeName"), subdomain)...)
 	if n := s.ActiveDeadlineSeconds; n != nil && (*n < 1 || *n > math.MaxInt32) {
-		errs = append(errs, field.Invalid(at.Child("activeDeadlineSeconds"), *n, utilvalidation.InclusiveRangeError(1, math.MaxInt32)))
+		errs = append(errs, field.Invalid(at.in("activeDeadlineSeconds").path(), *n, utilvalidation.InclusiveRangeError(1, math.MaxInt32)))
 	}
-	errs = append(errs, named(s.Hostname, at.Child("hostname"), utilvalidation.IsDNS1123Label)...)
-	return append(errs, named(s.Subdomain, at.Child("subdomain"), utilvalidation.IsDNS1123Label)...)
+	errs = append(errs, named(s.Hostname, at.in("hostname"), utilvalidation.IsDNS1123Label)...)
+	return append(errs, named(s.Subdomain, at.in("subdomain"), utilvalidation.IsDNS1123Label)...)
 }
 
 // validateClasses: the classes that a pod names, and what it runs on.
-func validateClasses(s *subject, at *field.Path) field.ErrorList {
-	errs := named(s.PriorityClassName, at.Child("priorityClassName"), subdomain)
+func validateClasses(s *subject, at place) field.ErrorList {
+	errs := named(s.PriorityClassName, at.in("priorityClassName"), subdomain)
 	if s.RuntimeClassName != nil {
 		for _, msg := range subdomain(*s.RuntimeClassName) {
-			errs = append(errs, field.Invalid(at.Child("runtimeClassName"), *s.RuntimeClassName, msg))
+			errs = append(errs, field.Invalid(at.in("runtimeClassName").path(), *s.RuntimeClassName, msg))
 		}
 	}
 	if s.PreemptionPolicy != nil {
-		errs = append(errs, oneOf(at.Child("preemptionPolicy"), *s.PreemptionPolicy, corev1.PreemptLowerPriority, corev1.PreemptNever)...)
+		errs = append(errs, oneOf(at.in("preemptionPolicy"), *s.PreemptionPolicy, corev1.PreemptLowerPriority, corev1.PreemptNever)...)
 	}
 	if s.Overhead != nil {
-		errs = append(errs, validateResources(&corev1.ResourceRequirements{Limits: s.Overhead}, at.Child("overhead"), containerResource, s.leave.oddPages)...)
+		errs = append(errs, validateResources(&corev1.ResourceRequirements{Limits: s.Overhead}, at.in("overhead"), containerResource, s.leave.oddPages)...)
 	}
 	return errs
 }
 
 // validateHostNetwork: on the node's network a port of a container is one of the node.
-func validateHostNetwork(s *subject, at *field.Path) (errs field.ErrorList) {
+func validateHostNetwork(s *subject, at place) (errs field.ErrorList) {
 	if !s.HostNetwork {
 		return nil
 	}
 	for i := range s.Containers {
 		for j, p := range s.Containers[i].Ports {
 			if (s.isPod() || p.HostPort != 0) && p.HostPort != p.ContainerPort {
-				errs = append(errs, field.Invalid(at.Index(i).Child("ports").Index(j).Child("hostPort"), p.HostPort, "must match `containerPort` when `hostNetwork` is true"))
+				errs = append(errs, field.Invalid(at.nth(i).in("ports").nth(j).in("hostPort").path(), p.HostPort, "must match `containerPort` when `hostNetwork` is true"))
 			}
 		}
 	}
@@ -112,21 +114,21 @@ func ValidatePod(pod, old *corev1.Pod) field.ErrorList {
 	if old != nil {
 		was = &old.Spec
 	}
-	s, path := newSubject(&pod.Spec, was, &pod.ObjectMeta), field.NewPath("spec")
-	errs := validateAnnotations(pod.Annotations, s.PodSpec, field.NewPath("metadata", "annotations"))
-	errs = append(errs, validate(s, path)...)
-	errs = append(errs, tokensNeedAccount(s.PodSpec, path.Child("volumes"))...)
+	s, at := newSubject(&pod.Spec, was, &pod.ObjectMeta), place{up: field.NewPath("spec")}
+	errs := validateAnnotations(pod.Annotations, s.PodSpec, place{}.in("metadata", "annotations"))
+	errs = append(errs, validate(s, at)...)
+	errs = append(errs, tokensNeedAccount(s.PodSpec, at.in("volumes"))...)
 	for i := range s.Containers {
-		errs = append(errs, trimmedImage(s.Containers[i].Image, path.Child("containers").Index(i).Child("image"))...)
+		errs = append(errs, trimmedImage(s.Containers[i].Image, at.in("containers").nth(i).in("image"))...)
 	}
 	for i := range s.InitContainers {
-		errs = append(errs, trimmedImage(s.InitContainers[i].Image, path.Child("initContainers").Index(i).Child("image"))...)
+		errs = append(errs, trimmedImage(s.InitContainers[i].Image, at.in("initContainers").nth(i).in("image"))...)
 	}
 	return errs
 }
 
 // tokensNeedAccount: a token in a volume is one of the pod's account.
-func tokensNeedAccount(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList) {
+func tokensNeedAccount(s *corev1.PodSpec, at place) (errs field.ErrorList) {
 	if s.ServiceAccountName != "" {
 		return nil
 	}
@@ -137,7 +139,7 @@ func tokensNeedAccount(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList)
 		}
 		for j := range p.Sources {
 			if p.Sources[j].ServiceAccountToken != nil {
-				errs = append(errs, field.Forbidden(at.Index(i).Child("projected", "sources").Index(j).Child("serviceAccountToken"), "must not be specified when serviceAccountName is not set"))
+				errs = append(errs, field.Forbidden(at.nth(i).in("projected", "sources").nth(j).in("serviceAccountToken").path(), "must not be specified when serviceAccountName is not set"))
 			}
 		}
 	}
@@ -146,25 +148,26 @@ func tokensNeedAccount(s *corev1.PodSpec, at *field.Path) (errs field.ErrorList)
 
 // ValidateNewPod refuses what a pod can only come to later, and annotations that say otherwise than the fields.
 func ValidateNewPod(pod *corev1.Pod) (errs field.ErrorList) {
-	s, path := &pod.Spec, field.NewPath("spec")
+	s, at := &pod.Spec, place{up: field.NewPath("spec")}
 	if len(s.EphemeralContainers) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("ephemeralContainers"), "cannot be set on create"))
+		errs = append(errs, field.Forbidden(at.in("ephemeralContainers").path(), "cannot be set on create"))
 	}
 	if s.NodeName != "" && len(s.SchedulingGates) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
+		errs = append(errs, field.Forbidden(at.in("nodeName").path(), "cannot be set until all schedulingGates have been cleared"))
 	}
-	return append(errs, validateAgreement(pod.Annotations, s, path)...)
+	return append(errs, validateAgreement(pod.Annotations, s, at)...)
 }
 
 // ValidateLasting reports what is wrong with the template of a workload whose pods always restart. what is the kind of the workload in refusals; was is
 // the template before, nil for a new one.
 func ValidateLasting(t, was *corev1.PodTemplateSpec, what string, path *field.Path) field.ErrorList {
+	at := place{up: path}
 	errs := ValidateTemplate(t, was, path)
 	if p := t.Spec.RestartPolicy; p != corev1.RestartPolicyAlways {
-		errs = append(errs, field.NotSupported(path.Child("spec", "restartPolicy"), p, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
+		errs = append(errs, field.NotSupported(at.in("spec", "restartPolicy").path(), p, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
 	}
 	if t.Spec.ActiveDeadlineSeconds != nil {
-		errs = append(errs, field.Forbidden(path.Child("spec", "activeDeadlineSeconds"), "activeDeadlineSeconds in "+what+" is not Supported"))
+		errs = append(errs, field.Forbidden(at.in("spec", "activeDeadlineSeconds").path(), "activeDeadlineSeconds in "+what+" is not Supported"))
 	}
 	return errs
 }
@@ -172,17 +175,18 @@ func ValidateLasting(t, was *corev1.PodTemplateSpec, what string, path *field.Pa
 // ValidateTemplate reports what is wrong with a template whose selector and restart policy, if anything asks for them, are checked elsewhere. What was odd
 // in was, the template before, may stay so; was is nil for a new one.
 func ValidateTemplate(t, was *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	at, spec := place{up: path}, place{up: path.Child("spec")}
 	var old *corev1.PodSpec
 	if was != nil {
 		old = &was.Spec
 	}
-	errs := metavalidation.ValidateLabels(t.Labels, path.Child("labels"))
-	errs = append(errs, validation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
-	errs = append(errs, validateAnnotations(t.Annotations, &t.Spec, path.Child("annotations"))...)
-	errs = append(errs, validate(newSubject(&t.Spec, old, nil), path.Child("spec"))...)
-	errs = append(errs, validateAgreement(t.Annotations, &t.Spec, path.Child("spec"))...)
+	errs := metavalidation.ValidateLabels(t.Labels, at.in("labels").path())
+	errs = append(errs, validation.ValidateAnnotations(t.Annotations, at.in("annotations").path())...)
+	errs = append(errs, validateAnnotations(t.Annotations, &t.Spec, at.in("annotations"))...)
+	errs = append(errs, validate(newSubject(&t.Spec, old, nil), spec)...)
+	errs = append(errs, validateAgreement(t.Annotations, &t.Spec, spec)...)
 	if len(t.Spec.EphemeralContainers) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
+		errs = append(errs, field.Forbidden(spec.in("ephemeralContainers").path(), "ephemeral containers not allowed in pod template"))
 	}
 	return errs
 }

@@ -21,7 +21,8 @@ import (
 type warner struct {
 	*corev1.PodSpec
 	meta *metav1.ObjectMeta
-	root *field.Path // of the template; nil for a pod
+	root place // of the template; that of nothing for a pod
+	spec place // below root
 	list []string
 }
 
@@ -34,12 +35,12 @@ func PodWarnings(pod *corev1.Pod) (list []string) {
 	if msgs := utilvalidation.IsDNS1123Label(pod.Name); len(msgs) > 0 {
 		list = append(list, fmt.Sprintf("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: %v", msgs))
 	}
-	return append(list, warn(&pod.Spec, &pod.ObjectMeta, nil)...)
+	return append(list, warn(&pod.Spec, &pod.ObjectMeta, place{})...)
 }
 
 // TemplateWarnings are what who writes a template is told.
 func TemplateWarnings(t *corev1.PodTemplateSpec, at *field.Path) []string {
-	return warn(&t.Spec, &t.ObjectMeta, at)
+	return warn(&t.Spec, &t.ObjectMeta, place{up: at})
 }
 
 // WorkloadWarnings are what who writes a workload is told of its template, when the specification has changed. named: names of pods begin with obj's. old
@@ -55,31 +56,31 @@ func WorkloadWarnings(obj, old kinds.Object, t *corev1.PodTemplateSpec, named bo
 }
 
 // warn looks at the parts in upstream's order.
-func warn(s *corev1.PodSpec, meta *metav1.ObjectMeta, root *field.Path) []string {
-	w := &warner{PodSpec: s, meta: meta, root: root}
+func warn(s *corev1.PodSpec, meta *metav1.ObjectMeta, root place) []string {
+	w := &warner{PodSpec: s, meta: meta, root: root, spec: place{up: root.in("spec").path()}}
 	w.placement()
 	w.annotations()
 	for i := range s.Volumes {
-		w.volume(&s.Volumes[i], root.Child("spec", "volumes").Index(i))
+		w.volume(&s.Volumes[i], w.spec.in("volumes").nth(i))
 	}
 	for i := range s.Volumes {
 		w.overlaps(&s.Volumes[i])
 	}
 	w.duplicates()
-	w.fractions(s.Overhead, root.Child("spec", "overhead"))
+	w.fractions(s.Overhead, w.spec.in("overhead"))
 	w.containers()
 	w.ports()
 	if g := s.TerminationGracePeriodSeconds; g != nil && *g < 0 {
-		w.add(root.Child("spec", "terminationGracePeriodSeconds"), "must be >= 0; negative values are invalid and will be treated as 1")
+		w.add(w.spec.in("terminationGracePeriodSeconds"), "must be >= 0; negative values are invalid and will be treated as 1")
 	}
 	w.terms()
 	if s.DNSConfig != nil {
 		for i, ip := range s.DNSConfig.Nameservers {
-			w.list = append(w.list, utilvalidation.GetWarningsForIP(root.Child("spec", "dnsConfig", "nameservers").Index(i), ip)...)
+			w.list = append(w.list, utilvalidation.GetWarningsForIP(w.spec.in("dnsConfig", "nameservers").nth(i).path(), ip)...)
 		}
 	}
 	for i, alias := range s.HostAliases {
-		w.list = append(w.list, utilvalidation.GetWarningsForIP(root.Child("spec", "hostAliases").Index(i).Child("ip"), alias.IP)...)
+		w.list = append(w.list, utilvalidation.GetWarningsForIP(w.spec.in("hostAliases").nth(i).in("ip").path(), alias.IP)...)
 	}
 	return w.list
 }
@@ -111,16 +112,16 @@ func OldNodeLabel(key string) string {
 }
 
 // NodeTermWarnings are about one alternative of what a node must be. values: those that no label can have are told of too.
-func NodeTermWarnings(term corev1.NodeSelectorTerm, values bool, at *field.Path) (list []string) {
+func NodeTermWarnings(term corev1.NodeSelectorTerm, values bool, path *field.Path) (list []string) {
 	for i, e := range term.MatchExpressions {
-		at := at.Child("matchExpressions").Index(i)
+		at := place{up: path}.in("matchExpressions").nth(i)
 		if msg := OldNodeLabel(e.Key); msg != "" {
-			list = append(list, fmt.Sprintf("%s: %s is %s", at.Child("key"), e.Key, msg))
+			list = append(list, fmt.Sprintf("%s: %s is %s", at.in("key"), e.Key, msg))
 		}
 		for j, v := range e.Values {
 			for _, msg := range utilvalidation.IsValidLabelValue(v) {
 				if values {
-					list = append(list, fmt.Sprintf("%s: %s is invalid, %s", at.Child("values").Index(j), v, msg))
+					list = append(list, fmt.Sprintf("%s: %s is invalid, %s", at.in("values").nth(j), v, msg))
 				}
 			}
 		}
@@ -129,28 +130,30 @@ func NodeTermWarnings(term corev1.NodeSelectorTerm, values bool, at *field.Path)
 }
 
 func (w *warner) placement() {
-	spec := w.root.Child("spec")
-	for _, k := range slices.Sorted(maps.Keys(w.NodeSelector)) {
-		if msg := OldNodeLabel(k); msg != "" {
-			w.add(spec.Child("nodeSelector").Key(k), "%s", msg)
+	spec := w.spec
+	if len(w.NodeSelector) > 0 {
+		for _, k := range slices.Sorted(maps.Keys(w.NodeSelector)) {
+			if msg := OldNodeLabel(k); msg != "" {
+				w.add(spec.in("nodeSelector").key(k), "%s", msg)
+			}
 		}
 	}
-	at := spec.Child("affinity", "nodeAffinity")
+	at := spec.in("affinity", "nodeAffinity")
 	for i, term := range nodeTerms(w.Affinity) {
-		w.list = append(w.list, NodeTermWarnings(term, false, at.Child(required, "nodeSelectorTerms").Index(i))...)
+		w.list = append(w.list, NodeTermWarnings(term, false, at.in(required, "nodeSelectorTerms").nth(i).path())...)
 	}
 	if w.Affinity != nil && w.Affinity.NodeAffinity != nil {
 		for i, wish := range w.Affinity.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
-			w.list = append(w.list, NodeTermWarnings(wish.Preference, true, at.Child(preferred).Index(i).Child("preference"))...)
+			w.list = append(w.list, NodeTermWarnings(wish.Preference, true, at.in(preferred).nth(i).in("preference").path())...)
 		}
 	}
 	for i, c := range w.TopologySpreadConstraints {
-		at := spec.Child("topologySpreadConstraints").Index(i)
+		at := spec.in("topologySpreadConstraints").nth(i)
 		if msg := OldNodeLabel(c.TopologyKey); msg != "" {
-			w.add(at.Child("topologyKey"), "%s is %s", c.TopologyKey, msg)
+			w.add(at.in("topologyKey"), "%s is %s", c.TopologyKey, msg)
 		}
 		if c.LabelSelector == nil {
-			w.add(at.Child("labelSelector"), "a null labelSelector results in matching no pod")
+			w.add(at.in("labelSelector"), "a null labelSelector results in matching no pod")
 		}
 	}
 }
@@ -158,47 +161,47 @@ func (w *warner) placement() {
 // terms tells of affinities that no pod matches.
 func (w *warner) terms() {
 	const detail = "a null labelSelector results in matching no pod"
-	each := func(hard []corev1.PodAffinityTerm, soft []corev1.WeightedPodAffinityTerm, at *field.Path) {
+	each := func(hard []corev1.PodAffinityTerm, soft []corev1.WeightedPodAffinityTerm, at place) {
 		for i := range hard {
 			if hard[i].LabelSelector == nil {
-				w.add(at.Child(required).Index(i).Child("labelSelector"), detail)
+				w.add(at.in(required).nth(i).in("labelSelector"), detail)
 			}
 		}
 		for i := range soft {
 			if soft[i].PodAffinityTerm.LabelSelector == nil {
-				w.add(at.Child(preferred).Index(i).Child("podAffinityTerm", "labelSelector"), detail)
+				w.add(at.in(preferred).nth(i).in("podAffinityTerm", "labelSelector"), detail)
 			}
 		}
 	}
-	at := w.root.Child("spec", "affinity")
+	at := w.spec.in("affinity")
 	if w.Affinity == nil {
 		return
 	}
 	if a := w.Affinity.PodAffinity; a != nil {
-		each(a.RequiredDuringSchedulingIgnoredDuringExecution, a.PreferredDuringSchedulingIgnoredDuringExecution, at.Child("podAffinity"))
+		each(a.RequiredDuringSchedulingIgnoredDuringExecution, a.PreferredDuringSchedulingIgnoredDuringExecution, at.in("podAffinity"))
 	}
 	if a := w.Affinity.PodAntiAffinity; a != nil {
-		each(a.RequiredDuringSchedulingIgnoredDuringExecution, a.PreferredDuringSchedulingIgnoredDuringExecution, at.Child("podAntiAffinity"))
+		each(a.RequiredDuringSchedulingIgnoredDuringExecution, a.PreferredDuringSchedulingIgnoredDuringExecution, at.in("podAntiAffinity"))
 	}
 }
 
 func (w *warner) annotations() {
-	at := w.root.Child("metadata", "annotations")
+	at := w.root.in("metadata", "annotations")
 	for _, old := range []struct{ key, msg string }{
 		{"scheduler.alpha.kubernetes.io/critical-pod", `non-functional in v1.16+; use the "priorityClassName" field instead`},
 		{"security.alpha.kubernetes.io/sysctls", `non-functional in v1.11+; use the "sysctls" field instead`},
 		{"security.alpha.kubernetes.io/unsafe-sysctls", `non-functional in v1.11+; use the "sysctls" field instead`},
 	} {
 		if _, ok := w.meta.Annotations[old.key]; ok {
-			w.add(at.Key(old.key), "%s", old.msg)
+			w.add(at.key(old.key), "%s", old.msg)
 		}
 	}
 }
 
 // volume tells of drivers that are gone.
-func (w *warner) volume(v *corev1.Volume, at *field.Path) {
+func (w *warner) volume(v *corev1.Volume, at place) {
 	if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
-		w.list = append(w.list, volumespec.ClaimWarnings(&v.Ephemeral.VolumeClaimTemplate.Spec, at.Child("ephemeral", "volumeClaimTemplate", "spec"))...)
+		w.list = append(w.list, volumespec.ClaimWarnings(&v.Ephemeral.VolumeClaimTemplate.Spec, at.in("ephemeral", "volumeClaimTemplate", "spec").path())...)
 	}
 	for _, old := range []struct {
 		set       bool
@@ -215,38 +218,38 @@ func (w *warner) volume(v *corev1.Volume, at *field.Path) {
 		{v.RBD != nil, "rbd", "deprecated in v1.28, non-functional in v1.31+"},
 	} {
 		if old.set {
-			w.add(at.Child(old.name), "%s", old.msg)
+			w.add(at.in(old.name), "%s", old.msg)
 		}
 	}
 }
 
 func (w *warner) duplicates() {
-	seen, at := sets.New[string](), w.root.Child("spec", "hostAliases")
+	seen, at := sets.New[string](), w.spec.in("hostAliases")
 	for i, alias := range w.HostAliases {
 		if seen.Has(alias.IP) {
-			w.add(at.Index(i).Child("ip"), "duplicate ip %q", alias.IP)
+			w.add(at.nth(i).in("ip"), "duplicate ip %q", alias.IP)
 		}
 		seen.Insert(alias.IP)
 	}
-	seen, at = sets.New[string](), w.root.Child("spec", "imagePullSecrets")
+	seen, at = sets.New[string](), w.spec.in("imagePullSecrets")
 	for i, ref := range w.ImagePullSecrets {
 		if seen.Has(ref.Name) {
-			w.add(at.Index(i).Child("name"), "duplicate name %q", ref.Name)
+			w.add(at.nth(i).in("name"), "duplicate name %q", ref.Name)
 		}
 		seen.Insert(ref.Name)
 	}
 	for i, ref := range w.ImagePullSecrets {
 		if ref.Name == "" {
-			w.add(at.Index(i).Child("name"), "invalid empty name %q", ref.Name)
+			w.add(at.nth(i).in("name"), "invalid empty name %q", ref.Name)
 		}
 	}
 }
 
 // fractions tells of parts of bytes.
-func (w *warner) fractions(list corev1.ResourceList, at *field.Path) {
+func (w *warner) fractions(list corev1.ResourceList, at place) {
 	for _, name := range []corev1.ResourceName{corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
 		if q, ok := list[name]; ok && q.MilliValue()%1000 != 0 {
-			w.add(at.Key(string(name)), "fractional byte value %q is invalid, must be an integer", q.String())
+			w.add(at.key(string(name)), "fractional byte value %q is invalid, must be an integer", q.String())
 		}
 	}
 }
