@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -139,6 +141,9 @@ func (p *pod) launchOwn(c *container, r shim.StartRequest, spec *specs.Spec) err
 	if err != nil {
 		return fmt.Errorf("container spec: %w", err)
 	}
+	if err := p.bundle(c, spec, config); err != nil {
+		return err
+	}
 	p.findFilter(c, r.Filters, config.Seccomp)
 	if c.lc, err = libcontainer.Create(filepath.Join(p.dir, libcontainerDir), r.ID, config); err != nil {
 		return err
@@ -167,6 +172,26 @@ func (p *pod) launchOwn(c *container, r shim.StartRequest, spec *specs.Spec) err
 	}
 	c.groups, err = manager.NewWithPaths(config.Cgroups, state.CgroupPaths)
 	return err
+}
+
+// bundle tells hooks, which look for it, where the container's configuration is.
+func (p *pod) bundle(c *container, spec *specs.Spec, config *configs.Config) error {
+	if spec.Hooks == nil {
+		return nil
+	}
+	dir := filepath.Join(p.dir, shim.ContainersDir, c.state.ID)
+	config.Labels = slices.DeleteFunc(config.Labels, func(label string) bool { return strings.HasPrefix(label, "bundle=") })
+	config.Labels = append(config.Labels, "bundle="+dir)
+	return writeBundle(dir, spec)
+}
+
+// writeBundle writes the configuration of the OCI bundle in dir.
+func writeBundle(dir string, spec *specs.Spec) error {
+	encoded, err := json.Marshal(spec)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "config.json"), encoded, 0o600)
 }
 
 // child is a process that this one waits for.
@@ -313,7 +338,10 @@ func (c *container) discard(o *orphans) {
 		errs = append(errs, c.log.Err(), c.log.Close())
 	}
 	if c.lc != nil {
-		errs = append(errs, c.lc.Destroy())
+		o.starts(func() int { // it waits for the hooks that it runs
+			errs = append(errs, c.lc.Destroy())
+			return 0
+		})
 	}
 	if c.program != nil {
 		errs = append(errs, c.program.remove(o))

@@ -119,11 +119,7 @@ func (p *pod) launchProgram(c *container, r shim.StartRequest, spec *specs.Spec)
 	dir := filepath.Join(p.dir, shim.ContainersDir, r.ID)
 	c.program = &program{path: r.Program, root: filepath.Join(p.dir, "oci"), dir: dir, id: r.ID}
 	spec.Version = programVersion
-	config, err := json.Marshal(spec)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600); err != nil {
+	if err := writeBundle(dir, spec); err != nil {
 		return err
 	}
 	cmd := c.program.command("create", "--bundle", dir, "--pid-file", filepath.Join(dir, pidName))
@@ -131,6 +127,7 @@ func (p *pod) launchProgram(c *container, r shim.StartRequest, spec *specs.Spec)
 		return err
 	}
 	cmd.Args = append(cmd.Args, r.ID)
+	var err error
 	c.init, err = c.program.launch(&p.orphans, cmd, pidName)
 	c.stdio.started(err == nil)
 	if err == nil {

@@ -30,6 +30,7 @@ func serverFlags(flags *pflag.FlagSet, cfg *cluster.Config, file *string) {
 	flags.BoolVar(&cfg.Node.Disabled, "no-node", cfg.Node.Disabled, "run no pods on this machine")
 	registryFlag(flags, &cfg.Node.RegistryConfigDir)
 	handlersFlag(flags, &cfg.Node.RuntimeHandlers)
+	devicesFlag(flags, &cfg.Node.CDISpecDirs)
 	pluginFlags(flags, &cfg.Node.CNIConfDir, &cfg.Node.CNIBinDir)
 	flags.StringVar(&cfg.Node.ImageArchives, "image-archives", cfg.Node.ImageArchives, "directory of archives of images to load at the start (default DATA-DIR/archives)")
 	flags.IntVar(&cfg.Simulation.Nodes, "simulate-nodes", cfg.Simulation.Nodes, "nodes that do not exist and run pods all the same, sim-0 and on (docs/simulation.md)")

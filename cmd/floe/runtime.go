@@ -47,6 +47,7 @@ func runtimeFlags(flags *pflag.FlagSet, cfg *cluster.RuntimeConfig) {
 	flags.StringVar(&cfg.StreamAddress, "stream-address", cfg.StreamAddress, "address of the loopback that exec, attach and port-forward are served on; port 0 takes a free one")
 	registryFlag(flags, &cfg.RegistryConfigDir)
 	handlersFlag(flags, &cfg.RuntimeHandlers)
+	devicesFlag(flags, &cfg.CDISpecDirs)
 	pluginFlags(flags, &cfg.CNIConfDir, &cfg.CNIBinDir)
 	loggingFlags(flags, &cfg.Logging)
 }
@@ -55,6 +56,11 @@ func runtimeFlags(flags *pflag.FlagSet, cfg *cluster.RuntimeConfig) {
 func handlersFlag(flags *pflag.FlagSet, handlers *[]string) {
 	flags.StringSliceVar(handlers, "runtime-handler", *handlers,
 		"another OCI runtime (crun, runc, runsc) for pods whose RuntimeClass has the handler NAME, as NAME=PATH of its program; may be given again")
+}
+
+// devicesFlag binds the flag of where devices are described.
+func devicesFlag(flags *pflag.FlagSet, dirs *string) {
+	flags.StringVar(dirs, "cdi-spec-dirs", *dirs, "directories (with colons between) whose files describe devices that containers may have by name (CDI)")
 }
 
 // pluginFlags binds the flags of the network's plug-ins.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe"
+	"github.com/floe-k8s/floe/internal/runtime/cdi"
 )
 
 // KubernetesVersion is the version of the Kubernetes API that floe serves.
@@ -118,6 +119,9 @@ type Node struct {
 	CNIBinDir  string `json:"cniBinDir,omitempty"`
 	// RuntimeHandlers are other OCI runtimes for pods whose RuntimeClass has that handler, each as NAME=PATH of the program. Default none.
 	RuntimeHandlers []string `json:"runtimeHandlers,omitempty"`
+	// CDISpecDirs lists directories, with colons between, whose files tell of devices that pods may have by name (the Container Device Interface).
+	// Default /etc/cdi:/var/run/cdi.
+	CDISpecDirs string `json:"cdiSpecDirs,omitempty"`
 	// ImageArchives is a directory of archives of images that are loaded when the server starts. Default DATA-DIR/archives.
 	ImageArchives string `json:"imageArchives,omitempty"`
 }
@@ -132,7 +136,7 @@ func DefaultConfig() Config {
 		Logging: Logging{Format: "text"}, API: defaultAPI(), Authentication: defaultAuthentication(), Aggregation: defaultAggregation(), Network: defaultNetwork(), Controllers: defaultControllers(),
 		Node: Node{
 			Port: 10250, RootDir: "/var/lib/kubelet", LogDir: "/var/log/pods", CgroupRoot: "/floe",
-			RegistryConfigDir: DefaultRegistryConfigDir, CNIBinDir: "/opt/cni/bin",
+			RegistryConfigDir: DefaultRegistryConfigDir, CNIBinDir: "/opt/cni/bin", CDISpecDirs: cdi.DefaultDirs,
 		},
 	}
 }

@@ -39,7 +39,9 @@ type RuntimeConfig struct {
 	CNIConfDir, CNIBinDir string
 	// RuntimeHandlers are other OCI runtimes as NAME=PATH; see Node.
 	RuntimeHandlers []string
-	Logging         Logging
+	// CDISpecDirs are where devices that have names are described; see Node.
+	CDISpecDirs string
+	Logging     Logging
 }
 
 // DefaultRuntimeConfig is what `floe runtime` does unless told otherwise.
@@ -47,7 +49,7 @@ func DefaultRuntimeConfig() RuntimeConfig {
 	d := DefaultConfig()
 	return RuntimeConfig{
 		DataDir: d.DataDir, Listen: serve.DefaultListen, CgroupParent: d.Node.CgroupRoot, PodCIDR: "10.244.0.0/24", StreamAddress: "127.0.0.1:0",
-		RegistryConfigDir: d.Node.RegistryConfigDir, CNIBinDir: d.Node.CNIBinDir, Logging: d.Logging,
+		RegistryConfigDir: d.Node.RegistryConfigDir, CNIBinDir: d.Node.CNIBinDir, CDISpecDirs: d.Node.CDISpecDirs, Logging: d.Logging,
 	}
 }
 
@@ -75,7 +77,7 @@ func RunRuntime(ctx context.Context, env RuntimeEnvironment) error {
 	}
 	links, containers, err := openRuntime(ctx, filepath.Join(cfg.DataDir, "run", "network"), pluginDirs{cfg.CNIConfDir, cfg.CNIBinDir}, runtime.Config{
 		Root: cfg.Root, State: cfg.State, ShimPath: shim, CgroupParent: cfg.CgroupParent, PodCIDR: cfg.PodCIDR, StreamAddress: cfg.StreamAddress,
-		RegistryConfigDir: cfg.RegistryConfigDir, Handlers: handlersOf(cfg.RuntimeHandlers), Clock: env.Clock, Log: env.Log, Version: env.Version,
+		RegistryConfigDir: cfg.RegistryConfigDir, Handlers: handlersOf(cfg.RuntimeHandlers), CDISpecDirs: cfg.CDISpecDirs, Clock: env.Clock, Log: env.Log, Version: env.Version,
 	})
 	if err != nil {
 		return err

@@ -27,6 +27,9 @@ type Config struct {
 	ShimPath string
 	// RegistryConfigDir lists the directories, with colons between, that say where registries' content comes from (hosts.toml); "" means none.
 	RegistryConfigDir string
+	// CDISpecDirs lists the directories, with colons between, whose files tell of devices that requests may name; later ones count more. "" means
+	// none: every such name is unknown.
+	CDISpecDirs string
 	// CgroupParent is the absolute cgroup path under which sandboxes go whose request names none; default "/floe". It is created in
 	// every v1 hierarchy, or in the v2 one, when first needed.
 	CgroupParent string

@@ -268,7 +268,8 @@ func TestRefusals(t *testing.T) {
 		{"group without user", func(c *runtimeapi.ContainerConfig) {
 			c.Linux.SecurityContext.RunAsGroup = &runtimeapi.Int64Value{Value: 1}
 		}, codes.InvalidArgument, "without user"},
-		{"CDI", func(c *runtimeapi.ContainerConfig) { c.CDIDevices = []*runtimeapi.CDIDevice{{Name: "v.com/c=d"}} }, codes.Unimplemented, "v.com/c=d"},
+		{"CDI", func(c *runtimeapi.ContainerConfig) { c.CDIDevices = []*runtimeapi.CDIDevice{{Name: "v.com/c=d"}} }, codes.InvalidArgument,
+			"CDI device injection failed: unresolvable CDI devices v.com/c=d"},
 	} {
 		config := containerConfig("main", "echo")
 		c.change(config)

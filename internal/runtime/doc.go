@@ -53,6 +53,12 @@
 // A sandbox whose request names a handler has its containers run by that handler's program (crun, runc) instead of libcontainer. All else is the
 // same: the shim mounts, writes logs, waits for the processes, which become its children, and the namespaces and cgroup are those made here.
 //
+// # Devices by name
+//
+// What a request names by the Container Device Interface is looked up, in package cdi, when the container is created, and changes its specification
+// last of all. Hooks among it are run by the shim with floe's rights, within a limit, and find the specification as config.json where OCI's state
+// says that the bundle is; those for after the end are not run when the shim was killed.
+//
 // # States
 //
 //	sandbox:    RunPodSandbox → READY ─ StopPodSandbox, or its shim died → NOTREADY ─ RemovePodSandbox → gone

@@ -36,9 +36,13 @@ func (r *Runtime) mounts(c *container) ([]specs.Mount, error) {
 		}
 	}
 	all = append(all, mounts...)
-	// Parents before what is inside them; else in the order given.
-	slices.SortStableFunc(all, func(a, b specs.Mount) int { return depth(a.Destination) - depth(b.Destination) })
+	orderMounts(all)
 	return all, nil
+}
+
+// orderMounts has parents before what is inside them; else the order stays.
+func orderMounts(all []specs.Mount) {
+	slices.SortStableFunc(all, func(a, b specs.Mount) int { return depth(a.Destination) - depth(b.Destination) })
 }
 
 func depth(p string) int {

@@ -95,23 +95,33 @@ func (r *Runtime) devices(c *container, res *specs.LinuxResources) ([]specs.Linu
 
 // deviceAt describes the device node at host as one to be made at target; nil when it is none.
 func deviceAt(host, target string) (*specs.LinuxDevice, error) {
-	var st unix.Stat_t
-	if err := unix.Lstat(host, &st); err != nil {
+	kind, st, err := lookAt(host)
+	if err != nil {
 		return nil, invalid("device %s: %v", host, err)
 	}
-	kind := ""
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFCHR:
-		kind = "c"
-	case unix.S_IFBLK:
-		kind = "b"
-	default:
+	if kind != "c" && kind != "b" {
 		return nil, nil
 	}
 	mode := os.FileMode(st.Mode & 0o777)
 	return &specs.LinuxDevice{
 		Path: target, Type: kind, Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev)), FileMode: &mode, UID: &st.Uid, GID: &st.Gid,
 	}, nil
+}
+
+// lookAt tells what kind of node is at a path, as OCI's letters have it: c, b, p for a pipe, "" for anything else.
+func lookAt(path string) (kind string, st unix.Stat_t, err error) {
+	if err := unix.Lstat(path, &st); err != nil {
+		return "", st, err
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFCHR:
+		kind = "c"
+	case unix.S_IFBLK:
+		kind = "b"
+	case unix.S_IFIFO:
+		kind = "p"
+	}
+	return kind, st, nil
 }
 
 // hostDevices lists all device nodes of the host but terminals and what every container has anyway.

@@ -58,7 +58,7 @@ func (r *Runtime) spec(c *container, img *v1.ConfigFile) (*specs.Spec, error) {
 			spec.Linux.ReadonlyPaths = defaultReadonly[:]
 		}
 	}
-	return spec, nil
+	return spec, r.inject(spec, c.config)
 }
 
 // defaultMasked and defaultReadonly are the paths that a container may not see or change when the request says nothing (nil; an empty
@@ -77,8 +77,6 @@ func (r *Runtime) checkContainer(config *runtimeapi.ContainerConfig) error {
 	switch {
 	case config.GetWindows() != nil:
 		return invalid("container config has a Windows part; this is a Linux runtime")
-	case len(config.GetCDIDevices()) > 0:
-		return unsupported("CDI devices (%s) are not supported by this release", config.GetCDIDevices()[0].GetName())
 	case r.host.SELinux && sc.GetSelinuxOptions() != nil:
 		return unsupported("SELinux labels are not supported by this release, and this host enforces them")
 	}
@@ -173,6 +171,11 @@ func environment(c *container, img *v1.ConfigFile) []string {
 	for _, kv := range c.config.GetEnvs() {
 		all = append(all, kv.GetKey()+"="+string(kv.GetValue()))
 	}
+	return overriding(all)
+}
+
+// overriding leaves of the entries of an environment with the same name the last, in the place of the first.
+func overriding(all []string) []string {
 	at := map[string]int{}
 	var result []string
 	for _, kv := range all {
