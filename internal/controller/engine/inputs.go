@@ -63,28 +63,47 @@ func (l *loop) followOnce(ctx context.Context) error {
 	return context.Cause(own)
 }
 
-// followInput follows one input from view on, and returns why it ended.
+// followInput follows one input from view on, and returns why it ended. While it waits for a change it holds no view: that would keep alive, for as long as
+// the resource rests, every version of every object that has been replaced since.
 func (l *loop) followInput(ctx context.Context, in Input, view client.View) error {
+	revision := view.Revision()
+	if err := l.offerAll(ctx, in, view); err != nil {
+		return err
+	}
+	stream, err := l.client.Watch(ctx, in.Resource, revision, "", "")
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", resourceName(in.Resource), err)
+	}
+	for {
+		if err := l.offerNext(ctx, in, stream); err != nil {
+			return err
+		}
+	}
+}
+
+// offerAll gives the queue the keys of all objects of one input.
+func (l *loop) offerAll(ctx context.Context, in Input, view client.View) error {
 	for obj := range view.List(in.Resource, "") {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		l.queue.offer(ctx, in.Keys(view, client.Change{New: obj, Revision: revisionOf(obj)})...)
 	}
-	stream, err := l.client.Watch(ctx, in.Resource, view.Revision(), "", "")
+	return nil
+}
+
+// offerNext waits for the next change of one input, and gives the queue its keys.
+func (l *loop) offerNext(ctx context.Context, in Input, stream client.Stream) error {
+	change, err := stream.Next(ctx)
 	if err != nil {
-		return fmt.Errorf("watch %s: %w", resourceName(in.Resource), err)
+		return fmt.Errorf("follow %s: %w", resourceName(in.Resource), err)
 	}
-	for {
-		change, err := stream.Next(ctx)
-		if err != nil {
-			return fmt.Errorf("follow %s: %w", resourceName(in.Resource), err)
-		}
-		if view, err = l.view(ctx); err != nil {
-			return err
-		}
-		l.queue.offer(ctx, in.Keys(view, change)...)
+	view, err := l.view(ctx)
+	if err != nil {
+		return err
 	}
+	l.queue.offer(ctx, in.Keys(view, change)...)
+	return nil
 }
 
 // follower is what follows one kind; end stops it and waits for it.
@@ -105,6 +124,7 @@ func (l *loop) followEvery(ctx context.Context, fail context.CancelCauseFunc, vi
 	for {
 		served, changed := l.engine.cfg.Catalog()
 		l.adjust(ctx, fail, running, served, view)
+		view = nil // not held while nothing changes; see followInput
 		select {
 		case <-ctx.Done():
 			return
