@@ -68,6 +68,7 @@ func apiFlags(flags *pflag.FlagSet, cfg *cluster.API) {
 	flags.Var(&cfg.RuntimeConfig, "runtime-config", "API versions to switch on or off: GROUP/VERSION, GROUP/VERSION/RESOURCE, api/all, api/ga, api/beta, api/alpha (the core group is /v1)")
 	flags.StringSliceVar(&cfg.EnableAdmissionPlugins, "enable-admission-plugins", nil, "admission plug-ins to switch on besides those that are on by default")
 	flags.StringSliceVar(&cfg.DisableAdmissionPlugins, "disable-admission-plugins", nil, "admission plug-ins to switch off, also those that are on by default")
+	flags.StringVar(&cfg.EgressSelectorConfigFile, "egress-selector-config-file", "", "upstream's EgressSelectorConfiguration: proxies through which the cluster, the control plane and etcd are reached")
 	flags.BoolVar(cfg.EnablePriorityAndFairness, "enable-priority-and-fairness", *cfg.EnablePriorityAndFairness,
 		"let requests in by flow schemas and priority levels, which share the sum of the next two; else each of these bounds its own")
 	flags.StringVar(&cfg.AdmissionControlConfigFile, "admission-control-config-file", "", "upstream's AdmissionConfiguration: settings of admission plug-ins")

@@ -61,7 +61,7 @@ func (s *server) pluginNeeds(authorize auth.Authorizer, settings configuration.S
 		authorize: authorize, settings: settings, clock: s.Clock, log: s.Log.With("component", "admission"),
 		catalog: catalog,
 		webhooks: webhook.Config{
-			Table: newest, Catalog: catalog, Authorizer: authorize, Resolve: s.serviceAddress, Clock: s.Clock, Log: s.Log.With("component", "webhooks"), Metrics: s.webhooks,
+			Table: newest, Catalog: catalog, Authorizer: authorize, Webhooks: s.webhookMeans(), Clock: s.Clock, Log: s.Log.With("component", "webhooks"), Metrics: s.webhooks,
 			Mutating: settings.MutatingWebhooks, Validating: settings.ValidatingWebhooks,
 		},
 		policies: policy.Config{

@@ -21,6 +21,7 @@ import (
 
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/aggregate"
+	"github.com/floe-k8s/floe/internal/api/egress"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/proxy"
 	"github.com/floe-k8s/floe/internal/controller/apiservice"
@@ -114,7 +115,7 @@ func (s *server) aggregating() (*aggregation, error) {
 				svc, _ := newest.Get(apiregistrationv1.SchemeGroupVersion.WithResource("apiservices"), "", name).(*apiregistrationv1.APIService)
 				return svc
 			},
-			Resolve: s.serviceAddress, Certificate: identity, ForwardRedirects: !cfg.RejectForwardingRedirect,
+			Resolve: s.serviceAddress, Dial: s.egress.To(egress.Cluster), Certificate: identity, ForwardRedirects: !cfg.RejectForwardingRedirect,
 		}),
 		leaving: func() context.Context { return s.leaving }, told: told,
 	}, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/floe-k8s/floe/internal/admission/configuration"
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/audit"
+	"github.com/floe-k8s/floe/internal/api/egress"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/features"
 	"github.com/floe-k8s/floe/internal/kinds"
@@ -37,6 +38,9 @@ type API struct {
 	Authorization Authorization `json:"authorization,omitempty"`
 	// Audit says which requests are recorded, and where.
 	Audit audit.Config `json:"audit"`
+	// EgressSelectorConfigFile is an apiserver.k8s.io/v1beta1 EgressSelectorConfiguration: through which proxies the cluster, the control plane and etcd are
+	// reached. Empty: through none.
+	EgressSelectorConfigFile string `json:"egressSelectorConfigFile,omitempty"`
 	// TracingConfigFile is an apiserver.config.k8s.io/v1 TracingConfiguration: where spans of requests are sent. Empty: none are made.
 	TracingConfigFile string `json:"tracingConfigFile,omitempty"`
 	// EnablePriorityAndFairness lets requests in by flow schemas and priority levels, which share as many seats as the next two say together. Default true.
@@ -194,6 +198,9 @@ func (a *API) validate(list []*kinds.Kind) (errs []error) {
 		bad("goawayChance", a.GoawayChance, "can not be less than 0 or greater than 0.02")
 	}
 	errs = append(errs, a.validateEdge()...)
+	if err := egress.Check(a.EgressSelectorConfigFile); err != nil {
+		errs = append(errs, fmt.Errorf("api.egressSelectorConfigFile: %w", err))
+	}
 	if _, err := readMetricLabels(a.AllowMetricLabels, a.AllowMetricLabelsManifest); err != nil {
 		errs = append(errs, fmt.Errorf("api.allowMetricLabels: %w", err))
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/floe-k8s/floe/internal/api/audit"
+	"github.com/floe-k8s/floe/internal/api/egress"
 )
 
 // openAudit opens the audit trail, if there is to be one.
@@ -14,7 +15,7 @@ func (s *server) openAudit() (err error) {
 	var mu sync.Mutex
 	random := s.random(randomAudit)
 	s.audit, err = audit.Open(&s.Config.API.Audit, audit.Environment{
-		Clock: s.Clock, Log: s.Log.With("component", "audit"), Metrics: s.audited,
+		Clock: s.Clock, Log: s.Log.With("component", "audit"), Metrics: s.audited, Dial: s.egress.To(egress.ControlPlane),
 		Chance: func() float64 {
 			mu.Lock()
 			defer mu.Unlock()

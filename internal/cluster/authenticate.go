@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/apis/apiserver"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/egress"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/bootstraptoken"
 	"github.com/floe-k8s/floe/internal/auth/oidc"
@@ -79,7 +80,7 @@ func (s *server) users(accounts *accountTokens) (*users, error) {
 func (s *server) outside(accounts *accountTokens) (set *oidc.Set, strangers apiserver.AnonymousAuthConfig, err error) {
 	cfg := &s.Config.Authentication
 	strangers.Enabled = cfg.Anonymous
-	with := oidc.Config{Disallowed: accounts.Issuers, Clock: s.Clock, Log: s.Log.With("component", "issuers"), Metrics: s.issuers}
+	with := oidc.Config{Disallowed: accounts.Issuers, Clock: s.Clock, Log: s.Log.With("component", "issuers"), Metrics: s.issuers, Dial: s.issuerDial()}
 	if cfg.ConfigFile == "" {
 		spec := &apiserver.AuthenticationConfiguration{}
 		with.Algorithms = cfg.OIDC.SigningAlgs
@@ -113,7 +114,7 @@ func (s *server) outside(accounts *accountTokens) (set *oidc.Set, strangers apis
 // tokenWebhook asks another server whose a token is.
 func (s *server) tokenWebhook(audiences []string) (auth.TokenChecker, error) {
 	cfg := &s.Config.Authentication.Webhook
-	url, client, err := webhook.Connect(cfg.ConfigFile, authenticate.Timeout)
+	url, client, err := webhook.Connect(cfg.ConfigFile, authenticate.Timeout, s.egress.To(egress.ControlPlane))
 	if err != nil {
 		return nil, fmt.Errorf("authentication.webhook.configFile: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/egress"
 	"github.com/floe-k8s/floe/internal/auth"
 	"github.com/floe-k8s/floe/internal/auth/authorization"
 	"github.com/floe-k8s/floe/internal/auth/node"
@@ -76,7 +77,7 @@ func (s *server) authorizers(metrics *authorization.Metrics) (chain authorizatio
 	nodes, roles := node.New(objects, policy.Rules("system:node")), rbac.New(objects)
 	builder := authorization.Builder{
 		Own:   authorization.Own{Node: nodes.Authorize, NodeRules: nodes.Rules, RBAC: roles.Authorize, RBACRules: roles.Rules},
-		Clock: s.Clock, Metrics: metrics,
+		Clock: s.Clock, Metrics: metrics, Dial: s.egress.To(egress.ControlPlane),
 	}
 	cfg := &s.Config.API.Authorization
 	if cfg.ConfigFile == "" {

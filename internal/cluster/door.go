@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 
+	"github.com/floe-k8s/floe/internal/api/egress"
 	"github.com/floe-k8s/floe/internal/api/fairness"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth/authorization"
@@ -62,7 +63,7 @@ func (s *server) openDoor(ctx context.Context, served served, t trust) error {
 		return errors.Join(err, s.listener.Close())
 	}
 	s.door = wire.New(wire.Config{
-		Metrics: metrics, Gather: without(lists.bound(s.registry(metrics, t.decisions)), cfg.DisabledMetrics), Serves: served.apis.Serves,
+		Dial: s.egress.To(egress.Cluster), Metrics: metrics, Gather: without(lists.bound(s.registry(metrics, t.decisions)), cfg.DisabledMetrics), Serves: served.apis.Serves,
 		Limits: wire.Limits{
 			Reading: cfg.MaxRequestsInflight, Changing: cfg.MaxMutatingRequestsInflight,
 			Call: cfg.RequestTimeout.Duration, Watch: cfg.watchLasts(),

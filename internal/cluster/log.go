@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/floe-k8s/floe/internal/api/egress"
 	"github.com/floe-k8s/floe/internal/store"
 	"github.com/floe-k8s/floe/internal/store/etcd"
 	"github.com/floe-k8s/floe/internal/store/pebble"
@@ -14,8 +15,8 @@ import (
 // logFolder is where the log lies in the data directory.
 const logFolder = "log"
 
-// openLog opens the cluster's log: in etcd when servers are named, else in the directory dir. The revisions of a new one begin above base.
-func (e Environment) openLog(dir string, base store.Revision, codec store.Codec) (store.Log, error) {
+// through is how etcd is reached; nil: as the configuration says. openLog opens the cluster's log: in etcd when servers are named, else in the directory dir. The revisions of a new one begin above base.
+func (e Environment) openLog(dir string, base store.Revision, codec store.Codec, through *egress.Selector) (store.Log, error) {
 	if len(e.Config.Store.Etcd.Servers) == 0 {
 		return e.openLocal(dir, base, codec)
 	}
@@ -23,8 +24,13 @@ func (e Environment) openLog(dir string, base store.Revision, codec store.Codec)
 	if err != nil {
 		return nil, err
 	}
+	if through == nil {
+		if through, err = egress.Read(e.Config.API.EgressSelectorConfigFile, egress.NewMetrics(), e.Clock); err != nil {
+			return nil, fmt.Errorf("api.egressSelectorConfigFile: %w", err)
+		}
+	}
 	log, err := etcd.Open(etcd.Options{
-		Endpoints: e.Config.Store.Etcd.Servers, TLS: config, Clock: e.Clock, Log: e.Log, Base: base, Codec: codec, History: e.Config.Store.HistoryAge.Duration,
+		Endpoints: e.Config.Store.Etcd.Servers, TLS: config, Dial: through.To(egress.Etcd), Clock: e.Clock, Log: e.Log, Base: base, Codec: codec, History: e.Config.Store.HistoryAge.Duration,
 	})
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/api/custom"
+	"github.com/floe-k8s/floe/internal/api/egress"
 	"github.com/floe-k8s/floe/internal/api/fairness"
 	"github.com/floe-k8s/floe/internal/api/wire"
 	"github.com/floe-k8s/floe/internal/auth"
@@ -96,6 +97,8 @@ type server struct {
 	traced      *trace.Metrics
 	fairness    *fairness.Controller // nil: it is switched off
 	issuers     *oidc.Metrics
+	egress      *egress.Selector // how others are reached
+	dialled     *egress.Metrics
 	own         *ownCertificates
 	admin       Administrator // set by writeKubeconfigs
 	others      *oidc.Set     // knows users by tokens of others
@@ -129,6 +132,9 @@ func Run(ctx context.Context, env Environment) (err error) {
 	s.host, s.scheduling = host, scheduler.NewMetrics()
 	s.own = &ownCertificates{clock: env.Clock}
 	s.issuers = oidc.NewMetrics(bootstrap.IdentityName(host))
+	if err := s.openEgress(); err != nil {
+		return err
+	}
 	if err := s.openTracing(bootstrap.IdentityName(host)); err != nil {
 		return err
 	}
@@ -143,7 +149,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeSealing(s.sealing)) }()
-	if s.log, err = env.openLog(s.dir.join(logFolder), 0, codecOf(s.sealing)); err != nil {
+	if s.log, err = env.openLog(s.dir.join(logFolder), 0, codecOf(s.sealing), s.egress); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.log.Close()) }()
@@ -193,7 +199,7 @@ func (s *server) openAPI(ctx context.Context) (err error) {
 	})
 	s.custom = custom.New(custom.Config{
 		API: s.api, User: auth.User{Name: apiServer, Groups: []string{auth.Masters, auth.Authenticated}}, Clock: s.Clock,
-		Log: s.Log.With("component", "definitions"), Resolve: s.serviceAddress,
+		Log: s.Log.With("component", "definitions"), Webhooks: s.webhookMeans(),
 	})
 	if err := s.custom.Load(); err != nil {
 		return err

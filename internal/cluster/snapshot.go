@@ -43,7 +43,7 @@ func SaveSnapshot(ctx context.Context, env Environment, file string, overwrite b
 	if err != nil {
 		return backup.Summary{}, err
 	}
-	log, err := env.openLog(filepath.Join(env.Config.DataDir, logFolder), 0, codecOf(keeper))
+	log, err := env.openLog(filepath.Join(env.Config.DataDir, logFolder), 0, codecOf(keeper), nil)
 	if err != nil {
 		return backup.Summary{}, errors.Join(err, closeSealing(keeper))
 	}
@@ -159,7 +159,7 @@ func (e Environment) restoreInto(ctx context.Context, f *os.File, dir string, ba
 	if err != nil {
 		return err
 	}
-	log, err := e.openLog(dir, base, codecOf(keeper))
+	log, err := e.openLog(dir, base, codecOf(keeper), nil)
 	if err != nil {
 		return errors.Join(err, closeSealing(keeper))
 	}

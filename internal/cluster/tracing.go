@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/floe-k8s/floe/internal/api/egress"
 	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
@@ -18,7 +19,7 @@ func (s *server) openTracing(instance string) error {
 		return fmt.Errorf("api.tracingConfigFile: %w", err)
 	}
 	s.traced = trace.NewMetrics()
-	s.tracing = trace.New(cfg, instance, s.Log.With("component", "tracing"), s.traced)
+	s.tracing = trace.New(cfg, instance, s.egress.To(egress.ControlPlane), s.Log.With("component", "tracing"), s.traced)
 	return nil
 }
 

@@ -171,7 +171,7 @@ func (s *Settings) setImages(f *imagePolicyPart, at *field.Path) (errs field.Err
 	var err error
 	if at := at.Child("kubeConfigFile"); f.KubeConfigFile == "" {
 		errs = append(errs, field.Required(at, "it says where the backend is"))
-	} else if s.Images.URL, s.Images.Client, err = authwebhook.Connect(f.KubeConfigFile, imagepolicy.Timeout); err != nil {
+	} else if s.Images.URL, s.Images.Client, err = authwebhook.Connect(f.KubeConfigFile, imagepolicy.Timeout, nil); err != nil {
 		errs = append(errs, field.Invalid(at, f.KubeConfigFile, err.Error()))
 	}
 	return errs

@@ -31,7 +31,7 @@ type Config struct {
 	Table      admission.Table
 	Catalog    func() *kinds.Catalog
 	Authorizer auth.Authorizer // whom match conditions ask
-	Resolve    reach.Resolver
+	Webhooks   reach.Means     // without As and Codec
 	// Mutating and Validating are as whom the server calls the webhooks of each; nil: as nobody.
 	Mutating, Validating *reach.Credentials
 	Clock                clock.PassiveClock

@@ -41,7 +41,9 @@ func newAsker(cfg Config, as *reach.Credentials, resource, step string) asker {
 	compiler := &expression.Compiler{}
 	res := registrationv1.SchemeGroupVersion.WithResource(resource)
 	reviews := reach.Codec([]schema.GroupVersion{reviewv1beta1.SchemeGroupVersion, reviewv1.SchemeGroupVersion}, reviewv1beta1.AddToScheme, reviewv1.AddToScheme)
-	s := &source{table: cfg.Table, res: res, means: reach.Means{Resolve: cfg.Resolve, As: as, Codec: reviews}, compile: compiler.Compile}
+	by := cfg.Webhooks
+	by.As, by.Codec = as, reviews
+	s := &source{table: cfg.Table, res: res, means: by, compile: compiler.Compile}
 	return asker{cfg, admission.NewLatest(cfg.Table, s.renew, res), step}
 }
 

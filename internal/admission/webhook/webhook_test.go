@@ -91,7 +91,7 @@ func newBenchAs(t *testing.T, as *reach.Credentials) *bench {
 		Table: &b.table, Catalog: func() *kinds.Catalog { return served }, Authorizer: auth.AlwaysAllow, Clock: clock.RealClock{},
 		Log: slog.New(slog.DiscardHandler), Metrics: webhook.NewMetrics(), Mutating: as, Validating: as,
 	}
-	cfg.Resolve = func(namespace, name string, port int32) (*url.URL, error) {
+	cfg.Webhooks.Resolve = func(namespace, name string, port int32) (*url.URL, error) {
 		if name != "svc" || namespace != "hooks" || port != 8443 {
 			return nil, apierrors.NewNotFound(corev1.Resource("service"), name)
 		}

@@ -3,6 +3,7 @@ package aggregate
 import (
 	"context"
 	"crypto/tls"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -28,6 +29,8 @@ type Config struct {
 	Resolve func(namespace, name string, port int32) (*url.URL, error)
 	// Certificate is the identity, asked for at each request: the same pointer as long as it is the same. nil: none is shown.
 	Certificate func() (*tls.Certificate, error)
+	// Dial connects to servers; nil: directly.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// ForwardRedirects lets clients see where a server sends them; else such an answer is refused (--aggregator-reject-forwarding-redirect).
 	ForwardRedirects bool
 }

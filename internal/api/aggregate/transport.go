@@ -65,8 +65,11 @@ func (p *Proxy) transport(svc *apiregistrationv1.APIService) (*http.Transport, e
 	}
 	made := &http.Transport{
 		TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true, // a client's own wish goes through
-		DialContext: (&net.Dialer{Timeout: dialTime, KeepAlive: dialTime}).DialContext, TLSHandshakeTimeout: handshakeTime,
+		DialContext: p.Dial, TLSHandshakeTimeout: handshakeTime,
 		MaxIdleConnsPerHost: idlePerHost, IdleConnTimeout: idleTime,
+	}
+	if made.DialContext == nil {
+		made.DialContext = (&net.Dialer{Timeout: dialTime, KeepAlive: dialTime}).DialContext
 	}
 	p.known[svc.Name] = &connection{want, made}
 	return made, nil

@@ -418,7 +418,8 @@ func TestWebhook(t *testing.T) {
 		file := writeFile(t, "kubeconfig", `{"apiVersion":"v1","kind":"Config","clusters":[{"name":"c","cluster":{"server":"`+server.URL+`/path","insecure-skip-tls-verify":true}}],
 "contexts":[{"name":"x","context":{"cluster":"c"}}],"current-context":"x"}`)
 		tr := trail(policy(t, "rules: [{level: Metadata}]"))
-		hook, err := newWebhook(tr, &WebhookConfig{ConfigFile: file, InitialBackoff: metav1.Duration{Duration: time.Microsecond}}, clock.RealClock{}, func() float64 { return 0.5 })
+		hook, err := newWebhook(tr, &WebhookConfig{ConfigFile: file, InitialBackoff: metav1.Duration{Duration: time.Microsecond}},
+			Environment{Clock: clock.RealClock{}, Chance: func() float64 { return 0.5 }})
 		if err != nil {
 			t.Fatal(err)
 		}

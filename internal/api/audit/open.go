@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"k8s.io/utils/clock"
@@ -18,6 +19,7 @@ type Environment struct {
 	Metrics *Metrics
 	// Chance spreads retries, in [0, 1). It is called by several goroutines at once.
 	Chance func() float64
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error) // to the webhook; nil: directly
 }
 
 // Open makes the trail that cfg, which is valid, says; nil without a policy or a backend. Run must be called before events are delivered in the mode batch.
@@ -44,7 +46,7 @@ func Open(cfg *Config, env Environment) (*Trail, error) {
 		t.addLog(&cfg.Log, out, env)
 	}
 	if cfg.Webhook.ConfigFile != "" {
-		hook, err := newWebhook(t, &cfg.Webhook, env.Clock, env.Chance)
+		hook, err := newWebhook(t, &cfg.Webhook, env)
 		if err != nil {
 			return nil, err
 		}

@@ -39,13 +39,13 @@ type webhook struct {
 }
 
 // newWebhook reads the kubeconfig file.
-func newWebhook(t *Trail, cfg *WebhookConfig, ticking clock.WithTicker, chance func() float64) (*webhook, error) {
+func newWebhook(t *Trail, cfg *WebhookConfig, env Environment) (*webhook, error) {
 	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: cfg.ConfigFile}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", kubeconfigField, cfg.ConfigFile, err)
 	}
-	config.Timeout = webhookTime
+	config.Timeout, config.Dial = webhookTime, env.Dial
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", kubeconfigField, cfg.ConfigFile, err)
@@ -54,7 +54,7 @@ func newWebhook(t *Trail, cfg *WebhookConfig, ticking clock.WithTicker, chance f
 	if err != nil || at.Host == "" {
 		return nil, fmt.Errorf("%s: %s: the server %q is no URL", kubeconfigField, cfg.ConfigFile, config.Host)
 	}
-	return &webhook{t, at.String(), client, ticking, cfg.InitialBackoff.Duration, chance}, nil
+	return &webhook{t, at.String(), client, env.Clock, cfg.InitialBackoff.Duration, env.Chance}, nil
 }
 
 // take implements sink: it waits until the events are there, or lost.

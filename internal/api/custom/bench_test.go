@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/api/custom"
@@ -88,7 +89,7 @@ func BenchmarkManyDefinitions(b *testing.B) {
 		b.ReportMetric(float64(took.Microseconds())/many, "µs/definition")
 		b.ReportMetric(float64(heap()-before)/(1<<20), "MiB-with-log-and-events")
 		before = heap()
-		again := custom.New(custom.Config{API: s.API, User: apitest.Administrator(), Clock: s.Clock, Log: observe.Discard(), Resolve: nowhere})
+		again := custom.New(custom.Config{API: s.API, User: apitest.Administrator(), Clock: s.Clock, Log: observe.Discard(), Webhooks: reach.Means{Resolve: nowhere}})
 		if err := again.Load(); err != nil {
 			b.Fatal(err)
 		}

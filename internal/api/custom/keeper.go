@@ -31,7 +31,7 @@ type Config struct {
 	User    auth.User // as whom it writes and deletes
 	Clock   clock.WithDelayedExecution
 	Log     *slog.Logger
-	Resolve reach.Resolver // of conversion webhooks that are services
+	Webhooks reach.Means // of conversion; without As and Codec
 }
 
 // Keeper follows the definitions. One goroutine uses it.
@@ -55,8 +55,9 @@ type state struct {
 
 // New returns a Keeper that has seen nothing.
 func New(cfg Config) *Keeper {
+	cfg.Webhooks.Codec = reviews()
 	return &Keeper{
-		Config: cfg, with: &surroundings{webhooks: reach.Means{Resolve: cfg.Resolve, Codec: reviews()}, metadata: sync.OnceValues(metadataModels)},
+		Config: cfg, with: &surroundings{webhooks: cfg.Webhooks, metadata: sync.OnceValues(metadataModels)},
 		known: map[string]*state{}, pending: sets.New[string](),
 	}
 }

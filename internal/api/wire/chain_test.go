@@ -19,6 +19,7 @@ import (
 	"github.com/floe-k8s/floe/internal/admission/resourcequota"
 	"github.com/floe-k8s/floe/internal/admission/serviceaccount"
 	"github.com/floe-k8s/floe/internal/admission/webhook"
+	"github.com/floe-k8s/floe/internal/admission/webhook/reach"
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/apitest"
 	"github.com/floe-k8s/floe/internal/auth"
@@ -55,7 +56,7 @@ func chained(t *testing.T, c *apitest.Cluster, clk *hurried, without []string) {
 		serviceaccount.New(serviceaccount.Config{Clock: clk, Newest: func(namespace, name string) kinds.Object {
 			return newest.Get(corev1.SchemeGroupVersion.WithResource("serviceaccounts"), namespace, name)
 		}}))
-	hooks := webhook.Config{Table: newest, Catalog: catalog, Authorizer: cfg.Authorizer, Resolve: unresolved, Clock: clock.RealClock{}, Log: observe.Discard()}
+	hooks := webhook.Config{Table: newest, Catalog: catalog, Authorizer: cfg.Authorizer, Webhooks: reach.Means{Resolve: unresolved}, Clock: clock.RealClock{}, Log: observe.Discard()}
 	written := policy.Config{
 		Table: newest, Catalog: catalog, Authorizer: cfg.Authorizer, Clock: clk,
 		Types: func(k *kinds.Kind) (managedfields.TypeConverter, error) { return c.API.Types(k) },

@@ -31,11 +31,14 @@ type connections struct {
 	direct *http.Transport
 }
 
-func newConnections() *connections {
+func newConnections(dial func(ctx context.Context, network, address string) (net.Conn, error)) *connections {
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: headerTime}).DialContext
+	}
 	return &connections{places: make(chan struct{}, maxConnections), direct: &http.Transport{
 		// What pods and services serve has certificates that nobody here knows, as upstream.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}, //nolint:gosec
-		DialContext:     (&net.Dialer{Timeout: headerTime}).DialContext, TLSHandshakeTimeout: headerTime, MaxIdleConns: 16, IdleConnTimeout: idleTime,
+		DialContext:     dial, TLSHandshakeTimeout: headerTime, MaxIdleConns: 16, IdleConnTimeout: idleTime,
 	}}
 }
 

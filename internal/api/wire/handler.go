@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand"
+	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -47,6 +48,8 @@ type Config struct {
 	Node func(ctx context.Context, name string) (*url.URL, http.RoundTripper, error)
 	// Proxy reaches pods, services and other ports of nodes; nil: their addresses as they are.
 	Proxy http.RoundTripper
+	// Dial connects to pods, services and nodes where Proxy is nil; nil: directly.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Snapshot writes a snapshot of the whole store; nil: the API gives none.
 	Snapshot func(ctx context.Context, w io.Writer) error
 	// Why says why a pod has the node that it has, or none, as a value for JSON; nil: nobody knows. Its errors are the API's.
@@ -142,7 +145,7 @@ func New(cfg Config) *Handler {
 		cfg.Serves = func(schema.GroupVersionResource) bool { return true }
 	}
 	h := &Handler{Config: cfg, began: cfg.Clock.Now(), reading: places(cfg.Limits.Reading), changing: places(cfg.Limits.Changing)}
-	h.connections, h.departing, h.checked = newConnections(), newDeparting(), newCheckMetrics(h.began)
+	h.connections, h.departing, h.checked = newConnections(cfg.Dial), newDeparting(), newCheckMetrics(h.began)
 	h.impersonator = impersonate.New(impersonate.Config{
 		Authorizer: func(ctx context.Context, user auth.User, attrs auth.Attributes) (auth.Decision, string, error) {
 			return h.API.Authorizer(ctx, user, attrs)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -26,7 +27,8 @@ type Own struct {
 type Builder struct {
 	Own     Own
 	Clock   clock.WithDelayedExecution
-	Metrics *Metrics // nil: nothing is counted
+	Metrics *Metrics                                                             // nil: nothing is counted
+	Dial    func(ctx context.Context, network, address string) (net.Conn, error) // to webhooks; nil: directly
 }
 
 // Chain is all of a configuration.
@@ -84,7 +86,7 @@ func (b Builder) webhook(a *apiserver.AuthorizerConfiguration) (auth.Authorizer,
 	if w.ConnectionInfo.KubeConfigFile == nil {
 		return nil, nil, errors.New("no kubeconfig file")
 	}
-	url, client, err := webhook.Connect(*w.ConnectionInfo.KubeConfigFile, w.Timeout.Duration)
+	url, client, err := webhook.Connect(*w.ConnectionInfo.KubeConfigFile, w.Timeout.Duration, b.Dial)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -45,6 +46,8 @@ type Config struct {
 	Clock      clock.WithTicker
 	Log        *slog.Logger
 	Metrics    *Metrics // nil: nothing is counted
+	// Dial is how issuers are reached that name a destination (egressSelectorType); nil: none is. It returns nil for one that is not configured.
+	Dial func(destination string) func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // issuer knows users by one issuer's tokens. It is safe for concurrent use.
@@ -74,11 +77,11 @@ func newIssuer(cfg Config, spec apiserver.JWTAuthenticator, compiler authenticat
 			return nil, fmt.Errorf("oidc: unsupported signing alg: %q", name)
 		}
 	}
-	if kind := spec.Issuer.EgressSelectorType; kind != "" {
-		return nil, fmt.Errorf("oidc: egress lookup required with egress selector type %q", kind)
-	}
 	client, transport, err := clientOf(&spec.Issuer)
 	if err != nil {
+		return nil, err
+	}
+	if transport.DialContext, err = cfg.dialing(string(spec.Issuer.EgressSelectorType), transport.DialContext); err != nil {
 		return nil, err
 	}
 	i := &issuer{Config: cfg, spec: spec, mapper: mapper, client: client, transport: transport, found: make(chan struct{})}
@@ -87,6 +90,21 @@ func newIssuer(cfg Config, spec apiserver.JWTAuthenticator, compiler authenticat
 	}
 	i.failed(errors.New("it was not looked for yet"))
 	return i, nil
+}
+
+// dialing is how an issuer is reached that names a destination, or none: as otherwise.
+func (c *Config) dialing(destination string, otherwise func(context.Context, string, string) (net.Conn, error)) (func(context.Context, string, string) (net.Conn, error), error) {
+	if destination == "" {
+		return otherwise, nil
+	}
+	if c.Dial == nil {
+		return nil, fmt.Errorf("oidc: egress lookup required with egress selector type %q", destination)
+	}
+	dial := c.Dial(destination)
+	if dial == nil {
+		return nil, fmt.Errorf("oidc: egress lookup for %q is not configured", destination)
+	}
+	return dial, nil
 }
 
 // clientOf speaks to an issuer: with the authorities that it names, else with the host's.

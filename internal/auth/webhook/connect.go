@@ -1,7 +1,9 @@
 package webhook
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -11,14 +13,15 @@ import (
 	"github.com/floe-k8s/floe/internal/observe/trace"
 )
 
-// Connect reads a kubeconfig file: its current context says where the other server is, and how to get there. timeout is that of one attempt.
-func Connect(file string, timeout time.Duration) (url string, client *http.Client, err error) {
+// Connect reads a kubeconfig file: its current context says where the other server is, and how to get there. timeout is that of one attempt;
+// dial connects, nil: directly.
+func Connect(file string, timeout time.Duration, dial func(ctx context.Context, network, address string) (net.Conn, error)) (url string, client *http.Client, err error) {
 	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: file}
 	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
 	if err != nil {
 		return "", nil, fmt.Errorf("kubeconfig file %s: %w", file, err)
 	}
-	cfg.Timeout = timeout
+	cfg.Timeout, cfg.Dial = timeout, dial
 	cfg.Wrap(trace.Transport)
 	if client, err = rest.HTTPClientFor(cfg); err != nil {
 		return "", nil, fmt.Errorf("kubeconfig file %s: %w", file, err)

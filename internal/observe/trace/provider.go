@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.17.0"
+	"google.golang.org/grpc"
 )
 
 const (
@@ -25,13 +27,14 @@ const (
 type Provider struct {
 	spans   *sdktrace.TracerProvider
 	cfg     *Config
+	dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil: directly
 	log     *slog.Logger
 	metrics *Metrics
 	flush   time.Duration // bounds how long what is left is sent at the end
 }
 
-// New returns a provider for the server that instance names. Nothing is told before Run is called, and nothing is to be closed.
-func New(cfg *Config, instance string, log *slog.Logger, metrics *Metrics) *Provider {
+// New returns a provider for the server that instance names; dial connects to the collector, nil: directly. Nothing is told before Run is called, and nothing is to be closed.
+func New(cfg *Config, instance string, dial func(ctx context.Context, network, address string) (net.Conn, error), log *slog.Logger, metrics *Metrics) *Provider {
 	sampler := sdktrace.NeverSample()
 	if rate := cfg.SamplingRatePerMillion; rate != nil && *rate > 0 {
 		sampler = sdktrace.TraceIDRatioBased(float64(*rate) / 1e6)
@@ -40,7 +43,7 @@ func New(cfg *Config, instance string, log *slog.Logger, metrics *Metrics) *Prov
 		sdktrace.WithSampler(sdktrace.ParentBased(sampler)),
 		sdktrace.WithResource(resource.NewSchemaless(semconv.ServiceName(service), semconv.ServiceInstanceID(instance))),
 	)
-	return &Provider{spans, cfg, log, metrics, lastFlush}
+	return &Provider{spans, cfg, dial, log, metrics, lastFlush}
 }
 
 // Run sends spans to the collector until ctx ends, and then what is left, for a bounded time. It is called once. A collector that is not there, or does not
@@ -49,6 +52,11 @@ func (p *Provider) Run(ctx context.Context) error {
 	opts := []otlptracegrpc.Option{otlptracegrpc.WithInsecure()} // upstream's has no TLS
 	if p.cfg.Endpoint != nil {
 		opts = append(opts, otlptracegrpc.WithEndpoint(*p.cfg.Endpoint))
+	}
+	if p.dial != nil {
+		opts = append(opts, otlptracegrpc.WithDialOption(grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return p.dial(ctx, "tcp", address)
+		})))
 	}
 	exporter, err := otlptracegrpc.New(ctx, opts...)
 	if err != nil {

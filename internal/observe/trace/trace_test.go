@@ -110,7 +110,7 @@ func TestSampling(t *testing.T) {
 		{"not trusted", nil, "01", false, false},
 		{"all", &all, "", false, true},
 	} {
-		p := New(&Config{SamplingRatePerMillion: c.rate}, "i", slog.New(slog.DiscardHandler), NewMetrics())
+		p := New(&Config{SamplingRatePerMillion: c.rate}, "i", nil, slog.New(slog.DiscardHandler), NewMetrics())
 		p.spans.RegisterSpanProcessor(tracetest.NewSpanRecorder())
 		told := false
 		handler := p.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told = From(r.Context()).Recording() }),
@@ -129,7 +129,7 @@ func TestSampling(t *testing.T) {
 // TestNoCollector: a server whose collector is not there ends all the same.
 func TestNoCollector(t *testing.T) {
 	all, nowhere := int32(1e6), "127.0.0.1:1"
-	p := New(&Config{SamplingRatePerMillion: &all, Endpoint: &nowhere}, "i", slog.New(slog.DiscardHandler), NewMetrics())
+	p := New(&Config{SamplingRatePerMillion: &all, Endpoint: &nowhere}, "i", nil, slog.New(slog.DiscardHandler), NewMetrics())
 	p.flush = 10 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

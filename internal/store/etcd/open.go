@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -25,9 +27,11 @@ import (
 type Options struct {
 	Endpoints []string    // client URLs of the members; at least one
 	TLS       *tls.Config // nil: the endpoints are spoken to in the clear
-	Codec     store.Codec // seals values; nil: they are stored as they are
-	Clock     clock.WithTicker
-	Log       *slog.Logger // nil: discarded
+	// Dial connects to the members; nil: directly.
+	Dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	Codec store.Codec // seals values; nil: they are stored as they are
+	Clock clock.WithTicker
+	Log   *slog.Logger // nil: discarded
 	// Base is added to every revision from now on. It is written by a restore, to an etcd without objects; 0: the base that stands there is kept.
 	Base store.Revision
 	// History is how long superseded versions are kept; 0: 10 minutes; negative: something else compacts.
@@ -82,9 +86,7 @@ func Open(opts Options) (*Log, error) {
 		// What its lines tell, this package tells in the program's own log.
 		Logger: zap.NewNop(),
 		// A member that is back is used again soon; by default that takes up to two minutes.
-		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff: retry.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectMost}, MinConnectTimeout: reconnectMost,
-		})},
+		DialOptions: opts.connecting(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
@@ -194,4 +196,20 @@ func tooOld(version string) bool {
 		return patch < 13
 	}
 	return minor < 4
+}
+
+// connecting is how gRPC connects to members.
+func (o Options) connecting() []grpc.DialOption {
+	list := []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff: retry.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectMost}, MinConnectTimeout: reconnectMost,
+	})}
+	if o.Dial != nil {
+		list = append(list, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			if at, err := url.Parse(address); err == nil && at.Host != "" {
+				address = at.Host
+			}
+			return o.Dial(ctx, "tcp", address)
+		}))
+	}
+	return list
 }

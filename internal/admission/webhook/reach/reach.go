@@ -84,7 +84,9 @@ func ServiceOf(namespace, name string, path *string, port *int32) *Service {
 type Means struct {
 	Resolve Resolver     // needed where targets are services
 	As      *Credentials // as whom the server calls; nil: as nobody
-	Codec   runtime.NegotiatedSerializer
+	// ToService and ToURL connect to targets of each sort; nil: directly.
+	ToService, ToURL func(ctx context.Context, network, address string) (net.Conn, error)
+	Codec            runtime.NegotiatedSerializer
 }
 
 // Client asks one webhook. It is safe for concurrent use.
@@ -100,7 +102,7 @@ func New(to Target, by Means) *Client {
 		config := &rest.Config{QPS: -1, WarningHandler: rest.NoWarnings{}}
 		config.NegotiatedSerializer, config.ContentType = by.Codec, runtime.ContentTypeJSON
 		var err error
-		if c.transport, err = to.transport(config, by.Resolve); err != nil {
+		if c.transport, err = to.transport(config, by); err != nil {
 			return nil, err
 		}
 		known, err := by.As.identify(hostOf(config.Host), c.transport)
@@ -146,7 +148,7 @@ func Authorities(bundle []byte) (*x509.CertPool, error) {
 }
 
 // transport completes config with where the webhook answers, and makes the way there.
-func (to Target) transport(config *rest.Config, resolve Resolver) (*http.Transport, error) {
+func (to Target) transport(config *rest.Config, by Means) (*http.Transport, error) {
 	trust := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 	var err error
 	if trust.RootCAs, err = Authorities(to.Bundle); err != nil {
@@ -157,7 +159,7 @@ func (to Target) transport(config *rest.Config, resolve Resolver) (*http.Transpo
 		trust.ServerName = s.Name + "." + s.Namespace + ".svc"
 		host := net.JoinHostPort(trust.ServerName, strconv.Itoa(int(s.port())))
 		config.Host, config.APIPath = "https://"+host, s.Path
-		way.DialContext = s.dialing(host, resolve)
+		way.DialContext = s.dialing(host, by)
 		return way, nil
 	}
 	if to.URL == "" {
@@ -168,7 +170,7 @@ func (to Target) transport(config *rest.Config, resolve Resolver) (*http.Transpo
 		//lint:ignore ST1005 upstream's words
 		return nil, to.unreachable(fmt.Errorf("Unparsable URL: %w", err))
 	}
-	config.Host, config.APIPath = u.Scheme+"://"+u.Host, u.Path
+	config.Host, config.APIPath, way.DialContext = u.Scheme+"://"+u.Host, u.Path, by.ToURL
 	if local(u) {
 		trust.NextProtos, way.ForceAttemptHTTP2 = nil, true
 	}
@@ -197,17 +199,20 @@ func (s *Service) port() int32 {
 }
 
 // dialing goes to where the service is now, and to every other host, as a redirection may name it, by its name.
-func (s *Service) dialing(host string, resolve Resolver) func(ctx context.Context, network, address string) (net.Conn, error) {
+func (s *Service) dialing(host string, by Means) func(ctx context.Context, network, address string) (net.Conn, error) {
+	connect := by.ToService
+	if connect == nil {
+		connect = new(net.Dialer).DialContext
+	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		if address == host {
-			at, err := resolve(s.Namespace, s.Name, s.port())
+			at, err := by.Resolve(s.Namespace, s.Name, s.port())
 			if err != nil {
 				return nil, err
 			}
 			address = at.Host
 		}
-		var dialer net.Dialer
-		return dialer.DialContext(ctx, network, address)
+		return connect(ctx, network, address)
 	}
 }
 

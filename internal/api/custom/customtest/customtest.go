@@ -15,7 +15,7 @@ import (
 // Keep runs a Keeper until the test ends; resolve finds the services of conversion webhooks.
 func Keep(t testing.TB, c *apitest.Cluster, resolve reach.Resolver) {
 	t.Helper()
-	keeper := custom.New(custom.Config{API: c.API, User: apitest.Administrator(), Clock: c.Clock, Log: observe.Discard(), Resolve: resolve})
+	keeper := custom.New(custom.Config{API: c.API, User: apitest.Administrator(), Clock: c.Clock, Log: observe.Discard(), Webhooks: reach.Means{Resolve: resolve}})
 	if err := keeper.Load(); err != nil {
 		t.Fatal(err)
 	}
