@@ -29,14 +29,23 @@ func (s *Server) rights(ctx context.Context, req Request, obj, old kinds.Object)
 // reader lets a kind see other objects, and remembers in which state it saw them. One goroutine uses it.
 type reader struct {
 	server *Server
-	seen   map[string]sighting
+	seen   map[string]*sighting
 	newest store.Revision // of all that was seen, deletions included: a refusal that rests on it waits for it
 }
 
 // sighting is what stood under a key: revision 0 and nil when nothing did.
 type sighting struct {
 	revision store.Revision
-	object   kinds.Object
+	item     *store.Item
+	decoded  kinds.Object // item's object, once it was asked for
+}
+
+// object is nil as well for what cannot be read; who reads it for itself is told.
+func (s *sighting) object() kinds.Object {
+	if s.decoded == nil && s.item != nil {
+		s.decoded, _ = Object(s.item)
+	}
+	return s.decoded
 }
 
 var _ kinds.Reader = (*reader)(nil)
@@ -47,23 +56,35 @@ func (r *reader) Get(res schema.GroupVersionResource, namespace, name string) ki
 	if k == nil {
 		return nil
 	}
-	return r.see(keyOf(k, namespace, name)).object
+	return r.see(keyOf(k, namespace, name)).object()
+}
+
+// Label reads a label where it is stored: every binding asks for two of its node, of which there are too many to have them all decoded.
+func (r *reader) Label(res schema.GroupVersionResource, namespace, name, key string) (string, bool) {
+	k := r.server.known(res)
+	if k == nil {
+		return "", false
+	}
+	seen := r.see(keyOf(k, namespace, name))
+	if seen.item == nil || seen.decoded != nil || k.Dynamic != nil {
+		return kinds.LabelOf(seen.object(), key)
+	}
+	return labelOf(envelopeHeader(k.Stored().GVK), key, seen.item)
 }
 
 // see reads what stands under a key, once: what is decided must rest on one state, the one that the condition names.
-func (r *reader) see(key string) sighting {
+func (r *reader) see(key string) *sighting {
 	if seen, ok := r.seen[key]; ok {
 		return seen
 	}
 	item, ok := r.server.Store.Head(key)
 	r.newest = max(r.newest, item.Revision)
-	var seen sighting
+	seen := &sighting{}
 	if ok {
-		seen.revision = item.Revision
-		seen.object, _ = Object(&item) // what cannot be read is reported by who reads it for itself
+		seen.revision, seen.item = item.Revision, &item
 	}
 	if r.seen == nil {
-		r.seen = map[string]sighting{}
+		r.seen = map[string]*sighting{}
 	}
 	r.seen[key] = seen
 	return seen
@@ -127,8 +148,8 @@ func (s *Server) add(out *further, w kinds.Write, env kinds.Env, see *reader) er
 		next = copyOf(next)
 	case old.revision == 0:
 		return nil // it is gone already
-	case old.object != nil:
-		if d := decideDelete(env, k, copyOf(old.object), metav1.DeleteOptions{}); !d.remove {
+	case old.object() != nil:
+		if d := decideDelete(env, k, copyOf(old.object()), metav1.DeleteOptions{}); !d.remove {
 			next = d.next
 		}
 	}
@@ -139,7 +160,7 @@ func (s *Server) add(out *further, w kinds.Write, env kinds.Env, see *reader) er
 			err = s.fillMeta(k, next)
 		}
 		if w.Object != nil {
-			s.trackOwn(k, w.Subresource, old.object, next)
+			s.trackOwn(k, w.Subresource, old.object(), next)
 		}
 		if err == nil {
 			change.Value, err = encodeStored(k, next)

@@ -7,11 +7,14 @@ import (
 	"github.com/floe-k8s/floe/internal/store"
 )
 
-// Fields of every kind: metadata.ownerReferences, their UIDs and whether they are controllers, and metadata.namespace.
+// Fields of every kind: metadata.ownerReferences, their UIDs and whether they are controllers, metadata.namespace, and metadata.labels.
 var (
 	ownersPath    = []int32{1, 13}
 	ownerUIDPath  = []int32{1, 13, 4}
 	namespacePath = []int32{1, 3}
+	labelsPath    = []int32{1, 11}
+	keyPath       = []int32{1} // in an entry of a map, and so
+	valuePath     = []int32{2}
 )
 
 const ownerControls = 6 // in an owner reference
@@ -79,6 +82,23 @@ func orphanIndex(header string) store.Index {
 		}
 		return []string{namespace}
 	}}
+}
+
+// labelOf returns a label of a stored object; ok is false when it has none of that key, or the bytes are no object.
+func labelOf(header, key string, item *store.Item) (value string, ok bool) {
+	raw, err := unwrap(header, item.Value)
+	if err != nil {
+		return "", false
+	}
+	whole := walk(raw, labelsPath, func(entry []byte) {
+		var k, v []byte
+		walk(entry, keyPath, func(b []byte) { k = b })
+		walk(entry, valuePath, func(b []byte) { v = b })
+		if string(k) == key {
+			value, ok = string(v), true
+		}
+	})
+	return value, ok && whole
 }
 
 // controls says whether an owner reference is that of a controller.

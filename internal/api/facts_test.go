@@ -102,3 +102,58 @@ func BenchmarkFact(b *testing.B) {
 		}
 	}
 }
+
+// TestLabelOf holds labels that are read from stored bytes against the decoded object's.
+func TestLabelOf(t *testing.T) {
+	k := core.Pod()
+	header := envelopeHeader(k.GVK)
+	item := storedPod(t, k, func(p *corev1.Pod) {
+		p.Labels = map[string]string{"a": "1", "empty": "", "": "nameless", "z": "26"}
+		p.Annotations = map[string]string{"b": "2"}
+	})
+	obj, err := decodeStored(k, header, item)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"a", "empty", "", "z", "b", "missing"} {
+		want, has := obj.GetLabels()[key]
+		if got, ok := labelOf(header, key, item); got != want || ok != has {
+			t.Errorf("%q: got %q %v, want %q %v", key, got, ok, want, has)
+		}
+	}
+	item.Value = item.Value[:len(item.Value)/2]
+	if got, ok := labelOf(header, "a", item); ok {
+		t.Errorf("damaged: got %q, want none", got)
+	}
+}
+
+func BenchmarkLabel(b *testing.B) {
+	k := core.Node()
+	header := envelopeHeader(k.GVK)
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{corev1.LabelTopologyZone: "a", corev1.LabelHostname: "n"}}}
+	for i := range 12 {
+		node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeConditionType(fmt.Sprint("c", i)), Reason: "KubeletReady"})
+		node.Status.Images = append(node.Status.Images, corev1.ContainerImage{Names: []string{fmt.Sprint("registry.example/image", i)}, SizeBytes: 1 << 20})
+	}
+	value, err := encodeStored(k, node)
+	if err != nil {
+		b.Fatal(err)
+	}
+	item := &store.Item{Key: k.Prefix() + "n", Value: value}
+	b.Run("decoded", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := decodeStored(k, header, item); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := labelOf(header, corev1.LabelTopologyZone, item); !ok {
+				b.Fatal("no label")
+			}
+		}
+	})
+}

@@ -38,6 +38,11 @@ func (o *Objects) Get(res schema.GroupVersionResource, namespace, name string) k
 	return obj
 }
 
+// Label returns a label of an object.
+func (o *Objects) Label(res schema.GroupVersionResource, namespace, name, key string) (string, bool) {
+	return kinds.LabelOf(o.Get(res, namespace, name), key)
+}
+
 // Each calls f with the objects of res in a namespace, "" for all, in the order of their keys, until f returns false.
 func (o *Objects) Each(res schema.GroupVersionResource, namespace string, f func(kinds.Object) bool) {
 	k := o.kinds[res]

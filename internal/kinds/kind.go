@@ -80,8 +80,19 @@ type Reader interface {
 	// Get returns the newest state of an object, which may not be durable yet, and the same when it is asked again; nil when there is none. namespace
 	// is "" for kinds without one.
 	Get(res schema.GroupVersionResource, namespace, name string) Object
+	// Label returns a label of the object that Get returns, which need not be decoded for it. ok is false when there is no such object, or it has no such label.
+	Label(res schema.GroupVersionResource, namespace, name, key string) (value string, ok bool)
 	// Each calls f with every object of a kind, in the order of their keys, until f returns false. Objects may be a moment old.
 	Each(res schema.GroupVersionResource, namespace string, f func(Object) bool)
+}
+
+// LabelOf returns a label of obj, which may be nil: it has none then.
+func LabelOf(obj Object, key string) (value string, ok bool) {
+	if obj == nil {
+		return "", false
+	}
+	value, ok = obj.GetLabels()[key]
+	return value, ok
 }
 
 // Write is a change of another object that is committed in one transaction with the object that asks for it, on condition that nobody changed the other

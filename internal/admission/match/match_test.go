@@ -20,6 +20,10 @@ import (
 // namespaces has red and blue, which say so.
 type namespaces struct{}
 
+func (r namespaces) Label(res schema.GroupVersionResource, namespace, name, key string) (string, bool) {
+	return kinds.LabelOf(r.Get(res, namespace, name), key)
+}
+
 func (namespaces) Get(_ schema.GroupVersionResource, _, name string) kinds.Object {
 	if name != "red" && name != "blue" {
 		return nil

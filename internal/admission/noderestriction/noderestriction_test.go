@@ -33,6 +33,10 @@ import (
 // objects are by RESOURCE NAMESPACE/NAME.
 type objects map[string]kinds.Object
 
+func (r objects) Label(res schema.GroupVersionResource, namespace, name, key string) (string, bool) {
+	return kinds.LabelOf(r.Get(res, namespace, name), key)
+}
+
 func (o objects) Get(res schema.GroupVersionResource, namespace, name string) kinds.Object {
 	if obj, ok := o[res.Resource+" "+namespace+"/"+name]; ok {
 		return obj

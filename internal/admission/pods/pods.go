@@ -141,12 +141,9 @@ func labelTopology(_ context.Context, a *admission.Attributes) error {
 	if node == "" {
 		return nil
 	}
-	n := nodeOf(a, node)
-	if n == nil {
-		return nil // nobody is refused for a node that is not there
-	}
 	for _, key := range []string{corev1.LabelTopologyZone, corev1.LabelTopologyRegion} {
-		if value, ok := n.Labels[key]; ok {
+		// Nobody is refused for a node that is not there.
+		if value, ok := a.See.Label(corev1.SchemeGroupVersion.WithResource("nodes"), "", node, key); ok {
 			metav1.SetMetaDataLabel(meta, key, value)
 		}
 	}

@@ -41,6 +41,10 @@ func (t *table) Each(res schema.GroupVersionResource, namespace string, f func(k
 	}
 }
 
+func (r *table) Label(res schema.GroupVersionResource, namespace, name, key string) (string, bool) {
+	return kinds.LabelOf(r.Get(res, namespace, name), key)
+}
+
 func (t *table) Get(res schema.GroupVersionResource, namespace, name string) (found kinds.Object) {
 	t.Each(res, namespace, func(obj kinds.Object) bool {
 		if obj.GetName() == name {

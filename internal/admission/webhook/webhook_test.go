@@ -52,6 +52,10 @@ func (t *table) Each(res schema.GroupVersionResource, _ string, f func(kinds.Obj
 	}
 }
 
+func (r *table) Label(res schema.GroupVersionResource, namespace, name, key string) (string, bool) {
+	return kinds.LabelOf(r.Get(res, namespace, name), key)
+}
+
 func (t *table) Get(_ schema.GroupVersionResource, _, name string) kinds.Object {
 	if name == "gone" {
 		return nil

@@ -162,6 +162,11 @@ func (r reader) Get(res schema.GroupVersionResource, namespace, name string) kin
 	return r.view.Get(res, namespace, name)
 }
 
+// Label implements kinds.Reader.
+func (r reader) Label(res schema.GroupVersionResource, namespace, name, key string) (string, bool) {
+	return kinds.LabelOf(r.Get(res, namespace, name), key)
+}
+
 // Each implements kinds.Reader.
 func (r reader) Each(res schema.GroupVersionResource, namespace string, f func(kinds.Object) bool) {
 	for obj := range r.view.List(res, namespace) {

@@ -112,6 +112,11 @@ func mismatch(c *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) error
 // reader is a view as kinds read it.
 type reader struct{ client.View }
 
+// Label implements kinds.Reader.
+func (r reader) Label(res schema.GroupVersionResource, namespace, name, key string) (string, bool) {
+	return kinds.LabelOf(r.Get(res, namespace, name), key)
+}
+
 // Each implements kinds.Reader.
 func (r reader) Each(res schema.GroupVersionResource, namespace string, f func(kinds.Object) bool) {
 	for obj := range r.List(res, namespace) {

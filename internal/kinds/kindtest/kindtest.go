@@ -293,6 +293,11 @@ func (o Objects) Get(res schema.GroupVersionResource, namespace, name string) ki
 	return nil
 }
 
+// Label returns a label of an object that is there.
+func (o Objects) Label(res schema.GroupVersionResource, namespace, name, key string) (string, bool) {
+	return kinds.LabelOf(o.Get(res, namespace, name), key)
+}
+
 // Each calls f with every object of a resource, in the order of namespaces and names.
 func (o Objects) Each(res schema.GroupVersionResource, namespace string, f func(kinds.Object) bool) {
 	for _, key := range slices.Sorted(maps.Keys(o[res])) {
