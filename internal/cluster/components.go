@@ -235,7 +235,7 @@ func (s *server) nodeParts() ([]part, error) {
 	links, containers, err := openRuntime(context.Background(), s.dir.join("run", "network"), pluginDirs{cfg.CNIConfDir, cfg.CNIBinDir}, runtime.Config{
 		Root: s.dir.join("images"), State: s.dir.join("run", "pods"), ShimPath: shim, CgroupParent: cfg.CgroupRoot, PodCIDR: cfg.PodCIDR,
 		Clock: s.Clock, Log: s.Log, Version: s.Version, RegistryConfigDir: cfg.RegistryConfigDir,
-		Handlers: handlersOf(cfg.RuntimeHandlers), CDISpecDirs: cfg.CDISpecDirs,
+		Handlers: handlersOf(cfg.RuntimeHandlers), CDISpecDirs: cfg.CDISpecDirs, Pulls: s.pulls,
 	})
 	if err != nil {
 		return nil, err

@@ -15,7 +15,8 @@ func (s *server) registry(own ...prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	served := func() []*kinds.Kind { return s.api.Catalog().All() }
 	r.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s.queues, s.scheduling, s.seen, s.accounts, s.issuers, s.dialled, s.own, s.audited, s.webhooks, s.policies, s.admitted, s.simulation,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		s.queues, s.scheduling, s.seen, s.accounts, s.issuers, s.dialled, s.own, s.audited, s.webhooks, s.policies, s.admitted, s.simulation, s.pulls,
 		newStoreMetrics(s.store, s.log, served), newAllocationMetrics(s.store, s.Config.Network.services().NodePorts),
 	)
 	r.MustRegister(own...)

@@ -37,6 +37,7 @@ import (
 	"github.com/floe-k8s/floe/internal/kinds/all"
 	"github.com/floe-k8s/floe/internal/observe/trace"
 	"github.com/floe-k8s/floe/internal/pki"
+	"github.com/floe-k8s/floe/internal/runtime"
 	"github.com/floe-k8s/floe/internal/scheduler"
 	"github.com/floe-k8s/floe/internal/simulate"
 	"github.com/floe-k8s/floe/internal/store"
@@ -114,6 +115,7 @@ type server struct {
 	host       string               // this machine's name
 
 	simulation *simulate.Metrics // of nodes that do not exist
+	pulls      *runtime.PullMetrics
 }
 
 // Run builds a server, runs it until ctx ends, and stops it in order. Containers keep running.
@@ -123,7 +125,7 @@ func Run(ctx context.Context, env Environment) (err error) {
 	}
 	s := &server{Environment: env, kinds: all.KindsFor(env.Config.kinds()), begun: make(chan struct{}), queues: engine.NewMetrics(), seen: auth.NewMetrics(), accounts: token.NewMetrics()}
 	s.controlling = newControllerMetrics(s.seenBy)
-	s.simulation = simulate.NewMetrics()
+	s.simulation, s.pulls = simulate.NewMetrics(), runtime.NewPullMetrics()
 	s.webhooks, s.policies, s.admitted = webhook.NewMetrics(), policy.NewMetrics(), admission.NewMetrics(s.Clock)
 	host, err := os.Hostname()
 	if err != nil {

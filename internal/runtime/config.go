@@ -42,6 +42,8 @@ type Config struct {
 	PodCIDR string
 	// Handlers are other OCI runtimes by the names that RuntimeClasses give them; nil for none.
 	Handlers map[string]Handler
+	// Pulls counts pulls of images; default metrics that nobody sees.
+	Pulls *PullMetrics
 	// Clock gives creation times and the deadlines of stops; default the real one.
 	Clock clock.WithTicker
 	// Random makes identifiers; default crypto/rand.
@@ -64,6 +66,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
+	}
+	if c.Pulls == nil {
+		c.Pulls = NewPullMetrics()
 	}
 	if c.Fault == nil {
 		c.Fault = func(string) {}

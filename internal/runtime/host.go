@@ -63,6 +63,14 @@ func learnHost(groups cgroup.Host) (hostFacts, error) {
 	return h, err
 }
 
+// armor is the host's AppArmor, nil when it has none.
+func (h hostFacts) armor() appArmor {
+	if !h.AppArmor {
+		return nil
+	}
+	return hostArmor{}
+}
+
 // degraded lists, for people, what requests ask on this host and get less of.
 func (h hostFacts) degraded() []string {
 	var all []string
@@ -71,6 +79,8 @@ func (h hostFacts) degraded() []string {
 	}
 	if !h.AppArmor {
 		all = append(all, "no AppArmor: the runtime's default profile is not applied")
+	} else if _, err := os.Stat(appArmorParser); err != nil {
+		all = append(all, fmt.Sprintf("no %s: the runtime's default profile is not applied unless %s is loaded", appArmorParser, defaultProfile))
 	}
 	if !h.Swap {
 		all = append(all, "swap is not counted by cgroup: limits of it are not applied")

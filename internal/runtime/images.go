@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -119,11 +122,16 @@ func (r *Runtime) PullImage(ctx context.Context, req *runtimeapi.PullImageReques
 		return nil, invalid("pull image %q: %v", name, err)
 	}
 	start := r.cfg.Clock.Now()
-	i, err := r.images.Pull(ctx, name, auth, nil)
+	ended, progress := r.cfg.Pulls.begin(), &image.Progress{}
+	i, err := r.images.Pull(ctx, name, auth, progress)
+	took := r.cfg.Clock.Since(start)
+	fetched, _ := progress.Bytes()
 	if err != nil {
+		ended(took, 0, fetched, err)
 		return nil, pullError(err, name)
 	}
-	r.cfg.Log.Info("image pulled", "image", name, "id", i.ID, "bytes", i.Size, "took", r.cfg.Clock.Since(start))
+	ended(took, i.Size, fetched, nil)
+	r.cfg.Log.Info("image pulled", "image", name, "id", i.ID, "bytes", i.Size, "took", took)
 	return &runtimeapi.PullImageResponse{ImageRef: i.ID}, nil
 }
 
@@ -173,17 +181,36 @@ func (r *Runtime) RemoveImage(_ context.Context, req *runtimeapi.RemoveImageRequ
 	return &runtimeapi.RemoveImageResponse{}, nil
 }
 
-// ImageFsInfo tells what images take on disk: blobs and unpacked layers. Bytes of writable layers are not counted by this release.
-func (r *Runtime) ImageFsInfo(context.Context, *runtimeapi.ImageFsInfoRequest) (*runtimeapi.ImageFsInfoResponse, error) {
+// ImageFsInfo tells what is on the disk that images are on: blobs and unpacked layers, and apart from them the writable layers of all containers, each
+// measured at most diskAge ago.
+func (r *Runtime) ImageFsInfo(ctx context.Context, _ *runtimeapi.ImageFsInfoRequest) (*runtimeapi.ImageFsInfoResponse, error) {
+	if err := r.ready(ctx); err != nil {
+		return nil, err
+	}
 	bytes, inodes, err := r.images.Usage()
 	if err != nil {
 		return nil, failed(err, "image file system")
 	}
-	usage := &runtimeapi.FilesystemUsage{
-		Timestamp: r.cfg.Clock.Now().UnixNano(), FsId: &runtimeapi.FilesystemIdentifier{Mountpoint: r.cfg.Root},
-		UsedBytes: &runtimeapi.UInt64Value{Value: uint64(bytes)}, InodesUsed: &runtimeapi.UInt64Value{Value: uint64(inodes)},
+	now := r.cfg.Clock.Now()
+	usage := func(bytes, inodes uint64) []*runtimeapi.FilesystemUsage {
+		return []*runtimeapi.FilesystemUsage{{
+			Timestamp: now.UnixNano(), FsId: &runtimeapi.FilesystemIdentifier{Mountpoint: r.cfg.Root},
+			UsedBytes: &runtimeapi.UInt64Value{Value: bytes}, InodesUsed: &runtimeapi.UInt64Value{Value: inodes},
+		}}
 	}
 	return &runtimeapi.ImageFsInfoResponse{
-		ImageFilesystems: []*runtimeapi.FilesystemUsage{usage}, ContainerFilesystems: []*runtimeapi.FilesystemUsage{usage},
+		ImageFilesystems: usage(uint64(bytes), uint64(inodes)), ContainerFilesystems: usage(r.writableUsage(now)),
 	}, nil
+}
+
+// writableUsage adds up the writable layers.
+func (r *Runtime) writableUsage(now time.Time) (bytes, inodes uint64) {
+	r.mu.Lock()
+	all := slices.Collect(maps.Values(r.containers))
+	r.mu.Unlock()
+	for _, c := range all {
+		b, n := c.meter.layer(now, r.upper(c.id))
+		bytes, inodes = bytes+b, inodes+n
+	}
+	return bytes, inodes
 }

@@ -74,41 +74,10 @@ var (
 // checkContainer refuses what cannot be done.
 func (r *Runtime) checkContainer(config *runtimeapi.ContainerConfig) error {
 	sc := config.GetLinux().GetSecurityContext()
-	switch {
-	case config.GetWindows() != nil:
+	if config.GetWindows() != nil {
 		return invalid("container config has a Windows part; this is a Linux runtime")
-	case r.host.SELinux && sc.GetSelinuxOptions() != nil:
-		return unsupported("SELinux labels are not supported by this release, and this host enforces them")
 	}
-	return r.checkAppArmor(sc)
-}
-
-// checkAppArmor accepts what this host makes meaningless, and what can be applied: unconfined, and profiles that are loaded.
-func (r *Runtime) checkAppArmor(sc *runtimeapi.LinuxContainerSecurityContext) error {
-	kind, name := appArmorProfile(sc)
-	switch {
-	case kind == runtimeapi.SecurityProfile_Localhost && !r.host.AppArmor:
-		return unsupported("AppArmor profile %q: this host has no AppArmor", name)
-	case kind == runtimeapi.SecurityProfile_RuntimeDefault && r.host.AppArmor && sc.GetApparmor() != nil && !sc.GetPrivileged():
-		return unsupported("the runtime's default AppArmor profile is not supported by this release, and this host enforces AppArmor")
-	}
-	return nil
-}
-
-// appArmorProfile reads the field or its deprecated form.
-func appArmorProfile(sc *runtimeapi.LinuxContainerSecurityContext) (runtimeapi.SecurityProfile_ProfileType, string) {
-	if p := sc.GetApparmor(); p != nil {
-		return p.GetProfileType(), p.GetLocalhostRef()
-	}
-	//lint:ignore SA1019 the deprecated form is still sent
-	old := sc.GetApparmorProfile()
-	if name, ok := strings.CutPrefix(old, "localhost/"); ok {
-		return runtimeapi.SecurityProfile_Localhost, name
-	}
-	if old == "unconfined" {
-		return runtimeapi.SecurityProfile_Unconfined, ""
-	}
-	return runtimeapi.SecurityProfile_RuntimeDefault, ""
+	return checkSELinux(sc.GetSelinuxOptions(), r.host.SELinux)
 }
 
 // defaultPath is the PATH of images that set none.
@@ -131,8 +100,8 @@ func (r *Runtime) process(c *container, img *v1.ConfigFile) (*specs.Process, err
 		User:         specs.User{UID: user.UID, GID: user.GID, AdditionalGids: user.Groups},
 		Capabilities: caps, NoNewPrivileges: sc.GetNoNewPrivs(), OOMScoreAdj: &adj,
 	}
-	if kind, name := appArmorProfile(sc); kind == runtimeapi.SecurityProfile_Localhost {
-		p.ApparmorProfile = name
+	if p.ApparmorProfile, err = confinement(sc, r.host.armor()); err != nil {
+		return nil, err
 	}
 	for _, dir := range []string{c.config.GetWorkingDir(), img.Config.WorkingDir} {
 		if dir != "" {
