@@ -27,10 +27,10 @@ const again = time.Second
 
 // Config is what a Keeper is made from. All fields are needed.
 type Config struct {
-	API     *api.Server
-	User    auth.User // as whom it writes and deletes
-	Clock   clock.WithDelayedExecution
-	Log     *slog.Logger
+	API      *api.Server
+	User     auth.User // as whom it writes and deletes
+	Clock    clock.WithDelayedExecution
+	Log      *slog.Logger
 	Webhooks reach.Means // of conversion; without As and Codec
 }
 
