@@ -31,6 +31,9 @@ import (
 	"github.com/floe-k8s/floe/internal/controller/engine"
 )
 
+// manager is who applies statuses, by the name of upstream's controller.
+const manager = "validatingadmissionpolicy-status"
+
 var policies = admissionv1.SchemeGroupVersion.WithResource("validatingadmissionpolicies")
 
 // New returns the controller; a policy is checked against the kinds that catalog names at the time.
@@ -48,10 +51,11 @@ func New(catalog engine.Catalog) engine.Controller {
 				check.rest(now)
 				return engine.Plan{}, nil
 			}
-			next := policy.DeepCopy()
-			next.Status.ObservedGeneration = policy.Generation
-			next.Status.TypeChecking = &admissionv1.TypeChecking{ExpressionWarnings: check.warnings(policy, now)}
-			return engine.Plan{Writes: []engine.Write{engine.NewUpdate(policies, next, "status")}, After: typesLast}, nil
+			fields := map[string]any{"status": admissionv1.ValidatingAdmissionPolicyStatus{
+				ObservedGeneration: policy.Generation, TypeChecking: &admissionv1.TypeChecking{ExpressionWarnings: check.warnings(policy, now)},
+			}}
+			gvk := admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy")
+			return engine.Plan{Writes: []engine.Write{engine.NewApply(gvk, policies, policy, manager, fields, "status")}, After: typesLast}, nil
 		},
 	}
 }

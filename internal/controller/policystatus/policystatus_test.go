@@ -133,7 +133,11 @@ func TestEveryGenerationIsCheckedOnce(t *testing.T) {
 		t.Helper()
 		b.Settle()
 		s := bed.Get[*admissionv1.ValidatingAdmissionPolicy](b, policies, "", "p").Status
-		if s.ObservedGeneration != generation || s.TypeChecking == nil || len(s.TypeChecking.ExpressionWarnings) != warnings {
+		found := 0 // applying takes an empty field away that had something, as upstream's does
+		if s.TypeChecking != nil {
+			found = len(s.TypeChecking.ExpressionWarnings)
+		}
+		if s.ObservedGeneration != generation || found != warnings {
 			t.Errorf("%s: %v", what, s)
 		}
 	}

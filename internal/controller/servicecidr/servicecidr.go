@@ -35,12 +35,13 @@ const (
 	// finalizer is upstream's.
 	finalizer = "networking.k8s.io/service-cidr-finalizer"
 	grace     = 10 * time.Second
+	component = "service-cidr-controller" // also who applies conditions
 )
 
 // New returns the controller.
 func New() engine.Controller {
 	return engine.Controller{
-		Name: "service-cidr", Component: "service-cidr-controller", User: "system:serviceaccount:kube-system:service-cidrs-controller",
+		Name: "service-cidr", Component: component, User: "system:serviceaccount:kube-system:service-cidrs-controller",
 		Inputs: []engine.Input{{Resource: allocation.Ranges, Keys: neighbours}, {Resource: allocation.Addresses, Keys: holders}},
 		Outputs: []engine.Output{
 			{Resource: allocation.Ranges, Fields: []string{"metadata.finalizers[" + finalizer + "]", "status.conditions[Ready]"}},
@@ -87,11 +88,10 @@ func say(c *networkingv1.ServiceCIDR, now time.Time, status metav1.ConditionStat
 	if old != nil && old.Status == status && old.Reason == reason && old.Message == message {
 		return engine.Plan{}
 	}
-	next := c.DeepCopy()
-	meta.SetStatusCondition(&next.Status.Conditions, metav1.Condition{
-		Type: networkingv1.ServiceCIDRConditionReady, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.NewTime(now),
-	})
-	return engine.Plan{Writes: []engine.Write{engine.NewUpdate(allocation.Ranges, next, "status")}}
+	next := metav1.Condition{Type: networkingv1.ServiceCIDRConditionReady, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.NewTime(now)}
+	fields := map[string]any{"status": map[string]any{"conditions": []metav1.Condition{next}}}
+	gvk := networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR")
+	return engine.Plan{Writes: []engine.Write{engine.NewApply(gvk, allocation.Ranges, c, component, fields, "status")}}
 }
 
 // mayGo says that no address would be left without a range.

@@ -20,7 +20,6 @@ import (
 	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/controllertest"
 	"github.com/floe-k8s/floe/internal/controller/engine"
-	"github.com/floe-k8s/floe/internal/controller/servicecidr"
 	"github.com/floe-k8s/floe/internal/controller/servicerepair"
 	"github.com/floe-k8s/floe/internal/kinds"
 	"github.com/floe-k8s/floe/internal/kinds/allocation"
@@ -130,48 +129,6 @@ func TestAddressesBelongToTheirServices(t *testing.T) {
 		if got := b.state(); slices.Contains(got, "10.0.0.7 nobody") || !slices.Contains(got, "IPAddressNotAllocated 10.0.0.7") {
 			b.Errorf("after it: %q", got)
 		}
-	})
-}
-
-func TestRangesAreHeldByTheirAddresses(t *testing.T) {
-	run(t, []engine.Controller{servicecidr.New()}, func(b bed) {
-		pass := func(d time.Duration) { <-time.After(d); synctest.Wait() }
-		ready := func(step, name, status string) {
-			b.Helper()
-			view, _ := b.View(b.Context())
-			c, ok := view.Get(allocation.Ranges, "", name).(*networkingv1.ServiceCIDR)
-			got := "gone"
-			if ok && len(c.Finalizers) == 1 && len(c.Status.Conditions) == 1 {
-				got = string(c.Status.Conditions[0].Status) + c.Status.Conditions[0].Reason
-			}
-			if got != status {
-				b.Errorf("%s: %s, want %s", step, got, status)
-			}
-		}
-		b.make(allocation.Ranges, cidr("new", "10.1.0.0/24"))
-		pass(time.Second)
-		ready("new", "new", "True")
-		addr, _ := allocation.Parse("10.1.0.1")
-		b.make(allocation.Addresses, allocation.NewAddress(addr, service("a", `{}`)))
-		remove := func(name string) {
-			if _, err := b.Delete(b.Context(), allocation.Ranges, "", name, metav1.DeleteOptions{}); err != nil {
-				b.Fatal(err)
-			}
-		}
-		remove("new")
-		pass(time.Minute)
-		ready("in use", "new", "FalseTerminating")
-		b.make(allocation.Ranges, cidr("wide", "10.1.0.0/16"))
-		pass(time.Minute)
-		ready("covered by another", "new", "gone")
-		remove("wide")
-		pass(time.Minute)
-		ready("the last one", "wide", "FalseTerminating")
-		if _, err := b.Delete(b.Context(), allocation.Addresses, "", "10.1.0.1", metav1.DeleteOptions{}); err != nil {
-			b.Fatal(err)
-		}
-		pass(time.Minute)
-		ready("no longer in use", "wide", "gone")
 	})
 }
 
