@@ -10,7 +10,7 @@ const slow = 500 * time.Millisecond
 // Part is a piece of the way of a request.
 type Part uint8
 
-// The parts that are told of slow requests. Upstream tells of decoding and transforming, too, which here are parts of nothing that waits.
+// The parts that are told of slow requests.
 const (
 	Authentication Part = iota
 	Impersonation
@@ -20,6 +20,9 @@ const (
 	ValidatingWebhooks
 	Storage // until what is written is durable and visible
 	ResponseWrite
+	Decoding      // of what is stored, where it is not answered as it is stored
+	Transforming  // into what the client wants to see: tables, metadata alone
+	Serialization // of the answer, and writing it
 	parts
 )
 
@@ -28,6 +31,7 @@ const latencyDomain = "apiserver.latency.k8s.io/"
 // partNames are upstream's, below latencyDomain.
 var partNames = [parts]string{
 	"authentication", "impersonation", "apf-queue-wait", "authorization", "mutating-webhook", "validating-webhook", "etcd", "response-write",
+	"decode-response-object", "transform-response-object", "serialize-response-object",
 }
 
 // together says of a part that is done several times whether its times add up; else the longest counts, as they are done at once or again.
@@ -56,6 +60,19 @@ func (r *Record) Timed(p Part) (end func()) {
 	}
 	begun := r.trail.clock.Now()
 	return func() { r.Took(p, r.trail.clock.Since(begun)) }
+}
+
+// Between begins to measure a part that interrupts another, whose time it is not.
+func (r *Record) Between(p, of Part) (end func()) {
+	if r == nil {
+		return func() {}
+	}
+	begun := r.trail.clock.Now()
+	return func() {
+		d := r.trail.clock.Since(begun)
+		r.Took(p, d)
+		r.Took(of, -d)
+	}
 }
 
 // tellLatency notes where the time of a slow request went, all of it at last.

@@ -20,7 +20,7 @@ func TestLatency(t *testing.T) {
 	}{
 		{"quick", 400 * time.Millisecond, nil, map[string]string{}},
 		{"slow", 401 * time.Millisecond, nil, map[string]string{
-			"authentication": "100ms", "etcd": "7ms", "authorization": "2ms", "mutating-webhook": "9ms", "validating-webhook": "5ms", "impersonation": "401ms", "total": "501ms",
+			"authentication": "100ms", "etcd": "7ms", "authorization": "2ms", "mutating-webhook": "9ms", "validating-webhook": "5ms", "impersonation": "401ms", "serialize-response-object": "301ms", "transform-response-object": "100ms", "total": "501ms",
 		}},
 		{"panicked", time.Second, "oh", map[string]string{}},
 	} {
@@ -34,9 +34,13 @@ func TestLatency(t *testing.T) {
 			r.Took(part, time.Duration(both[0])*time.Millisecond)
 			r.Took(part, time.Duration(both[1])*time.Millisecond)
 		}
-		timed := r.Timed(Impersonation)
-		clk.SetTime(clk.Now().Add(c.took))
+		timed, written := r.Timed(Impersonation), r.Timed(Serialization)
+		made := r.Between(Transforming, Serialization)
+		clk.SetTime(clk.Now().Add(100 * time.Millisecond))
+		made()
+		clk.SetTime(clk.Now().Add(c.took - 100*time.Millisecond))
 		timed()
+		written()
 		r.End(c.end)
 		last := to.events[len(to.events)-1]
 		got := map[string]string{}

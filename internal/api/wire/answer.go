@@ -74,6 +74,7 @@ func (c *call) answer(h *Handler, f format, result api.Result, err error, status
 	if result.Revision != 0 && c.user.Ours() {
 		c.w.Header().Set(joint.RevisionHeader, api.Version(result.Revision))
 	}
+	defer c.answered.record.Timed(audit.Serialization)()
 	told := trace.From(c.r.Context())
 	told.Event("About to write a response")
 	defer told.Event("Writing http response done")
@@ -95,8 +96,14 @@ func (c *call) answer(h *Handler, f format, result api.Result, err error, status
 	send(c.w, f.media, status, data)
 }
 
+// between measures a part of the answer that is not its serialization.
+func (c *call) between(p audit.Part) (end func()) {
+	return c.answered.record.Between(p, audit.Serialization)
+}
+
 // answerList writes a list in the agreed format.
 func (c *call) answerList(h *Handler, f format, list api.List) {
+	defer c.answered.record.Timed(audit.Serialization)()
 	opts, err := c.tableOptions(f)
 	if err != nil {
 		c.fail(err)
@@ -104,7 +111,9 @@ func (c *call) answerList(h *Handler, f format, list api.List) {
 	}
 	c.gotList(h, f, opts, list)
 	if f.as != "" {
+		decoded := c.between(audit.Decoding)
 		objects, err := objectsOf(c.kind, list)
+		decoded()
 		if err != nil {
 			c.fail(err)
 			return
@@ -156,6 +165,7 @@ func (c *call) answerObjects(h *Handler, f format, objects []kinds.Object, err e
 		c.fail(err)
 		return
 	}
+	defer c.answered.record.Timed(audit.Serialization)()
 	opts, err := c.tableOptions(f)
 	if err != nil {
 		c.fail(err)

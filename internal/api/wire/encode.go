@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/floe-k8s/floe/internal/api"
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -79,7 +80,10 @@ func indent(doc []byte) ([]byte, error) { return json.MarshalIndent(json.RawMess
 func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {
 	if result.Object == nil && result.Item != nil && f.as != "" {
 		var err error
-		if result.Object, err = api.ObjectOf(c.kind, result.Item); err != nil {
+		decoded := c.between(audit.Decoding)
+		result.Object, err = api.ObjectOf(c.kind, result.Item)
+		decoded()
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -95,7 +99,9 @@ func (h *Handler) object(c *call, f format, result api.Result) ([]byte, error) {
 	case result.Item != nil && f.media == mediaProtobuf:
 		return c.codec.protobuf(result.Item, result.Item.Revision)
 	case result.Item != nil && f.media == mediaCBOR:
+		decoded := c.between(audit.Decoding)
 		stored, err := api.ObjectOf(c.kind, result.Item)
+		decoded()
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/kinds"
 )
 
@@ -28,7 +29,9 @@ func metaGVK(version, kind string) schema.GroupVersionKind {
 func (h *Handler) transformed(c *call, f format, opts *metav1.TableOptions, objects []kinds.Object, meta metav1.ListMeta, many bool) ([]byte, error) {
 	switch {
 	case f.as == "Table":
+		made := c.between(audit.Transforming)
 		table, err := h.table(c, f.version, opts, objects, meta)
+		made()
 		if err != nil {
 			return nil, err
 		}
@@ -38,9 +41,15 @@ func (h *Handler) transformed(c *call, f format, opts *metav1.TableOptions, obje
 	case f.as == asPartialList && !many:
 		return nil, notAcceptable(fmt.Sprintf("you requested %s, but the requested object is not a list (*%s.%s)", f.as, hubName(c.kind.Stored().GVK.Group), c.kind.GVK.Kind))
 	case many:
-		return encode(f, partialList(c.kind, f.version, objects, meta), metaGVK(f.version, f.as))
+		made := c.between(audit.Transforming)
+		list := partialList(c.kind, f.version, objects, meta)
+		made()
+		return encode(f, list, metaGVK(f.version, f.as))
 	}
-	return encode(f, partial(c.kind, objects[0], f.version), metaGVK(f.version, f.as))
+	made := c.between(audit.Transforming)
+	one := partial(c.kind, objects[0], f.version)
+	made()
+	return encode(f, one, metaGVK(f.version, f.as))
 }
 
 // partial is an object's metadata alone. It shares what obj holds.
