@@ -8,8 +8,6 @@ import (
 )
 
 // ErrNoneLeft says that all ranges that nodes may have are taken. The text is upstream's.
-//
-//lint:ignore ST1005 the text is upstream's
 var ErrNoneLeft = errors.New("CIDR allocation failed; there are no remaining CIDRs left to allocate in the accepted range")
 
 // deepest is how many bits nodes' ranges of IPv6 may be longer than the cluster's, as upstream: 65,536 of them.
