@@ -68,9 +68,12 @@ func ServiceKeys(_ client.View, ch client.Change) []engine.Key {
 	return []engine.Key{{Resource: Services(), Namespace: s.GetNamespace(), Name: s.GetName()}}
 }
 
-// PodKeys wake the services that select a pod or did, when it changed as an endpoint.
+// PodKeys wake the services that select a pod or did, when it changed as an endpoint. One without an address is none: making it and binding it wakes nobody,
+// which matters to services of thousands of pods.
 func PodKeys(view client.View, ch client.Change) []engine.Key {
-	if ch.New != nil && ch.Old != nil && same(ch.Old.(*corev1.Pod), ch.New.(*corev1.Pod)) {
+	was, _ := ch.Old.(*corev1.Pod)
+	is, _ := ch.New.(*corev1.Pod)
+	if (was == nil || !Listed(was)) && (is == nil || !Listed(is)) || was != nil && is != nil && same(was, is) {
 		return nil
 	}
 	return selecting.Keys(view, Services(), ch, SelectorOf)

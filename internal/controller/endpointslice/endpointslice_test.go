@@ -2,6 +2,7 @@ package endpointslice_test
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -14,9 +15,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
+	"github.com/floe-k8s/floe/internal/client"
 	"github.com/floe-k8s/floe/internal/controller/controllertest/bed"
 	"github.com/floe-k8s/floe/internal/controller/endpointslice"
 	"github.com/floe-k8s/floe/internal/controller/engine"
+	"github.com/floe-k8s/floe/internal/kinds"
 )
 
 var (
@@ -318,4 +321,49 @@ func TestSlicesThroughCrashes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPodKeys: what is no endpoint, and was none, wakes nobody; its selectors are not even looked for.
+func TestPodKeys(t *testing.T) {
+	made := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p", UID: "u", Labels: web}}
+	bound := made.DeepCopy()
+	bound.Spec.NodeName = "n0"
+	runs := bound.DeepCopy()
+	runs.Status.Phase, runs.Status.PodIPs = corev1.PodRunning, []corev1.PodIP{{IP: "10.1.0.1"}}
+	counted := runs.DeepCopy()
+	counted.Status.Message = "well"
+	ended := runs.DeepCopy()
+	ended.Status.Phase = corev1.PodSucceeded
+	for _, c := range []struct {
+		what   string
+		change client.Change
+		looks  bool
+	}{
+		{"made", client.Change{New: made}, false},
+		{"bound", client.Change{Old: made, New: bound}, false},
+		{"gone before it ran", client.Change{Old: bound}, false},
+		{"has an address", client.Change{Old: bound, New: runs}, true},
+		{"seen first with an address", client.Change{New: runs}, true},
+		{"the same endpoint", client.Change{Old: runs, New: counted}, false},
+		{"ended", client.Change{Old: runs, New: ended}, true},
+		{"gone", client.Change{Old: runs}, true},
+		{"gone after it ended", client.Change{Old: ended}, false},
+	} {
+		view := &lookups{}
+		endpointslice.PodKeys(view, c.change)
+		if looked := view.n > 0; looked != c.looks {
+			t.Errorf("%s: looked for services: %t, want %t", c.what, looked, c.looks)
+		}
+	}
+}
+
+// lookups is a view of nothing that counts how often something is looked for.
+type lookups struct {
+	client.View
+	n int
+}
+
+func (l *lookups) Lookup(client.Resource, string, string) iter.Seq[kinds.Object] {
+	l.n++
+	return func(func(kinds.Object) bool) {}
 }
