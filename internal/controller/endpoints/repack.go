@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/floe-k8s/floe/internal/controller/endpointslice"
 )
@@ -15,7 +16,7 @@ import (
 // Repack returns subsets in the one form that says the same: addresses that offer the same ports stand together, once each, sorted by address and UID, ports and
 // subsets by their hashes. An address that is not ready under a port anywhere is not. The given ones are not changed.
 func Repack(subsets []corev1.EndpointSubset) []corev1.EndpointSubset {
-	offers := map[string]*offer{}
+	offers := map[portID]*offer{}
 	known := map[string]corev1.EndpointAddress{}
 	for _, s := range subsets {
 		ports := s.Ports
@@ -23,7 +24,7 @@ func Repack(subsets []corev1.EndpointSubset) []corev1.EndpointSubset {
 			ports = []corev1.EndpointPort{{Port: -1}} // endpoints of no port
 		}
 		for _, port := range ports {
-			key := endpointslice.Hash(port)
+			key := portID{port.Name, port.Port, port.Protocol, port.AppProtocol != nil, ptr.Deref(port.AppProtocol, "")}
 			if offers[key] == nil {
 				offers[key] = &offer{port: port, ready: map[string]bool{}}
 			}
@@ -52,6 +53,15 @@ func Repack(subsets []corev1.EndpointSubset) []corev1.EndpointSubset {
 	}
 	slices.SortFunc(final, func(a, b corev1.EndpointSubset) int { return cmp.Compare(endpointslice.Hash(a), endpointslice.Hash(b)) })
 	return final
+}
+
+// portID is what makes two ports one.
+type portID struct {
+	name     string
+	port     int32
+	protocol corev1.Protocol
+	says     bool // an application's protocol
+	app      string
 }
 
 // offer is who offers a port.

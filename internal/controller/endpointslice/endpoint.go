@@ -1,8 +1,10 @@
 package endpointslice
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,6 +71,9 @@ func Headless(service *corev1.Service) bool {
 
 // Address is an address in the form in which endpoints have it, and its family; "" for what is none.
 func Address(text string) (string, discoveryv1.AddressType) {
+	if ip, err := netip.ParseAddr(text); err == nil && ip.Is4() {
+		return text, discoveryv1.AddressTypeIPv4 // it knows this one form only
+	}
 	var ip net.IP = utilnet.ParseIPSloppy(text)
 	switch {
 	case ip == nil:
@@ -106,6 +111,18 @@ func portsOf(service *corev1.Service, pod *corev1.Pod) []discoveryv1.EndpointPor
 		}
 	}
 	return list
+}
+
+// appendNumbers appends where a service's ports lead to in a pod, in the order of the ports, to b.
+func appendNumbers(b []byte, service *corev1.Service, pod *corev1.Pod) []byte {
+	for i := range service.Spec.Ports {
+		n, ok := Port(pod, &service.Spec.Ports[i])
+		if !ok {
+			n = -1
+		}
+		b = binary.AppendVarint(b, int64(n))
+	}
+	return b
 }
 
 // endpointOf is a pod as an endpoint of a family; false: it has no address there. It fails when the pod's node is not known, unless the service is not particular.

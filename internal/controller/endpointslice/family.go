@@ -47,21 +47,27 @@ func (r *round) family(view client.View, family discoveryv1.AddressType, selecte
 // groups are the selected pods as endpoints, by their port maps.
 func (r *round) groups(view client.View, family discoveryv1.AddressType, selected []*corev1.Pod) map[string]*group {
 	groups := map[string]*group{}
+	known := map[string]*group{} // by the numbers: a port map is dear, and nearly all pods of a service have the same
+	var numbers []byte
 	for _, pod := range selected {
-		ports := portsOf(r.service, pod)
-		key := PortMap(ports)
-		g := groups[key]
+		numbers = appendNumbers(numbers[:0], r.service, pod)
+		g := known[string(numbers)]
 		if g == nil {
-			g = &group{ports: ports, at: map[string]int{}, left: map[string]bool{}}
-			groups[key] = g
+			ports := portsOf(r.service, pod)
+			key := PortMap(ports)
+			if g = groups[key]; g == nil {
+				g = &group{ports: ports, at: make(map[string]int, len(selected))}
+				groups[key] = g
+			}
+			known[string(numbers)] = g
 		}
 		e, ok, err := endpointOf(view, r.service, pod, family)
 		if err != nil {
 			r.failed = err
 		}
 		if ok {
-			g.at[id(&e)], g.left[id(&e)] = len(g.list), true
-			g.list = append(g.list, e)
+			g.at[id(&e)] = len(g.list)
+			g.list, g.left = append(g.list, e), append(g.left, true)
 		}
 	}
 	return groups

@@ -12,9 +12,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/dump"
+	"k8s.io/utils/ptr"
 
 	"github.com/floe-k8s/floe/internal/controller/pods"
 )
@@ -37,15 +37,19 @@ func PortMap(ports []discoveryv1.EndpointPort) string {
 
 // id is what makes two endpoints one.
 func id(e *discoveryv1.Endpoint) string {
-	parts := append(slices.Sorted(slices.Values(e.Addresses)), "", "", "")
-	n := len(e.Addresses)
+	addresses, host, namespace, name := "", "", "", ""
+	if len(e.Addresses) == 1 {
+		addresses = e.Addresses[0]
+	} else {
+		addresses = strings.Join(slices.Sorted(slices.Values(e.Addresses)), "\x00")
+	}
 	if e.Hostname != nil {
-		parts[n] = *e.Hostname
+		host = *e.Hostname
 	}
 	if e.TargetRef != nil {
-		parts[n+1], parts[n+2] = e.TargetRef.Namespace, e.TargetRef.Name
+		namespace, name = e.TargetRef.Namespace, e.TargetRef.Name
 	}
-	return strings.Join(parts, "\x00")
+	return addresses + "\x00" + host + "\x00" + namespace + "\x00" + name
 }
 
 // Equal says that two endpoints of one id are alike in all but their hints.
@@ -58,8 +62,8 @@ func Equal(a, b *discoveryv1.Endpoint) bool {
 		x.ResourceVersion, y.ResourceVersion = "", ""
 		return x == y
 	}
-	return equality.Semantic.DeepEqual(a.NodeName, b.NodeName) && equality.Semantic.DeepEqual(a.Zone, b.Zone) &&
-		equality.Semantic.DeepEqual(a.Conditions, b.Conditions) && refs(a.TargetRef, b.TargetRef)
+	return ptr.Equal(a.NodeName, b.NodeName) && ptr.Equal(a.Zone, b.Zone) && ptr.Equal(a.Conditions.Ready, b.Conditions.Ready) &&
+		ptr.Equal(a.Conditions.Serving, b.Conditions.Serving) && ptr.Equal(a.Conditions.Terminating, b.Conditions.Terminating) && refs(a.TargetRef, b.TargetRef)
 }
 
 // group is the endpoints of one port map.
@@ -67,7 +71,7 @@ type group struct {
 	ports []discoveryv1.EndpointPort
 	list  []discoveryv1.Endpoint // in key order of their pods
 	at    map[string]int         // where in list an endpoint is, by id
-	left  map[string]bool        // those that no slice has yet
+	left  []bool                 // of each in list, whether no slice has it yet
 }
 
 // sorted are what is to be done with slices.
@@ -91,7 +95,7 @@ func (r *round) pack(g *group, there []*discoveryv1.EndpointSlice, family discov
 	}
 	var rest []discoveryv1.Endpoint
 	for i := range g.list {
-		if g.left[id(&g.list[i])] {
+		if g.left[i] {
 			rest = append(rest, g.list[i])
 		}
 	}
@@ -118,13 +122,13 @@ func (r *round) pack(g *group, there []*discoveryv1.EndpointSlice, family discov
 func (r *round) keep(g *group, s *discoveryv1.EndpointSlice) (next *discoveryv1.EndpointSlice, differs bool) {
 	var list []discoveryv1.Endpoint
 	for i := range s.Endpoints {
-		key := id(&s.Endpoints[i])
-		if !g.left[key] {
+		n, ok := g.at[id(&s.Endpoints[i])]
+		if !ok || !g.left[n] {
 			differs = true
 			continue
 		}
-		delete(g.left, key)
-		e := g.list[g.at[key]]
+		g.left[n] = false
+		e := g.list[n]
 		if !Equal(&e, &s.Endpoints[i]) {
 			differs = true
 		}
@@ -193,19 +197,21 @@ func (r *round) triggered(selected []*corev1.Pod, before map[string]*discoveryv1
 	if r.first {
 		return r.service.CreationTimestamp.Time
 	}
-	byName := map[string]*corev1.Pod{}
-	for _, pod := range selected {
-		byName[pod.Name] = pod
-	}
+	news := map[string]bool{} // names of pods
 	for _, g := range groups {
-		for i := range g.list {
+		for key, i := range g.at {
 			e := &g.list[i]
-			if was := before[id(e)]; was != nil && equality.Semantic.DeepEqual(was.Conditions.Serving, e.Conditions.Serving) {
-				continue
+			if was := before[key]; was == nil || !ptr.Equal(was.Conditions.Serving, e.Conditions.Serving) {
+				news[e.TargetRef.Name] = true
 			}
-			if c := pods.Condition(byName[e.TargetRef.Name], corev1.PodReady); c != nil && !c.LastTransitionTime.IsZero() && (first.IsZero() || c.LastTransitionTime.Time.Before(first)) {
-				first = c.LastTransitionTime.Time
-			}
+		}
+	}
+	for _, pod := range selected {
+		if !news[pod.Name] {
+			continue
+		}
+		if c := pods.Condition(pod, corev1.PodReady); c != nil && !c.LastTransitionTime.IsZero() && (first.IsZero() || c.LastTransitionTime.Time.Before(first)) {
+			first = c.LastTransitionTime.Time
 		}
 	}
 	return first
