@@ -85,7 +85,11 @@ func (m *Match) selects(pod *corev1.Pod, node *corev1.Node) bool {
 	if len(m.NodeLabels) > 0 && (node == nil || !has(node.Labels, m.NodeLabels)) {
 		return false
 	}
-	if len(m.Images) > 0 && !slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return slices.Contains(m.Images, c.Image) }) {
+	containers := pod.Spec.Containers
+	if len(m.Images) > 0 && !slices.ContainsFunc(containers, func(c corev1.Container) bool { return slices.Contains(m.Images, c.Image) }) {
+		return false
+	}
+	if len(m.Commands) > 0 && !slices.ContainsFunc(containers, func(c corev1.Container) bool { return slices.Contains(m.Commands, command(&c)) }) {
 		return false
 	}
 	if m.Owner == "" {
@@ -97,6 +101,11 @@ func (m *Match) selects(pod *corev1.Pod, node *corev1.Node) bool {
 		}
 	}
 	return false
+}
+
+// command is what a container runs in place of its image's, with blanks between.
+func command(c *corev1.Container) string {
+	return strings.Join(slices.Concat(c.Command, c.Args), " ")
 }
 
 func has(labels, wanted map[string]string) bool {

@@ -103,6 +103,8 @@ type Match struct {
 	Owner string `json:"owner,omitempty"`
 	// Images are what containers are of, one of which the pod has, as pods name them.
 	Images []string `json:"images,omitempty"`
+	// Commands are commands with their arguments, with blanks between, one of which a container of the pod runs.
+	Commands []string `json:"commands,omitempty"`
 	// NodeLabels are those of the pod's node.
 	NodeLabels map[string]string `json:"nodeLabels,omitempty"`
 }

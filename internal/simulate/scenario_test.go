@@ -71,12 +71,17 @@ func TestRules(t *testing.T) {
 	virtually(t, func(b *bed) {
 		b.start(Profile{Nodes: []Group{{Count: 2, Labels: map[string]string{"pool": "bad"}}, {Count: 1}}, Pods: []Rule{
 			{Match: Match{Labels: map[string]string{"app": "oom"}}, Behaviour: podlife.Behaviour{Outcome: podlife.OutOfMemory, Run: constant(time.Second)}},
+			{Match: Match{Commands: []string{"sh -c exit 7"}}, Behaviour: podlife.Behaviour{Run: constant(0), ExitCode: 7}},
 			{Match: Match{Owner: "Job"}, Behaviour: podlife.Behaviour{Run: constant(5 * time.Second), ExitCode: 3}},
 			{Match: Match{NodeLabels: map[string]string{"pool": "bad"}}, Behaviour: podlife.Behaviour{Outcome: podlife.NeverReady}},
 			{Match: Match{Images: []string{"away:1"}}, Behaviour: podlife.Behaviour{Outcome: podlife.NoImage}},
 		}})
 		b.pass(time.Second)
 		b.pod("away", "sim-2", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "away:1" })
+		b.pod("shell", "sim-2", func(p *corev1.Pod) {
+			p.Spec.RestartPolicy = corev1.RestartPolicyNever
+			p.Spec.Containers[0].Command, p.Spec.Containers[0].Args = []string{"sh", "-c"}, []string{"exit 7"}
+		})
 		b.pod("oom", "sim-0", func(p *corev1.Pod) { p.Labels = map[string]string{"app": "oom"} })
 		b.pod("job", "sim-0", func(p *corev1.Pod) {
 			p.Spec.RestartPolicy = corev1.RestartPolicyNever
@@ -87,6 +92,9 @@ func TestRules(t *testing.T) {
 		oom, job, other := b.podNamed("oom").Status.ContainerStatuses[0], b.podNamed("job").Status, b.podNamed("other").Status
 		if last := oom.LastTerminationState.Terminated; oom.RestartCount != 1 || last == nil || last.ExitCode != 137 || last.Reason != "OOMKilled" || oom.State.Waiting.Reason != "CrashLoopBackOff" {
 			t.Errorf("out of memory: %+v", oom)
+		}
+		if shell := b.podNamed("shell").Status; shell.Phase != corev1.PodFailed || shell.ContainerStatuses[0].State.Terminated.ExitCode != 7 {
+			t.Errorf("a pod by its command: %+v", shell)
 		}
 		if away := b.podNamed("away").Status; away.Phase != corev1.PodPending || away.ContainerStatuses[0].State.Waiting.Reason != "ImagePullBackOff" {
 			t.Errorf("a pod whose image is nowhere: %+v", away)
