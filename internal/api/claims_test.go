@@ -297,7 +297,7 @@ func TestCanonicalClaim(t *testing.T) {
 	}
 	c := api.Collections([]*kinds.Kind{core.PersistentVolumeClaim()})[0]
 	once := c.Canonical(value)
-	obj, _, err := c.Decode(&store.Item{Value: once})
+	obj, _, err := c.Decode(store.NewItem("", once, 0))
 	if err != nil || obj.(*corev1.PersistentVolumeClaim).Status.Phase != corev1.ClaimPending {
 		t.Fatalf("read as %+v, %v", obj, err)
 	}

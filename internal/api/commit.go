@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -92,7 +91,7 @@ func (s *Server) replace(ctx context.Context, req Request, item *store.Item, old
 		if err != nil {
 			return Result{}, err
 		}
-		if bytes.Equal(value, item.Value) && len(further.changes)+len(d.beside.changes) == 0 && (dryRun || d.dryRun || !s.Store.Stale(ctx, item.Key)) { // nothing changed: nothing is written, as upstream
+		if item.Is(value) && len(further.changes)+len(d.beside.changes) == 0 && (dryRun || d.dryRun || !s.Store.Stale(ctx, item.Key)) { // nothing changed: nothing is written, as upstream
 			d.next.SetResourceVersion(Version(item.Revision))
 			typed(req.Kind, d.next)
 			return Result{Object: d.next, Item: item, Revision: item.Revision}, s.settle(ctx, item.Revision, nil)
@@ -146,7 +145,7 @@ func (s *Server) readBack(k *kinds.Kind, value []byte, obj kinds.Object) kinds.O
 	if k.Dynamic != nil {
 		return s.shown(k, value, obj)
 	}
-	stored, err := decodeStored(k.Stored(), envelopeHeader(k.Stored().GVK), &store.Item{Value: value})
+	stored, err := decodeStored(k.Stored(), envelopeHeader(k.Stored().GVK), store.NewItem("", value, 0))
 	if err != nil {
 		return obj // it was encoded just now
 	}
@@ -177,11 +176,11 @@ func (s *Server) shown(k *kinds.Kind, value []byte, obj kinds.Object) kinds.Obje
 func encodeNext(k *kinds.Kind, item *store.Item, old, next kinds.Object) ([]byte, error) {
 	value, err := encodeStored(k, next)
 	late := next.GetManagedFields()
-	if err != nil || bytes.Equal(value, item.Value) || !managed.OnlyTimesDiffer(old.GetManagedFields(), late) {
+	if err != nil || item.Is(value) || !managed.OnlyTimesDiffer(old.GetManagedFields(), late) {
 		return value, err
 	}
 	next.SetManagedFields(old.GetManagedFields())
-	if again, err := encodeStored(k, next); err != nil || bytes.Equal(again, item.Value) {
+	if again, err := encodeStored(k, next); err != nil || item.Is(again) {
 		return again, err
 	}
 	next.SetManagedFields(late)

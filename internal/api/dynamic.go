@@ -21,14 +21,14 @@ func dynamicCollection(k *kinds.Kind) store.Collection {
 		Prefix: k.Prefix(),
 		Decode: func(item *store.Item) (any, int, error) {
 			obj, err := decodeDynamic(k, item)
-			return obj, len(item.Value) * 5, err // about what its maps take
+			return obj, item.Size() * 5, err // about what its maps take
 		},
 		Indexes: []store.Index{{Name: OwnerIndex, Values: ownersInJSON}},
 	}
 }
 
 func decodeDynamic(k *kinds.Kind, item *store.Item) (kinds.Object, error) {
-	obj, err := k.Dynamic.Load(item.Value)
+	obj, err := k.Dynamic.Load(item.Value())
 	if err != nil {
 		return nil, unclassed(err)
 	}
@@ -40,7 +40,7 @@ var ownersKey = []byte(`"ownerReferences"`)
 
 // ownersInJSON are the UIDs of a stored document's owners.
 func ownersInJSON(item *store.Item) (uids []string) {
-	if !bytes.Contains(item.Value, ownersKey) {
+	if !bytes.Contains(item.Value(), ownersKey) {
 		return nil
 	}
 	var doc struct {
@@ -50,7 +50,7 @@ func ownersInJSON(item *store.Item) (uids []string) {
 			} `json:"ownerReferences"`
 		} `json:"metadata"`
 	}
-	if json.Unmarshal(item.Value, &doc) != nil {
+	if json.Unmarshal(item.Value(), &doc) != nil {
 		return nil
 	}
 	for _, owner := range doc.Metadata.OwnerReferences {

@@ -21,7 +21,7 @@ const ownerControls = 6 // in an owner reference
 
 // factOf returns a fact of a stored object; "" when it is not set. ok is false when the bytes are no object.
 func factOf(header string, f *kinds.Fact, item *store.Item) (value string, ok bool) {
-	raw, err := unwrap(header, item.Value)
+	raw, err := unwrap(header, item.Value())
 	if err != nil {
 		return "", false
 	}
@@ -55,7 +55,7 @@ func decodedIndex(i kinds.Index) store.Index {
 // ownerIndex is the index that every collection has.
 func ownerIndex(header string) store.Index {
 	return store.Index{Name: OwnerIndex, Values: func(item *store.Item) (uids []string) {
-		raw, err := unwrap(header, item.Value)
+		raw, err := unwrap(header, item.Value())
 		if err != nil {
 			return nil
 		}
@@ -69,7 +69,7 @@ func ownerIndex(header string) store.Index {
 // orphanIndex is kinds.OrphanIndex.
 func orphanIndex(header string) store.Index {
 	return store.Index{Name: kinds.OrphanIndex, Values: func(item *store.Item) []string {
-		raw, err := unwrap(header, item.Value)
+		raw, err := unwrap(header, item.Value())
 		if err != nil {
 			return nil
 		}
@@ -86,7 +86,7 @@ func orphanIndex(header string) store.Index {
 
 // labelOf returns a label of a stored object; ok is false when it has none of that key, or the bytes are no object.
 func labelOf(header, key string, item *store.Item) (value string, ok bool) {
-	raw, err := unwrap(header, item.Value)
+	raw, err := unwrap(header, item.Value())
 	if err != nil {
 		return "", false
 	}

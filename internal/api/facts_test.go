@@ -22,7 +22,7 @@ func storedPod(t testing.TB, k *kinds.Kind, change func(*corev1.Pod)) *store.Ite
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &store.Item{Key: k.Prefix() + "default/web", Value: value}
+	return store.NewItem(k.Prefix()+"default/web", value, 0)
 }
 
 // TestFactsAreTheFields holds what is read from stored bytes against the decoded object.
@@ -74,10 +74,10 @@ func TestFactsAreTheFields(t *testing.T) {
 // FuzzWalk reads damaged messages: no panic, and nothing read that a whole message would not have.
 func FuzzWalk(f *testing.F) {
 	k := core.Pod()
-	f.Add(storedPod(f, k, func(p *corev1.Pod) { p.Spec.NodeName = "n1" }).Value)
+	f.Add(storedPod(f, k, func(p *corev1.Pod) { p.Spec.NodeName = "n1" }).Value())
 	f.Add([]byte{0x12, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		item := &store.Item{Key: "/registry/pods/default/web", Value: b}
+		item := store.NewItem("/registry/pods/default/web", b, 0)
 		header := envelopeHeader(k.GVK)
 		value, ok := factOf(header, &k.Facts[0], item)
 		obj, err := decodeStored(k, header, item)
@@ -121,7 +121,7 @@ func TestLabelOf(t *testing.T) {
 			t.Errorf("%q: got %q %v, want %q %v", key, got, ok, want, has)
 		}
 	}
-	item.Value = item.Value[:len(item.Value)/2]
+	item = store.NewItem(item.Key, item.Value()[:item.Size()/2], 0)
 	if got, ok := labelOf(header, "a", item); ok {
 		t.Errorf("damaged: got %q, want none", got)
 	}
@@ -139,7 +139,7 @@ func BenchmarkLabel(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	item := &store.Item{Key: k.Prefix() + "n", Value: value}
+	item := store.NewItem(k.Prefix()+"n", value, 0)
 	b.Run("decoded", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -61,7 +61,7 @@ func (s *Server) Keep(ctx context.Context, res schema.GroupVersionResource, name
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
-		if string(change.Value) == string(item.Value) {
+		if item.Is(change.Value) {
 			return nil
 		}
 		_, err = s.Store.Commit(ctx, store.Txn{Conditions: []store.Condition{{Key: key, Revision: item.Revision}}, Changes: []store.Change{change}, Actor: actor})

@@ -43,7 +43,7 @@ func Collections(list []*kinds.Kind) []store.Collection {
 		header := envelopeHeader(k.GVK)
 		c := store.Collection{Prefix: k.Prefix(), Canonical: canonical(k), Decode: func(item *store.Item) (any, int, error) {
 			obj, err := decodeStored(k, header, item)
-			return obj, len(item.Value) * 3, err // about what the fields of a decoded object take
+			return obj, item.Size() * 3, err // about what the fields of a decoded object take
 		}}
 		c.Indexes = append(c.Indexes, ownerIndex(header))
 		if k.Adopted {
@@ -72,13 +72,15 @@ func Object(item *store.Item) (kinds.Object, error) {
 }
 
 // Raw returns a function that returns the protobuf message of a stored object as the kind's clients see it, without its envelope and
-// resourceVersion. The message shares the item's bytes but where the kind is a view.
-func Raw(k *kinds.Kind) func(item *store.Item) ([]byte, error) {
+// resourceVersion. The message shares the item's bytes, or those of the scratch, which may be nil, but where the kind is a view.
+func Raw(k *kinds.Kind) func(item *store.Item, scratch *store.Scratch) ([]byte, error) {
 	if k.View != nil {
-		return func(item *store.Item) ([]byte, error) { return viewed(k, item) }
+		return func(item *store.Item, _ *store.Scratch) ([]byte, error) { return viewed(k, item) }
 	}
 	header := envelopeHeader(k.GVK)
-	return func(item *store.Item) ([]byte, error) { return unwrap(header, item.Value) }
+	return func(item *store.Item, scratch *store.Scratch) ([]byte, error) {
+		return unwrap(header, scratch.Value(item))
+	}
 }
 
 // viewed is a stored object's message in a view's form.
@@ -183,7 +185,7 @@ func canonical(k *kinds.Kind) func([]byte) []byte {
 		if inJSON {
 			obj, err = k.ReadJSON(value)
 		} else {
-			obj, err = decodeStored(k, header, &store.Item{Value: value})
+			obj, err = decodeStored(k, header, store.NewItem("", value, 0))
 		}
 		if err != nil {
 			return value // who reads the object is told
@@ -210,7 +212,7 @@ func decodeStored(k *kinds.Kind, header string, item *store.Item) (kinds.Object,
 	if k.Dynamic != nil {
 		return decodeDynamic(k, item)
 	}
-	raw, err := unwrap(header, item.Value)
+	raw, err := unwrap(header, item.Value())
 	if err != nil {
 		return nil, err
 	}

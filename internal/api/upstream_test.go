@@ -66,9 +66,8 @@ func TestWhatUpstreamStores(t *testing.T) {
 // answered is what floe would answer for a stored value, as JSON of any shape, without its version.
 func answered(t *testing.T, k *kinds.Kind, key string, value []byte) map[string]any {
 	t.Helper()
-	item := &store.Item{Key: key, Value: value}
 	if list := api.Collections([]*kinds.Kind{k.Stored()}); len(list) == 1 {
-		item.Value = list[0].Canonical(value)
+		item := store.NewItem(key, list[0].Canonical(value), 0)
 		made, _, err := list[0].Decode(item)
 		if err != nil {
 			t.Fatalf("%s: %v", key, err)

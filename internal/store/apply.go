@@ -9,10 +9,12 @@ import (
 type tableEdit struct {
 	items   *editor[*Item]
 	indexes *editor[*Item]
+	packer  *packer
 }
 
-func edit(from *Snapshot) *tableEdit {
-	return &tableEdit{items: from.items.edit(), indexes: from.indexes.edit()}
+// edit begins the next snapshot. The caller holds editing until it is done.
+func (t *Table) edit(from *Snapshot) *tableEdit {
+	return &tableEdit{items: from.items.edit(), indexes: from.indexes.edit(), packer: &t.packer}
 }
 
 func (e *tableEdit) done(rev Revision) *Snapshot {
@@ -22,6 +24,7 @@ func (e *tableEdit) done(rev Revision) *Snapshot {
 // put enters an item that is new in the table, under its key and its index values.
 func (e *tableEdit) put(item *Item) {
 	item.index()
+	e.packer.pack(item) // after what reads it whole
 	e.items.set(item.Key, item)
 	if item.cell == nil {
 		return
@@ -60,7 +63,7 @@ func (a *applier) Apply(txns ...[]Record) error {
 	t := (*Table)(a)
 	t.editing.Lock()
 	defer t.editing.Unlock()
-	edit := edit(t.Snapshot())
+	edit := t.edit(t.Snapshot())
 	at := t.Snapshot().Revision()
 	var fresh []ringEntry
 	for _, txn := range txns {

@@ -124,7 +124,7 @@ func BenchmarkOpenTable(b *testing.B) {
 		}
 	}
 	byNode := store.Collection{Prefix: prefix, Indexes: []store.Index{{Name: "node", Values: func(item *store.Item) []string {
-		return []string{string(item.Value[:8])}
+		return []string{string(item.Value()[:8])}
 	}}}}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -63,7 +63,7 @@ func (t *Table) Adopt(gone []string, more []Collection) error {
 		list.of(c.Prefix).ring.restart(now.Revision())
 	}
 	t.collections.Store(&list)
-	edit := edit(now)
+	edit := t.edit(now)
 	for _, c := range ending {
 		t.renew(now, edit, c.Prefix)
 	}
@@ -82,7 +82,7 @@ func (t *Table) Adopt(gone []string, more []Collection) error {
 // renew makes the items under a prefix what the collections of now make of them.
 func (t *Table) renew(now *Snapshot, edit *tableEdit, prefix string) {
 	for was := range now.Ascend(prefix, "") {
-		fresh := t.newItem(was.Key, was.Value, was.Revision)
+		fresh := t.newItem(was.Key, was.Value(), was.Revision)
 		edit.drop(was, nil)
 		edit.put(fresh)
 	}

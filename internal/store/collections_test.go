@@ -13,9 +13,9 @@ const added = "/registry/example.com/gadgets/"
 
 // gadgets decodes what is stored as the letters that it is given with.
 func gadgets(with string) store.Collection {
-	decode := func(item *store.Item) (any, int, error) { return with + string(item.Value), len(item.Value), nil }
+	decode := func(item *store.Item) (any, int, error) { return with + string(item.Value()), len(item.Value()), nil }
 	return store.Collection{Prefix: added, Decode: decode, Indexes: []store.Index{{Name: "value", Values: func(item *store.Item) []string {
-		return []string{with + string(item.Value)}
+		return []string{with + string(item.Value())}
 	}}}}
 }
 
@@ -72,7 +72,7 @@ func TestCollectionsComeAndGo(t *testing.T) {
 	if got := names(s.Snapshot().Lookup(added, "value", "a2")); got != "" {
 		t.Errorf("the index still has %q", got)
 	}
-	if e, err := watch.Next(t.Context()); err != nil || string(e.Item.Value) != "2" {
+	if e, err := watch.Next(t.Context()); err != nil || string(e.Item.Value()) != "2" {
 		t.Errorf("the event before the change: %v, %v", e, err)
 	}
 	if _, err := watch.Next(t.Context()); !errors.Is(err, store.ErrEnded) {

@@ -82,11 +82,11 @@ func drain(t *testing.T, c *store.Cursor, end store.Revision) string {
 func describe(e store.Event) string {
 	switch {
 	case e.Previous == nil:
-		return strings.TrimPrefix(e.Item.Key, prefix) + "+" + string(e.Item.Value)
+		return strings.TrimPrefix(e.Item.Key, prefix) + "+" + string(e.Item.Value())
 	case e.Item == nil:
-		return strings.TrimPrefix(e.Previous.Key, prefix) + "-" + string(e.Previous.Value)
+		return strings.TrimPrefix(e.Previous.Key, prefix) + "-" + string(e.Previous.Value())
 	}
-	return strings.TrimPrefix(e.Item.Key, prefix) + string(e.Previous.Value) + ">" + string(e.Item.Value)
+	return strings.TrimPrefix(e.Item.Key, prefix) + string(e.Previous.Value()) + ">" + string(e.Item.Value())
 }
 
 func TestSlowCursorExpires(t *testing.T) {

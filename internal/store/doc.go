@@ -6,7 +6,8 @@
 // A record is one change of one key. A transaction is one or more records, each key once, that stand or
 // fall together. Every record has a revision of its own; revisions only rise. The head is the newest
 // state, records that are not yet synced included; the table is the newest durable state. An item is one
-// object in the table: its stored bytes at one revision, immutable. A form is something made from the
+// object in the table: its stored bytes at one revision, immutable; large ones are held packed (compressed), and expanded for
+// who reads them. A form is something made from the
 // bytes, a decoded object or another encoding, kept in one bounded cache. An index maps a value read
 // from the bytes to the items that have it. A cursor is a reader's place in the events of one prefix.
 //

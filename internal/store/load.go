@@ -59,7 +59,7 @@ func (t *Table) eachRecord(ctx context.Context, each func(Record)) (Revision, er
 func (t *Table) loadDifference(ctx context.Context, old *Snapshot) (*Snapshot, error) {
 	next, stop := iter.Pull(old.Ascend("", ""))
 	defer stop()
-	edit := edit(old)
+	edit := t.edit(old)
 	item, more := next()
 	rev, err := t.eachRecord(ctx, func(r Record) {
 		for ; more && item.Key < r.Key; item, more = next() {
@@ -123,7 +123,7 @@ func (t *Table) refill(ctx context.Context) error {
 	return nil
 }
 
-// readBack returns the item of a record: the table's own when it is the newest.
+// readBack returns the item of a record: the table's own when it is the newest. It is called before anyone else has the table.
 func (t *Table) readBack(now *Snapshot, r Record) *Item {
 	if item := now.Get(r.Key); item != nil && item.Revision == r.Revision {
 		return item
@@ -132,5 +132,6 @@ func (t *Table) readBack(now *Snapshot, r Record) *Item {
 	if item.cell != nil {
 		item.index()
 	}
+	t.packer.pack(item)
 	return item
 }

@@ -18,7 +18,7 @@ const (
 func (t *Table) loadAll(ctx context.Context) (*Snapshot, error) {
 	batches := make(chan []Record, batchesAhead)
 	used := make(chan []Record, batchesAhead+2) // batches to be filled again: all that there can be, so that nobody waits here
-	var build tableBuild
+	build := tableBuild{packer: &t.packer}
 	var builder sync.WaitGroup
 	builder.Go(func() {
 		for batch := range batches {
@@ -56,11 +56,12 @@ func (t *Table) readBatches(ctx context.Context, full chan<- []Record, used <-ch
 	return rev, err
 }
 
-// tableBuild makes a snapshot from all of a table's items in key order. The zero value is empty.
+// tableBuild makes a snapshot from all of a table's items in key order. With a packer it is ready, and empty.
 //
 // The places of a collection's items do not come in order, and sorting a million of them would take longer than all else here. So they are gathered
 // by index and value: within one value they come in order, and only the values have to be sorted, of which there are mostly few.
 type tableBuild struct {
+	packer  *packer
 	items   builder[*Item]
 	indexes builder[*Item]
 	current *collection
@@ -70,6 +71,7 @@ type tableBuild struct {
 // add enters an item, whose key is above all before it.
 func (b *tableBuild) add(item *Item) {
 	item.index()
+	b.packer.pack(item)
 	b.items.add(item.Key, item)
 	if item.cell == nil {
 		return

@@ -36,8 +36,8 @@ func (r *records) Recent(_ context.Context, upTo Revision, _ Window, _ func(_, _
 
 // letters indexes an item by each byte of its value, and by its first one.
 var letters = []Index{
-	{Name: "letter", Values: func(i *Item) []string { return strings.Split(string(i.Value), "") }},
-	{Name: "first", Values: func(i *Item) []string { return []string{string(i.Value[:min(1, len(i.Value))])} }},
+	{Name: "letter", Values: func(i *Item) []string { return strings.Split(string(i.Value()), "") }},
+	{Name: "first", Values: func(i *Item) []string { return []string{string(i.Value()[:min(1, len(i.Value()))])} }},
 }
 
 var lettered = Config{Collections: []Collection{
@@ -89,7 +89,7 @@ func sameSnapshots(t *testing.T, n int, got, want *Snapshot) {
 	all := func(tr tree[*Item]) []string {
 		var list []string
 		tr.ascend("", "", func(i *Item) bool {
-			list = append(list, fmt.Sprintf("%s=%s@%d", i.Key, i.Value, i.Revision))
+			list = append(list, fmt.Sprintf("%s=%s@%d", i.Key, i.Value(), i.Revision))
 			return true
 		})
 		return list

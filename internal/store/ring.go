@@ -160,7 +160,7 @@ func (r *ring) end() {
 func (r *ring) publish(e *ringEntry) {
 	e.bytes = entryOverhead
 	if e.Previous != nil {
-		e.bytes += int64(len(e.Previous.Value))
+		e.bytes += int64(e.Previous.Held())
 	}
 	r.budget.enter(r)
 	r.mu.Lock()

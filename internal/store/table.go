@@ -61,6 +61,7 @@ type Table struct {
 	collections atomic.Pointer[collections] // replaced by who holds editing
 	cache       *formCache
 	budget      *ringBudget
+	packer      packer     // used by who holds editing, and by what that one waits for
 	editing     sync.Mutex // held while a snapshot is made out of the one before, and until the rings have its events
 
 	current atomic.Pointer[Snapshot]
@@ -205,19 +206,25 @@ func (t *Table) collectionOf(key string) *collection {
 }
 
 func (t *Table) newItem(key string, value []byte, rev Revision) *Item {
-	item := &Item{Key: key, Value: value, Revision: rev}
+	item := &Item{Key: key, Revision: rev, value: value}
 	if c := t.collectionOf(key); c != nil {
 		item.cell = &cell{collection: c}
 		if c.Canonical != nil {
-			item.Value = c.Canonical(value)
+			item.value = c.Canonical(value)
 		}
 	}
 	return item
 }
 
 // Sweep lets go of the cached forms that were there when it was last called and that nobody has used since, and returns their bytes. How often it is
-// called says how long a form lasts that is not used; without it the cache is bounded by its size alone.
-func (t *Table) Sweep() int64 { return t.cache.sweep() }
+// called says how long a form lasts that is not used; without it the cache is bounded by its size alone. It also lets go of events that have grown too old
+// while nothing was written.
+func (t *Table) Sweep() int64 {
+	t.editing.Lock()
+	t.budget.enforce(t.clock.Now())
+	t.editing.Unlock()
+	return t.cache.sweep()
+}
 
 // Err says why the table stands still: nil while Run goes on, or before it has begun.
 func (t *Table) Err() error {

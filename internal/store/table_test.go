@@ -27,10 +27,10 @@ var pods = store.Collection{
 		return []string{object.(string)}
 	}}},
 	Decode: func(item *store.Item) (any, int, error) {
-		if len(item.Value) == 0 {
+		if item.Size() == 0 {
 			return nil, 0, errors.New("no value")
 		}
-		node, _, _ := strings.Cut(string(item.Value), ":")
+		node, _, _ := strings.Cut(string(item.Value()), ":")
 		return node, len(node), nil
 	},
 }
@@ -107,7 +107,7 @@ func put(t testing.TB, s *store.Store, pairs ...string) store.Revision {
 func names(seq func(func(*store.Item) bool)) string {
 	var got []string
 	for item := range seq {
-		got = append(got, strings.TrimPrefix(item.Key, prefix)+"="+string(item.Value))
+		got = append(got, strings.TrimPrefix(item.Key, prefix)+"="+string(item.Value()))
 	}
 	return strings.Join(got, " ")
 }
@@ -137,8 +137,8 @@ func TestTable(t *testing.T) {
 	if now.Get(prefix+"b/1") != nil {
 		t.Error("a deleted object is in the table")
 	}
-	if item, ok := s.Head(prefix + "a/1"); !ok || string(item.Value) != "n2:moved" {
-		t.Errorf("head: got %q %v", item.Value, ok)
+	if item, ok := s.Head(prefix + "a/1"); !ok || string(item.Value()) != "n2:moved" {
+		t.Errorf("head: got %q %v", item.Value(), ok)
 	}
 	if _, ok := s.Head(prefix + "b/1"); ok {
 		t.Error("a deleted object is at the head")

@@ -96,7 +96,7 @@ func BenchmarkManyDefinitions(b *testing.B) {
 		b.ReportMetric(float64(heap()-before)/(1<<20), "MiB-served")
 		size := 0
 		for item := range s.API.Store.Snapshot().Ascend("/registry/apiextensions.k8s.io/", "") {
-			size += len(item.Value)
+			size += item.Size()
 		}
 		b.ReportMetric(float64(size)/(1<<20), "MiB-stored")
 		runtime.KeepAlive(again)

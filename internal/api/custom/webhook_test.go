@@ -92,7 +92,7 @@ func TestWebhookConverts(t *testing.T) {
 		t.Fatal(err)
 	}
 	created := s.show(t, "POST /apis/example.com/v2/foos\n\n"+`{"apiVersion":"example.com/v2","kind":"Foo","metadata":{"name":"x"},"spec":{"b":"text"}}`)
-	stored := string(s.API.Store.Snapshot().Get("/registry/example.com/foos/x").Value)
+	stored := string(s.API.Store.Snapshot().Get("/registry/example.com/foos/x").Value())
 	for _, want := range []struct{ text, in string }{
 		{"201 Created", created}, {"b: text", created}, {"by: webhook", created}, {"generation: 1", created},
 		{`"apiVersion":"example.com/v1"`, stored}, {`"spec":{"a":"text"}`, stored},

@@ -129,7 +129,7 @@ func (c *call) answerList(h *Handler, f format, list api.List) {
 	}
 	size := 0
 	for _, item := range list.Items {
-		size += len(item.Value)
+		size += item.Size()
 	}
 	write := c.codec.listJSON
 	if f.media == mediaProtobuf {

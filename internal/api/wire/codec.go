@@ -30,7 +30,7 @@ var errDynamic = errors.New("the kind has no Go type")
 // codec writes the stored objects of one kind.
 type codec struct {
 	kind    *kinds.Kind
-	message func(*store.Item) ([]byte, error)
+	message func(*store.Item, *store.Scratch) ([]byte, error)
 	opening string // of an object that stands alone: its kind and apiVersion; "" where every object says them
 	// envelope is what stands in protobuf before the length of an object that stands alone, and after the object.
 	envelope struct{ opening, closing string }
@@ -62,10 +62,11 @@ func codecsOf(list []*kinds.Kind, known map[*kinds.Kind]*codec) map[*kinds.Kind]
 	return out
 }
 
-// append appends an item's JSON, as it stands in lists, at a revision, which is that of its deletion in the event of one.
-func (x *codec) append(dst []byte, item *store.Item, rev store.Revision) ([]byte, error) {
+// append appends an item's JSON, as it stands in lists, at a revision, which is that of its deletion in the event of one. A large one is expanded in the
+// scratch, which may be nil.
+func (x *codec) append(dst []byte, item *store.Item, rev store.Revision, scratch *store.Scratch) ([]byte, error) {
 	if form, err := x.form(); err == nil && x.kind.View == nil {
-		msg, err := x.message(item)
+		msg, err := x.message(item, scratch)
 		if err != nil {
 			return dst, err
 		}
@@ -88,16 +89,17 @@ func (x *codec) append(dst []byte, item *store.Item, rev store.Revision) ([]byte
 
 // cached is an item's JSON, as it stands in lists, which the table's cache keeps for others. It is shared.
 func (x *codec) cached(item *store.Item) ([]byte, error) {
-	return item.Form(x.id, func(item *store.Item) ([]byte, error) { return x.append(nil, item, item.Revision) })
+	return item.Form(x.id, func(item *store.Item) ([]byte, error) { return x.append(nil, item, item.Revision, nil) })
 }
 
 // lister returns what appends one item of a list of items.
 func (x *codec) lister(items []*store.Item) func(dst []byte, item *store.Item) ([]byte, error) {
 	size := 0
 	for _, item := range items {
-		size += len(item.Value)
+		size += item.Size()
 	}
 	keeps := size <= listCached && x.kind.View == nil
+	scratch := new(store.Scratch)
 	return func(dst []byte, item *store.Item) ([]byte, error) {
 		switch {
 		case keeps:
@@ -108,7 +110,7 @@ func (x *codec) lister(items []*store.Item) func(dst []byte, item *store.Item) (
 				return append(dst, doc...), nil
 			}
 		}
-		return x.append(dst, item, item.Revision)
+		return x.append(dst, item, item.Revision, scratch)
 	}
 }
 
@@ -118,7 +120,7 @@ func (x *codec) typed(item *store.Item, rev store.Revision) ([]byte, error) {
 	if rev == item.Revision && x.kind.View == nil {
 		doc = item.Cached(x.id)
 	}
-	return x.alone(make([]byte, 0, len(x.opening)+max(len(doc), 2*len(item.Value))+64), doc, item, rev)
+	return x.alone(make([]byte, 0, len(x.opening)+max(len(doc), 2*item.Size())+64), doc, item, rev)
 }
 
 // alone appends typed. doc is the item's JSON at rev; nil makes it.
@@ -129,7 +131,7 @@ func (x *codec) alone(dst, doc []byte, item *store.Item, rev store.Revision) ([]
 		dst = append(dst, doc...)
 	} else {
 		var err error
-		if dst, err = x.append(dst, item, rev); err != nil {
+		if dst, err = x.append(dst, item, rev, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -144,7 +146,7 @@ func (x *codec) protobuf(item *store.Item, rev store.Revision) ([]byte, error) {
 	if x.kind.Dynamic != nil {
 		return nil, fmt.Errorf("%s: %w", x.kind.GVK.Kind, errNoProtobuf)
 	}
-	raw, err := x.message(item)
+	raw, err := x.message(item, nil)
 	if err != nil {
 		return nil, err
 	}

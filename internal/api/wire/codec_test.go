@@ -72,7 +72,7 @@ func TestAllocations(t *testing.T) {
 		do   func() ([]byte, error)
 		most float64
 	}{
-		"an item of a list":           {func() ([]byte, error) { return x.append(dst, items[0], 7) }, 0},
+		"an item of a list":           {func() ([]byte, error) { return x.append(dst, items[0], 7, nil) }, 0},
 		"an item that is alone":       {func() ([]byte, error) { return x.typed(items[0], items[0].Revision) }, 1},
 		"the same with a line's end":  {func() ([]byte, error) { return x.finished(items[0]) }, 1},
 		"an item in its own envelope": {func() ([]byte, error) { return x.protobuf(items[0], items[0].Revision) }, 9},

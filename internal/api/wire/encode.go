@@ -15,6 +15,7 @@ import (
 	"github.com/floe-k8s/floe/internal/api"
 	"github.com/floe-k8s/floe/internal/api/audit"
 	"github.com/floe-k8s/floe/internal/kinds"
+	"github.com/floe-k8s/floe/internal/store"
 )
 
 var errNoProtobuf = errors.New("object has no protobuf encoding")
@@ -178,10 +179,10 @@ func (x *codec) listProtobuf(list api.List, write func([]byte) error) error {
 		return err
 	}
 	head := append(binary.AppendUvarint([]byte{metaTag}, uint64(len(metaBytes))), metaBytes...)
-	size, message := len(head), x.message
+	size, scratch := len(head), new(store.Scratch)
 	var version, frame []byte // used again for each item
 	for _, item := range list.Items {
-		raw, err := message(item)
+		raw, err := x.message(item, scratch)
 		if err != nil {
 			return err
 		}
@@ -194,7 +195,7 @@ func (x *codec) listProtobuf(list api.List, write func([]byte) error) error {
 		return err
 	}
 	for _, item := range list.Items {
-		raw, err := message(item)
+		raw, err := x.message(item, scratch)
 		if err != nil {
 			return err
 		}

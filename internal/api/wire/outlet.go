@@ -101,7 +101,7 @@ func (o *outlet) close() {
 // eventProtobuf appends one event: its length in four bytes, and a WatchEvent around the stored message in its envelope.
 func (x *codec) eventProtobuf(dst []byte, e api.Event) ([]byte, error) {
 	const typeTag, objectTag, rawTag = 0x0a, 0x12, 0x0a
-	message, err := x.message(e.Item)
+	message, err := x.message(e.Item, nil)
 	if err != nil {
 		return dst, err
 	}

@@ -32,7 +32,7 @@ func (h *Handler) serveHistory(c *call) {
 			Revision: uint64(r.Revision), Previous: uint64(r.Previous), Time: r.Time, Actor: r.Actor, Cause: r.Cause, Deleted: item == nil,
 		}
 		if x := h.codecOf(key); item != nil && x != nil {
-			if v.Object, err = x.append(nil, item, item.Revision); err != nil {
+			if v.Object, err = x.append(nil, item, item.Revision, nil); err != nil {
 				return err
 			}
 		}

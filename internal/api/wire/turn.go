@@ -98,7 +98,7 @@ func (l *load) Stored() (objects int, size int64, ok bool) {
 		return 0, 0, true
 	}
 	for item := range now.Ascend(prefix, "") {
-		total += len(item.Value)
+		total += item.Size()
 		if sampled++; sampled == leastSampled {
 			break
 		}

@@ -218,8 +218,8 @@ func (r *round) fill() error {
 func (r *round) compareRestored(old *chronicle, now *store.Snapshot, base store.Revision) error {
 	want := old.state(r.saved.summary.Revision)
 	for item := range now.Ascend("", "") {
-		if was, ok := want[item.Key]; !ok || !bytes.Equal(was.Value, item.Value) {
-			return fmt.Errorf("%s is %.20q, was %.20q (there: %v)", item.Key, item.Value, was.Value, ok)
+		if was, ok := want[item.Key]; !ok || !bytes.Equal(was.Value, item.Value()) {
+			return fmt.Errorf("%s is %.20q, was %.20q (there: %v)", item.Key, item.Value(), was.Value, ok)
 		}
 		if item.Revision <= base || item.Revision <= old.end() {
 			return fmt.Errorf("%s is at revision %d, not above %d and %d", item.Key, item.Revision, base, old.end())

@@ -30,7 +30,7 @@ type acknowledged struct {
 func newPast(s *store.Snapshot) *past {
 	p := &past{from: s.Revision(), last: s.Revision(), base: map[string]store.Record{}}
 	for item := range s.Ascend("", "") {
-		p.base[item.Key] = store.Record{Revision: item.Revision, Key: item.Key, Value: item.Value}
+		p.base[item.Key] = store.Record{Revision: item.Revision, Key: item.Key, Value: item.Value()}
 	}
 	return p
 }
@@ -215,7 +215,7 @@ func (c *lawChange) same(e store.Event) error {
 		if there != (side.got != nil) {
 			return fmt.Errorf("event %d of %s: has %s: %t, want %t", e.Revision, c.Key, side.name, !there, there)
 		}
-		if there && (side.got.Key != c.Key || side.got.Revision != side.want.Revision || !bytes.Equal(side.got.Value, side.want.Value)) {
+		if there && (side.got.Key != c.Key || side.got.Revision != side.want.Revision || !bytes.Equal(side.got.Value(), side.want.Value)) {
 			return fmt.Errorf("event %d of %s: %s is %s at %d, want %d with another value or key", e.Revision, c.Key, side.name, side.got.Key, side.got.Revision, side.want.Revision)
 		}
 	}

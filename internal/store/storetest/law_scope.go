@@ -34,7 +34,7 @@ func (s scope) has(key string, value []byte) bool {
 	return value != nil && strings.HasPrefix(key, s.prefix) && (s.key == "" || key == s.key) && (s.value == "" || string(value[:1]) == s.value)
 }
 
-func (s scope) hasItem(item *store.Item) bool { return item != nil && s.has(item.Key, item.Value) }
+func (s scope) hasItem(item *store.Item) bool { return item != nil && s.has(item.Key, item.Value()) }
 
 // queued says whether an event takes room in the queue that watchers of the scope read: theirs is the whole collection's,
 // unless they want one key or one value.

@@ -150,7 +150,7 @@ func (w *watcher) take(e store.Event) error {
 	if had == nil && w.scope.hasItem(e.Previous) {
 		return fmt.Errorf("event %d replaces %s at %d, which the reader has never seen", e.Revision, item.Key, e.Previous.Revision)
 	}
-	if had != nil && (e.Previous == nil || had.Revision != e.Previous.Revision || !bytes.Equal(had.Value, e.Previous.Value)) {
+	if had != nil && (e.Previous == nil || had.Revision != e.Previous.Revision || !bytes.Equal(had.Value(), e.Previous.Value())) {
 		return fmt.Errorf("event %d does not replace %s at %d, which the reader has", e.Revision, item.Key, had.Revision)
 	}
 	delete(w.have, item.Key)
@@ -231,7 +231,7 @@ func (w *watcher) settle(now *epoch, h *chronicle) error {
 	n := 0
 	for item := range w.scope.list(snapshot) {
 		n++
-		if had := w.have[item.Key]; had == nil || had.Revision != item.Revision || !bytes.Equal(had.Value, item.Value) {
+		if had := w.have[item.Key]; had == nil || had.Revision != item.Revision || !bytes.Equal(had.Value(), item.Value()) {
 			return fmt.Errorf("%s, at revision %d: the table has %s at %d, the copy %v", w, w.at, item.Key, item.Revision, had)
 		}
 	}
@@ -311,7 +311,7 @@ func (w *watcher) prove(c *claim, h *chronicle) error {
 			}
 		}
 		for key, item := range c.list {
-			if r := want[key]; r.Revision != item.Revision || !bytes.Equal(r.Value, item.Value) {
+			if r := want[key]; r.Revision != item.Revision || !bytes.Equal(r.Value, item.Value()) {
 				return fmt.Errorf("a list at %d has %s at %d, which was at %d", c.from, key, item.Revision, r.Revision)
 			}
 		}

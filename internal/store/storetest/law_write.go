@@ -120,16 +120,24 @@ func (w *writer) txn(e *epoch) store.Txn {
 		}
 		c := store.Change{Key: key, Minor: w.rng.IntN(3) == 0}
 		if w.rng.IntN(4) > 0 {
-			c.Value = fmt.Appendf(nil, "%c%016x%*s", 'a'+rune(w.rng.IntN(4)), w.rng.Uint64(), w.rng.IntN(60), "")
+			c.Value = fmt.Appendf(nil, "%c%016x%*s", 'a'+rune(w.rng.IntN(4)), w.rng.Uint64(), w.width(), "")
 		}
 		txn.Changes = append(txn.Changes, c)
 	}
 	return txn
 }
 
+// width is the blanks that a value ends with: a few, and at times so many that the table holds it packed.
+func (w *writer) width() int {
+	if w.rng.IntN(50) == 0 {
+		return 20<<10 + w.rng.IntN(60)
+	}
+	return w.rng.IntN(60)
+}
+
 // conditionOn wants the item where it was seen; a deletion's revision says that the key is absent.
 func conditionOn(key string, item store.Item) store.Condition {
-	if item.Value == nil {
+	if item.Value() == nil {
 		return store.Condition{Key: key}
 	}
 	return store.Condition{Key: key, Revision: item.Revision}

@@ -63,10 +63,10 @@ type script struct {
 // collections are those that scripts use.
 var collections = []store.Collection{
 	{Prefix: "/pods/", Indexes: []store.Index{{Name: "first", Values: func(item *store.Item) []string {
-		if len(item.Value) == 0 {
+		if len(item.Value()) == 0 {
 			return nil
 		}
-		return []string{string(item.Value[:1])}
+		return []string{string(item.Value()[:1])}
 	}}}},
 	{Prefix: "/leases/"},
 }
@@ -207,7 +207,7 @@ func (s *script) find(d *datadriven.TestData) (string, error) {
 }
 
 func (s *script) print(out *strings.Builder, item *store.Item) {
-	fmt.Fprintf(out, "%s = %s @%s\n", item.Key, item.Value, s.name(item.Revision))
+	fmt.Fprintf(out, "%s = %s @%s\n", item.Key, item.Value(), s.name(item.Revision))
 }
 
 func (s *script) watch(d *datadriven.TestData) (string, error) {
@@ -245,7 +245,7 @@ func (s *script) events(d *datadriven.TestData) (string, error) {
 		case e.Previous == nil:
 			out.WriteString("added    ")
 		case e.Item == nil:
-			fmt.Fprintf(&out, "deleted  %s (was %s) @%s\n", e.Previous.Key, e.Previous.Value, s.name(e.Revision))
+			fmt.Fprintf(&out, "deleted  %s (was %s) @%s\n", e.Previous.Key, e.Previous.Value(), s.name(e.Revision))
 			continue
 		default:
 			out.WriteString("changed  ")

@@ -112,7 +112,7 @@ func (s *running) ascend(context.Context, int) error {
 	found, bytes := 0, 0
 	for item := range s.Snapshot().Ascend(prefix, "") {
 		found++
-		bytes += len(item.Value)
+		bytes += item.Size()
 	}
 	if found != keySpace || bytes != keySpace*valueBytes {
 		return fmt.Errorf("%d objects of together %d bytes, want %d of %d", found, bytes, keySpace, keySpace*valueBytes)

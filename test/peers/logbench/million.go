@@ -230,7 +230,7 @@ func (o *opened) hold(s *store.Store) error {
 	debug.SetGCPercent(o.GCPercent)
 	for item := range s.Snapshot().Ascend(prefix, "") {
 		o.Objects++
-		o.Encoded += int64(len(item.Value))
+		o.Encoded += int64(item.Size())
 	}
 	if o.Objects == 0 || o.Encoded != int64(o.Objects*valueBytes) {
 		errs[0] = errors.Join(errs[0], fmt.Errorf("%d objects of together %d bytes", o.Objects, o.Encoded))
@@ -247,7 +247,7 @@ func collection(indexes int) store.Collection {
 	}
 	for i := range indexes {
 		c.Indexes = append(c.Indexes, store.Index{Name: "index" + strconv.Itoa(i), Values: func(item *store.Item) []string {
-			return values[(int(item.Value[0])<<8|int(item.Value[1]))%len(values)]
+			return values[(int(item.Value()[0])<<8|int(item.Value()[1]))%len(values)]
 		}})
 	}
 	return c
