@@ -3,7 +3,8 @@
 //
 //	go run ./test/definitions -floe bin/floe -copies 1000
 //
-// It starts the server on a directory of its own, lets it rest, makes the definitions one after the other, and lets it rest again. It prints what the server
+// It starts the server on a directory of its own, writes and deletes some config maps, so that the log's memory tables and the rings of events are as full as those of any server
+// that is used, lets it rest, makes the definitions one after the other, and lets it rest again. It prints what the server
 // holds at each step, and how long a write of another kind takes before and after. It fails when the definitions cost more than -most MB of resident memory.
 package main
 
@@ -22,6 +23,7 @@ type settings struct {
 	copies int           // definitions that are made
 	most   int           // MB of resident memory that they may cost at rest
 	rest   time.Duration // before it is looked
+	heap   string        // where the server's heap profile is written in the end; "": nowhere
 }
 
 func main() {
@@ -30,6 +32,7 @@ func main() {
 	flag.IntVar(&cfg.copies, "copies", 1000, "definitions to make")
 	flag.IntVar(&cfg.most, "most", 100, "MB of resident memory that they may cost; 0: any")
 	flag.DurationVar(&cfg.rest, "rest", 2*time.Minute, "how long the server rests before it is looked at what it holds")
+	flag.StringVar(&cfg.heap, "heap", "", "a file that the server's heap profile is written to in the end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -54,6 +57,12 @@ func measure(ctx context.Context, cfg settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
+	if _, err := s.rest(ctx, "fresh", 0); err != nil {
+		return err
+	}
+	if err := s.use(ctx); err != nil {
+		return err
+	}
 	before, err := s.rest(ctx, "before", cfg.rest)
 	if err != nil {
 		return err
@@ -76,6 +85,11 @@ func measure(ctx context.Context, cfg settings) (err error) {
 	after, err := s.rest(ctx, "rested", cfg.rest)
 	if err != nil {
 		return err
+	}
+	if cfg.heap != "" {
+		if err := s.profile(ctx, cfg.heap); err != nil {
+			return err
+		}
 	}
 	cost := (after - before) / 1e6
 	fmt.Printf("cost at rest: %d MB resident\n", cost)

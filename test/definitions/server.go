@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -126,6 +128,28 @@ func (s *server) create(ctx context.Context, path string, text []byte) error {
 	return err
 }
 
+// use writes some 24 MB of config maps that nothing makes smaller, and deletes them.
+func (s *server) use(ctx context.Context) error {
+	const path, maps, each = "/api/v1/namespaces/default/configmaps", 200, 90_000
+	random := rand.NewChaCha8([32]byte{})
+	noise := make([]byte, each)
+	for i := range maps {
+		if _, err := random.Read(noise); err != nil {
+			return err
+		}
+		text := fmt.Sprintf(`{"metadata":{"name":"used-%d"},"data":{"noise":%q}}`, i, base64.StdEncoding.EncodeToString(noise))
+		if err := s.create(ctx, path, []byte(text)); err != nil {
+			return err
+		}
+	}
+	for i := range maps {
+		if _, err := s.ask(ctx, http.MethodDelete, fmt.Sprintf("%s/used-%d", path, i), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // rest lets the server rest, prints what it holds and how long a write takes, and returns its resident bytes.
 func (s *server) rest(ctx context.Context, step string, wait time.Duration) (resident int, err error) {
 	select {
@@ -152,6 +176,15 @@ func (s *server) rest(ctx context.Context, step string, wait time.Duration) (res
 	fmt.Printf("%-8s resident %d MB (anonymous %d), live heap %d MB, a write of another kind %v\n", step, resident/1e6, 1024*number(string(status), "RssAnon:")/1e6,
 		number(metrics, "go_memstats_heap_alloc_bytes ")/1e6, (time.Since(began) / writes).Round(10*time.Microsecond))
 	return resident, nil
+}
+
+// profile writes a heap profile of the server, taken after a collection, to a file.
+func (s *server) profile(ctx context.Context, file string) error {
+	profile, err := s.ask(ctx, http.MethodGet, "/debug/pprof/heap?gc=1", nil)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(profile), 0o600)
 }
 
 // number is the first one after a name at the begin of a line; 0: there is none.
