@@ -50,6 +50,8 @@ type Agent struct {
 	Config
 	recorder *record.Recorder
 	events   chan record.Event
+	ranges   *idRanges
+	appArmor bool // this machine enforces it
 
 	mu      sync.Mutex // guards workers
 	workers map[types.UID]*worker
@@ -62,6 +64,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	return &Agent{
 		Config: cfg, recorder: record.New(cfg.Client, cfg.Clock, cfg.Log, "kubelet"), events: make(chan record.Event, eventQueue), workers: map[types.UID]*worker{},
+		ranges: &idRanges{dir: filepath.Join(cfg.RootDir, "pods")}, appArmor: hostHasAppArmor(),
 	}, nil
 }
 

@@ -38,6 +38,7 @@ type fakeRuntime struct {
 	dead       bool
 	crash      func()
 	subs       map[*fakeSubscription]bool
+	asked      []*runtimeapi.RunPodSandboxRequest
 	emptied    chan struct{} // closed when the last sandbox has been removed
 }
 
@@ -121,6 +122,7 @@ func (s *fakeSubscription) Close() {
 func (r *fakeRuntime) RunPodSandbox(_ context.Context, req *runtimeapi.RunPodSandboxRequest) (*runtimeapi.RunPodSandboxResponse, error) {
 	var id string
 	err := r.change(func() error {
+		r.asked = append(r.asked, req)
 		for _, s := range r.sandboxes {
 			if s.Metadata.Uid == req.Config.Metadata.Uid && s.Metadata.Attempt == req.Config.Metadata.Attempt {
 				return fmt.Errorf("sandbox %v exists", req.Config.Metadata)
@@ -259,6 +261,11 @@ func (r *fakeRuntime) Version(context.Context, *runtimeapi.VersionRequest) (*run
 	return &runtimeapi.VersionResponse{RuntimeName: "fake", RuntimeVersion: "1"}, nil
 }
 
+func (r *fakeRuntime) Status(context.Context, *runtimeapi.StatusRequest) (*runtimeapi.StatusResponse, error) {
+	features := &runtimeapi.RuntimeHandlerFeatures{RecursiveReadOnlyMounts: true, UserNamespaces: true}
+	return &runtimeapi.StatusResponse{RuntimeHandlers: []*runtimeapi.RuntimeHandler{{Features: features}, {Name: "plain", Features: &runtimeapi.RuntimeHandlerFeatures{}}}}, nil
+}
+
 func (r *fakeRuntime) ImageStatus(context.Context, *runtimeapi.ImageStatusRequest) (*runtimeapi.ImageStatusResponse, error) {
 	return &runtimeapi.ImageStatusResponse{Image: &runtimeapi.Image{Id: "sha256:x", Uid: &runtimeapi.Int64Value{}}}, nil
 }
@@ -351,10 +358,16 @@ func (b *bed) until(what string, check func(*corev1.Pod) bool) {
 
 func (b *bed) createPod() {
 	b.t.Helper()
+	b.createPodWith(func(*corev1.PodSpec) {})
+}
+
+func (b *bed) createPodWith(change func(*corev1.PodSpec)) {
+	b.t.Helper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default", Finalizers: []string{"test/node"}},
 		Spec:       corev1.PodSpec{NodeName: "one", Containers: []corev1.Container{{Name: "c", Image: "i"}}},
 	}
+	change(&pod.Spec)
 	core.Pod().Default(pod)
 	if _, err := b.cluster.Create(context.Background(), pods(), pod, metav1.CreateOptions{}); err != nil {
 		b.t.Fatal(err)

@@ -16,17 +16,25 @@ import (
 )
 
 // sandboxConfig is what the runtime is asked for a pod's sandbox.
-func (a *Agent) sandboxConfig(pod *corev1.Pod, attempt uint32) (*runtimeapi.PodSandboxConfig, error) {
+func (a *Agent) sandboxConfig(ctx context.Context, pod *corev1.Pod, attempt uint32) (*runtimeapi.PodSandboxConfig, error) {
 	logs := a.logDir(pod)
 	for _, dir := range []string{logs, a.podDir(pod)} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return nil, err
 		}
 	}
+	users, err := a.users(ctx, pod)
+	if err != nil {
+		return nil, err
+	}
+	security := &runtimeapi.LinuxSandboxSecurityContext{NamespaceOptions: namespaces(pod, users)}
+	if shared := pod.Spec.SecurityContext; shared != nil {
+		security.SelinuxOptions = criSELinux(shared.SELinuxOptions)
+	}
 	config := &runtimeapi.PodSandboxConfig{
 		Metadata: &runtimeapi.PodSandboxMetadata{Name: pod.Name, Namespace: pod.Namespace, Uid: string(pod.UID), Attempt: attempt},
 		Labels:   map[string]string{}, Annotations: pod.Annotations, LogDirectory: logs, Hostname: hostname(pod),
-		Linux: &runtimeapi.LinuxPodSandboxConfig{SecurityContext: &runtimeapi.LinuxSandboxSecurityContext{NamespaceOptions: namespaces(pod)}},
+		Linux: &runtimeapi.LinuxPodSandboxConfig{SecurityContext: security},
 	}
 	maps.Copy(config.Labels, pod.Labels)
 	maps.Copy(config.Labels, a.labels(pod)) // last: by these the agent finds what is whose, so no pod may choose them
@@ -48,8 +56,10 @@ func hostname(pod *corev1.Pod) string {
 	return name
 }
 
-func namespaces(pod *corev1.Pod) *runtimeapi.NamespaceOption {
-	out := &runtimeapi.NamespaceOption{Network: runtimeapi.NamespaceMode_POD, Ipc: runtimeapi.NamespaceMode_POD, Pid: runtimeapi.NamespaceMode_CONTAINER}
+func namespaces(pod *corev1.Pod, users *runtimeapi.UserNamespace) *runtimeapi.NamespaceOption {
+	out := &runtimeapi.NamespaceOption{
+		Network: runtimeapi.NamespaceMode_POD, Ipc: runtimeapi.NamespaceMode_POD, Pid: runtimeapi.NamespaceMode_CONTAINER, UsernsOptions: users,
+	}
 	if pod.Spec.HostNetwork {
 		out.Network = runtimeapi.NamespaceMode_NODE
 	}
@@ -71,10 +81,15 @@ func (a *Agent) containerConfig(ctx context.Context, in input, c *corev1.Contain
 	if err != nil {
 		return nil, err
 	}
+	users, err := a.users(ctx, pod)
+	if err != nil {
+		return nil, err
+	}
 	security, err := securityContext(pod, c, image)
 	if err != nil {
 		return nil, err
 	}
+	security.NamespaceOptions = namespaces(pod, users)
 	message, err := a.messageFile(pod, c, attempt)
 	if err != nil {
 		return nil, err
@@ -83,6 +98,9 @@ func (a *Agent) containerConfig(ctx context.Context, in input, c *corev1.Contain
 		return nil, err
 	}
 	mounts = append(mounts, &runtimeapi.Mount{ContainerPath: c.TerminationMessagePath, HostPath: message})
+	for _, m := range mounts {
+		m.UidMappings, m.GidMappings = users.Uids, users.Gids
+	}
 	config := &runtimeapi.ContainerConfig{
 		Metadata: &runtimeapi.ContainerMetadata{Name: c.Name, Attempt: attempt},
 		Image:    &runtimeapi.ImageSpec{Image: image.Id, UserSpecifiedImage: c.Image}, WorkingDir: c.WorkingDir,
@@ -203,9 +221,9 @@ func oomScore(pod *corev1.Pod, c *corev1.Container) int64 {
 	return min(max(1000-1000*c.Resources.Requests.Memory().Value()/capacity, 3), 999)
 }
 
-// securityContext joins what the pod and the container say; the container wins.
+// securityContext joins what the pod and the container say; the container wins. Namespaces are added by the caller.
 func securityContext(pod *corev1.Pod, c *corev1.Container, image *runtimeapi.Image) (*runtimeapi.LinuxContainerSecurityContext, error) {
-	out := &runtimeapi.LinuxContainerSecurityContext{NamespaceOptions: namespaces(pod)}
+	out := &runtimeapi.LinuxContainerSecurityContext{}
 	own := c.SecurityContext
 	if own == nil {
 		own = &corev1.SecurityContext{}
@@ -252,6 +270,8 @@ func securityContext(pod *corev1.Pod, c *corev1.Container, image *runtimeapi.Ima
 		}
 	}
 	out.Seccomp = seccomp(own.SeccompProfile, shared.SeccompProfile)
+	out.Apparmor = criAppArmor(first(own.AppArmorProfile, shared.AppArmorProfile))
+	out.SelinuxOptions = criSELinux(first(own.SELinuxOptions, shared.SELinuxOptions))
 	return out, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -71,6 +72,7 @@ type input struct {
 	// sandboxError is why the last sandbox could not be made; "" when it could.
 	sandboxError try
 	hostIPs      []string
+	appArmor     bool // the host enforces it
 	now          time.Time
 }
 
@@ -129,12 +131,15 @@ func (p *plan) refuse(in input) bool {
 	if len(in.obs.sandboxes) > 0 || len(in.obs.containers) > 0 {
 		return false
 	}
-	asked := unsupported(&in.pod.Spec)
-	if len(asked) == 0 {
-		return false
+	if asked := unsupported(&in.pod.Spec); len(asked) > 0 {
+		p.status = refusedStatus(in, reasonUnsupported, "this release of floe does not serve "+strings.Join(asked, ", "))
+		return true
 	}
-	p.status = refusedStatus(in, asked)
-	return true
+	if why := appArmorRefusal(in.pod, in.appArmor); why != "" {
+		p.status = refusedStatus(in, reasonAppArmor, why)
+		return true
+	}
+	return false
 }
 
 // end stops what runs, then clears up. all removes every trace and the pod itself.

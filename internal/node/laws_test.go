@@ -40,7 +40,7 @@ func TestAPodCannotTakeAnothersName(t *testing.T) {
 	a, _, _ := plainAgent(t)
 	pod := plainPod()
 	pod.Labels = map[string]string{labelPodUID: "victim", labelPodName: "victim", labelPodNamespace: "kube-system", "app": "web"}
-	config, err := a.sandboxConfig(pod, 0)
+	config, err := a.sandboxConfig(context.Background(), pod, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

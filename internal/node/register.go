@@ -135,6 +135,10 @@ func (a *Agent) nodeStatus(ctx context.Context, old *corev1.Node) (corev1.NodeSt
 	if err != nil {
 		return corev1.NodeStatus{}, fmt.Errorf("asking the runtime for its version: %w", err)
 	}
+	abilities, err := a.Runtime.Status(ctx, &runtimeapi.StatusRequest{})
+	if err != nil {
+		return corev1.NodeStatus{}, fmt.Errorf("asking the runtime for its features: %w", err)
+	}
 	var s corev1.NodeStatus
 	if old != nil {
 		s = *old.Status.DeepCopy()
@@ -149,6 +153,7 @@ func (a *Agent) nodeStatus(ctx context.Context, old *corev1.Node) (corev1.NodeSt
 	s.NodeInfo = systemInfo()
 	s.NodeInfo.KubeletVersion = a.KubernetesVersion
 	s.NodeInfo.ContainerRuntimeVersion = version.RuntimeName + "://" + version.RuntimeVersion
+	s.RuntimeHandlers = handlerFeatures(abilities)
 	s.Conditions = a.nodeConditions(s.Conditions)
 	return s, nil
 }

@@ -12,6 +12,7 @@ type Runtime interface {
 	Containers
 	Queries
 	Images
+	Abilities
 }
 
 // Sandboxes makes and ends the places that pods run in.
@@ -36,7 +37,12 @@ type Queries interface {
 	PodSandboxStatus(context.Context, *runtimeapi.PodSandboxStatusRequest) (*runtimeapi.PodSandboxStatusResponse, error)
 	ListContainers(context.Context, *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error)
 	ContainerStatus(context.Context, *runtimeapi.ContainerStatusRequest) (*runtimeapi.ContainerStatusResponse, error)
+}
+
+// Abilities says what the runtime can.
+type Abilities interface {
 	Version(context.Context, *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error)
+	Status(context.Context, *runtimeapi.StatusRequest) (*runtimeapi.StatusResponse, error)
 }
 
 // Images says which images are here.

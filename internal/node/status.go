@@ -275,11 +275,14 @@ func stamp(c *corev1.PodCondition, in input) {
 	c.LastTransitionTime = metav1.NewTime(in.now).Rfc3339Copy()
 }
 
-// refusedStatus is the end of a pod that asks for what is not served.
-func refusedStatus(in input, asked []string) corev1.PodStatus {
+// rejected begins the message of a pod that is refused.
+const rejected = "Pod was rejected: "
+
+// refusedStatus is the end of a pod that asks for what is not to be had here.
+func refusedStatus(in input, reason, why string) corev1.PodStatus {
 	s := *in.pod.Status.DeepCopy()
 	now := metav1.NewTime(in.now).Rfc3339Copy()
-	s.Phase, s.Reason, s.StartTime, s.ObservedGeneration = corev1.PodFailed, reasonUnsupported, &now, in.pod.Generation
-	s.Message = "Pod was rejected: this release of floe does not serve " + strings.Join(asked, ", ")
+	s.Phase, s.Reason, s.StartTime, s.ObservedGeneration = corev1.PodFailed, reason, &now, in.pod.Generation
+	s.Message = rejected + why
 	return s
 }

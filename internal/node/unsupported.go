@@ -18,8 +18,6 @@ func unsupported(s *corev1.PodSpec) (asked []string) {
 	no(s.HostPID, "hostPID")
 	no(s.HostIPC, "hostIPC")
 	no(s.ShareProcessNamespace != nil && *s.ShareProcessNamespace, "shareProcessNamespace")
-	no(s.HostUsers != nil && !*s.HostUsers, "hostUsers")
-	no(s.RuntimeClassName != nil, "runtimeClassName")
 	no(len(s.ReadinessGates) > 0, "readinessGates")
 	no(s.DNSConfig != nil, "dnsConfig")
 	no(s.DNSPolicy == corev1.DNSNone, "dnsPolicy")
@@ -40,9 +38,7 @@ func unsupported(s *corev1.PodSpec) (asked []string) {
 	if sc := s.SecurityContext; sc != nil {
 		no(sc.FSGroup != nil, "securityContext.fsGroup")
 		no(len(sc.Sysctls) > 0, "securityContext.sysctls")
-		no(sc.SELinuxOptions != nil, "securityContext.seLinuxOptions")
 		no(sc.WindowsOptions != nil, "securityContext.windowsOptions")
-		no(sc.AppArmorProfile != nil, "securityContext.appArmorProfile")
 	}
 	for i := range s.InitContainers {
 		asked = append(asked, unsupportedContainer(&s.InitContainers[i], s, fmt.Sprintf("spec.initContainers[%d]", i))...)
@@ -96,9 +92,7 @@ func unsupportedContainer(c *corev1.Container, s *corev1.PodSpec, path string) (
 		no(name != corev1.ResourceCPU && name != corev1.ResourceMemory, fmt.Sprintf("resources.limits[%s]", name))
 	}
 	if sc := c.SecurityContext; sc != nil {
-		no(sc.SELinuxOptions != nil, "securityContext.seLinuxOptions")
 		no(sc.WindowsOptions != nil, "securityContext.windowsOptions")
-		no(sc.AppArmorProfile != nil, "securityContext.appArmorProfile")
 		no(sc.ProcMount != nil && *sc.ProcMount != corev1.DefaultProcMount, "securityContext.procMount")
 	}
 	return asked

@@ -138,7 +138,7 @@ func (w *worker) pass(ctx context.Context) (again time.Time, done bool, err erro
 			pod.DeletionTimestamp = &now
 		}
 	}
-	in := input{pod: pod, obs: obs, tries: w.tries, sandboxError: w.sandboxError, now: w.agent.Clock.Now(), hostIPs: w.agent.hostIPs()}
+	in := input{pod: pod, obs: obs, tries: w.tries, sandboxError: w.sandboxError, now: w.agent.Clock.Now(), hostIPs: w.agent.hostIPs(), appArmor: w.agent.appArmor}
 	p := decide(in)
 	for name, t := range p.tries {
 		w.tries[name] = t
@@ -248,9 +248,13 @@ func (w *worker) finish(ctx context.Context, pod *corev1.Pod) error {
 }
 
 func (w *worker) makeSandbox(ctx context.Context, in input, act action) error {
-	config, err := w.agent.sandboxConfig(in.pod, act.attempt)
+	config, err := w.agent.sandboxConfig(ctx, in.pod, act.attempt)
+	handler := ""
 	if err == nil {
-		_, err = w.agent.Runtime.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: config})
+		handler, err = w.agent.handlerOf(ctx, in.pod)
+	}
+	if err == nil {
+		_, err = w.agent.Runtime.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: config, RuntimeHandler: handler})
 	}
 	if err == nil {
 		w.sandboxError = try{}
@@ -289,7 +293,7 @@ func (w *worker) begin(ctx context.Context, in input, act action) error {
 	if err != nil {
 		return fail("CreateContainerConfigError", err.Error(), "Error: "+err.Error())
 	}
-	box, err := w.agent.sandboxConfig(in.pod, in.obs.sandboxes[0].attempt)
+	box, err := w.agent.sandboxConfig(ctx, in.pod, in.obs.sandboxes[0].attempt)
 	if err != nil {
 		return fail("CreateContainerConfigError", err.Error(), "Error: "+err.Error())
 	}
@@ -347,8 +351,13 @@ func (w *worker) write(ctx context.Context, pod *corev1.Pod, status *corev1.PodS
 		return fmt.Errorf("writing the status: %w", err)
 	}
 	w.mine, _ = stored.(*corev1.Pod)
-	if status.Reason == reasonUnsupported && pod.Status.Reason != reasonUnsupported {
-		w.agent.tell(pod, "", corev1.EventTypeWarning, reasonUnsupported, status.Message)
+	if status.Reason != pod.Status.Reason {
+		switch status.Reason {
+		case reasonUnsupported:
+			w.agent.tell(pod, "", corev1.EventTypeWarning, status.Reason, status.Message)
+		case reasonAppArmor:
+			w.agent.tell(pod, "", corev1.EventTypeWarning, status.Reason, strings.TrimPrefix(status.Message, rejected))
+		}
 	}
 	return nil
 }

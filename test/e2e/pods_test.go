@@ -76,6 +76,27 @@ spec:
     - {name: writer, image: "floe.dev/self:v1", args: [serve, --port, "8080"], volumeMounts: [{name: shared, mountPath: /shared}]}
     - {name: idle, image: "floe.dev/self:v1", args: [sleep, 1h]}
   volumes: [{name: shared, emptyDir: {}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: mapped}
+spec:
+  hostUsers: false
+  restartPolicy: Never
+  containers: [{name: main, image: "floe.dev/self:v1", args: [fill, "9", /shared/new], volumeMounts: [{name: shared, mountPath: /shared}]}]
+  volumes: [{name: shared, emptyDir: {}}]
+---
+apiVersion: node.k8s.io/v1
+kind: RuntimeClass
+metadata: {name: strange}
+handler: strange
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: strange}
+spec:
+  runtimeClassName: strange
+  containers: [{name: main, image: "floe.dev/self:v1", args: [sleep, 1h]}]
 `
 
 // TestPodsLives runs pods that end, fail, crash, take too much, cannot begin, and are refused, and holds what users see of each.
@@ -95,6 +116,8 @@ func TestPodsLives(t *testing.T) {
 		{"absent", "{.status.phase} {.status.containerStatuses[0].state.waiting.reason}", "Pending ErrImagePull"},
 		{"never", "{.status.containerStatuses[0].state.waiting.reason}", "ErrImageNeverPull"},
 		{"probed", "{.status.phase} {.status.reason}", "Failed UnsupportedPodFeature"},
+		{"mapped", "{.status.phase}", "Succeeded"},
+		{"strange", "{.status.phase}", "Pending"},
 		{"talks", "{.status.phase} {.status.containerStatuses[*].ready}", "Running true true"},
 	} {
 		c.eventually(fmt.Sprintf("pod %s: %s", w.pod, w.want), func() error {
@@ -112,6 +135,7 @@ func TestPodsLives(t *testing.T) {
 			"absent":  "connect: connection refused",
 			"never":   `Container image "example.com/nothing:v1" is not present with pull policy of Never`,
 			"probed":  "spec.containers[0].livenessProbe",
+			"strange": `no runtime for "strange" is configured`,
 		} {
 			c.eventually("what is said of "+pod, func() error {
 				out, err := c.try("describe", "pod", pod)
