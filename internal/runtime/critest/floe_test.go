@@ -2,6 +2,7 @@ package critest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -24,7 +25,14 @@ import (
 	"github.com/floe-k8s/floe/test/alone"
 )
 
+// socket is the address of another runtime that has floe's own image, and is tested in floe's place.
+var socket = flag.String("socket", "", "address of a runtime to test instead of floe's, such as unix:///run/containerd/containerd.sock")
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if *socket != "" { // who made the runtime has made namespaces around it and this
+		os.Exit(m.Run())
+	}
 	if alone.Inside() != "" {
 		lo, err := netlink.LinkByName("lo")
 		if err == nil {
@@ -50,8 +58,24 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// TestFloe holds floe's socket to the contract, with floe's own pod network.
-func TestFloe(t *testing.T) {
+// TestContract holds floe's socket, or another runtime's, to the contract.
+func TestContract(t *testing.T) {
+	address := *socket
+	if address == "" {
+		address = serveFloe(t)
+	}
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(serve.MaxMessage)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	Run(t, Target{Conn: conn, Clock: clock.RealClock{}, Image: image.SelfName})
+}
+
+// serveFloe serves floe's runtime, with floe's own pod network, until the test ends, and returns the socket's address.
+func serveFloe(t *testing.T) string {
+	t.Helper()
 	programs, dir := alone.Inside(), t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.DiscardHandler)
@@ -114,13 +138,7 @@ func TestFloe(t *testing.T) {
 	if _, err := r.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{}); err != nil { // which waits until the runtime has looked around
 		t.Fatal(err)
 	}
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(serve.MaxMessage)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	Run(t, Target{Conn: conn, Clock: clock.RealClock{}, Image: image.SelfName})
+	return address
 }
 
 func loadSelf(ctx context.Context, t *testing.T, r *runtime.Runtime, tool string) {
