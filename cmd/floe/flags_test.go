@@ -183,6 +183,9 @@ func fields(of reflect.Type, path string, out map[string]bool) {
 		f := of.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		at := strings.TrimPrefix(path+"."+name, ".")
+		if f.Anonymous { // its fields are the struct's own
+			at = path
+		}
 		switch f.Type {
 		case reflect.TypeFor[metav1.Duration](), reflect.TypeFor[resource.Quantity]():
 			out[at] = true

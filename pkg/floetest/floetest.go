@@ -52,6 +52,7 @@ func start(options []Option) (_ *ControlPlane, err error) {
 	for _, option := range options {
 		option(&s)
 	}
+	s.config.AddNodes(s.config.Simulation.Nodes)
 	if s.config.DataDir, err = os.MkdirTemp(fleeting(), "floetest-"); err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ func Housekeeping() []string { return cluster.Housekeeping() }
 func Scheduler() Option { return func(s *settings) { s.config.Scheduler.Disabled = false } }
 
 // Nodes adds n nodes that do not exist: sim-0 and on, each with 32 CPUs, 256 GiB and room for 110 pods. They renew their leases and report the pods that are bound
-// to them as running and ready, and no container runs. n is not negative.
+// to them as running and ready, and no container runs; the controller of nodes' life runs beside them. n is not negative.
 func Nodes(n int) Option { return func(s *settings) { s.config.Simulation.Nodes = n } }
 
 // Admission switches admission plug-ins on that are off by default, ServiceAccount among them: a pod then needs its namespace's service account, which a

@@ -1,10 +1,10 @@
 package inprocess_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"iter"
+	"math/rand"
 	"slices"
 	"strings"
 	"sync"
@@ -137,8 +137,11 @@ func expire(t *testing.T, c client.Client) {
 	if _, err := c.Create(t.Context(), configMaps, configMap("filler"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 200 {
-		large.BinaryData["k"] = bytes.Repeat([]byte{byte(i)}, 1<<20-1)
+	noise := rand.New(rand.NewSource(1))
+	for range 200 {
+		data := make([]byte, 1<<20-1) // that do not compress: large values are held packed
+		_, _ = noise.Read(data)
+		large.BinaryData["k"] = data
 		if _, err := c.Update(t.Context(), configMaps, large, ""); err != nil {
 			t.Fatal(err)
 		}

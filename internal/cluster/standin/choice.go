@@ -57,7 +57,7 @@ func (c Choice) apply(cfg *cluster.Config) {
 		cfg.Scheduler.Disabled = false
 	}
 	if c.Nodes > 0 {
-		cfg.Simulation.Nodes = c.Nodes
+		cfg.AddNodes(c.Nodes)
 		if mode := &cfg.API.Authorization.Mode; len(*mode) > 0 && !slices.Contains(*mode, "Node") {
 			*mode = append([]string{"Node"}, *mode...) // envtest asks for RBAC alone, in which no role is a node's
 		}

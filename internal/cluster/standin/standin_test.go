@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,7 +48,8 @@ func TestWhatIsChosenComesFirst(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.API.Authorization.Mode = []string{"RBAC"}
 	Choice{Controllers: []string{"-namespace-controller"}, Scheduler: true, Nodes: 2}.apply(&cfg)
-	if got := cfg.Controllers.Enabled; got[0] != "-namespace-controller" || len(got) != 1+len(cluster.Housekeeping()) {
+	want := slices.Concat([]string{"-namespace-controller"}, cluster.Housekeeping(), []string{"node-lifecycle-controller"})
+	if got := cfg.Controllers.Enabled; !slices.Equal(got, want) {
 		t.Errorf("controllers: %v", got)
 	}
 	if cfg.Scheduler.Disabled || cfg.Simulation.Nodes != 2 || !reflect.DeepEqual(cfg.API.Authorization.Mode, []string{"Node", "RBAC"}) {
