@@ -159,6 +159,7 @@ const (
 // TestTracing: a real collector gets the spans of a write, in the trace that a trusted client has begun, which a webhook is told of, too; who is not trusted begins
 // a trace of their own. The last spans arrive when the server ends.
 func TestTracing(t *testing.T) {
+	ours := map[string]string{"traced": "yes"}
 	to := openCollector(t)
 	c := &servedCluster{env: alone(filepath.Join(t.TempDir(), "data"))}
 	c.env.Config.API.TracingConfigFile = tracingFile(t, "endpoint: "+to.address+"\nsamplingRatePerMillion: 1000000\n")
@@ -175,9 +176,9 @@ func TestTracing(t *testing.T) {
 		return client
 	}
 	admin, anonymous := with(rest.CopyConfig(c.config), joined), with(rest.AnonymousClientConfig(c.config), linked)
-	hooked(t, admin, hook)
+	hooked(t, admin, hook, ours)
 	err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		_, err := admin.CoreV1().ConfigMaps("default").Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "a"}}, metav1.CreateOptions{})
+		_, err := admin.CoreV1().ConfigMaps("default").Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "a", Labels: ours}}, metav1.CreateOptions{})
 		return len(parents()) > 0, err // until the configuration is known
 	})
 	if err != nil {
@@ -198,7 +199,8 @@ func TestTracing(t *testing.T) {
 	checkSpans(t, to, parents()[0])
 }
 
-func hooked(t *testing.T, client kubernetes.Interface, server *httptest.Server) {
+// hooked has a webhook see what is made with some labels.
+func hooked(t *testing.T, client kubernetes.Interface, server *httptest.Server, ours map[string]string) {
 	t.Helper()
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	url, none := server.URL+"/admit", registrationv1.SideEffectClassNone
@@ -209,7 +211,7 @@ func hooked(t *testing.T, client kubernetes.Interface, server *httptest.Server) 
 			AdmissionReviewVersions: []string{"v1"}, Rules: []registrationv1.RuleWithOperations{{
 				Operations: []registrationv1.OperationType{"CREATE"}, Rule: registrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"configmaps"}},
 			}},
-			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "default"}},
+			ObjectSelector: &metav1.LabelSelector{MatchLabels: ours}, // controllers make config maps, too
 		}},
 	}, metav1.CreateOptions{})
 	if err != nil {
